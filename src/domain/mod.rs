@@ -1,0 +1,21 @@
+//! Pure types and rules: what a job is, which transitions are legal, how long a retry waits.
+//!
+//! Nothing here knows Redis, HTTP, tokio or the time of day.
+
+mod failure;
+mod ids;
+mod job;
+mod lease;
+mod name;
+mod retry;
+mod state;
+mod timestamp;
+
+pub use failure::{Failure, FailureReason, clip_text, fingerprint};
+pub use ids::{AttemptId, IdError, JobId, WorkerId};
+pub use job::{Job, JobSpec, Priority, RawJson, bounds};
+pub use lease::{LeaseTiming, LeaseTimingError};
+pub use name::{JobType, NameError, QueueName, RequestId, Workspace};
+pub use retry::{RetryPolicy, Rng01};
+pub use state::{Cause, HeldReason, JobState, TRANSITIONS, Transition, diagram};
+pub use timestamp::{Timestamp, TimestampError};

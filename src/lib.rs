@@ -1,0 +1,6 @@
+//! Windlass, the job queue engine for AI work.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod domain;
+pub mod engine;
