@@ -1,0 +1,29 @@
+//! How a call to Redis can end: done, definitely not done, or unknown.
+
+/// Why a call did not return a value. Which variant it is decides what a caller may do next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Definitely not done: Redis could not be reached, refused the connection, or is loading.
+    #[error("Redis is unavailable: {0}")]
+    Unavailable(String),
+    /// Maybe done: the command was sent and no answer came. Only an idempotent repeat tells.
+    #[error("the outcome is unknown: {0}")]
+    Unknown(String),
+    /// Definitely not done: Redis has reached its memory limit.
+    #[error("Redis is out of memory: {0}")]
+    Full(String),
+    /// Definitely not done: Redis refuses writes (a replica, a failed save, a full disk).
+    #[error("Redis refuses writes: {0}")]
+    ReadOnly(String),
+    /// A bug or foreign data: a reply or a record that does not have the expected shape.
+    #[error("unexpected data in Redis: {0}")]
+    Corrupt(String),
+}
+
+impl StoreError {
+    /// Whether the call may have taken effect.
+    #[must_use]
+    pub fn maybe_done(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::Corrupt(_))
+    }
+}

@@ -1,0 +1,254 @@
+//! What the reads return: plain data for surfaces.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::{
+    FailureReason, Job, JobId, JobState, JobType, Priority, QueueName, RequestId, Timestamp, WorkerId, Workspace,
+};
+
+/// Whose jobs a caller may see: one workspace, or all (`*`, system keys).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Jobs of this workspace only; all others answer like missing ones.
+    Workspace(Workspace),
+    /// Every workspace.
+    All,
+}
+
+impl Scope {
+    /// Whether a job of `workspace` is visible.
+    #[must_use]
+    pub fn sees(&self, workspace: &Workspace) -> bool {
+        match self {
+            Self::Workspace(own) => own == workspace,
+            Self::All => true,
+        }
+    }
+}
+
+/// A filter over the jobs of one workspace, newest first.
+#[derive(Clone, Debug)]
+pub struct ListQuery {
+    /// Whose jobs.
+    pub workspace: Workspace,
+    /// Only this state.
+    pub state: Option<JobState>,
+    /// Only this type.
+    pub job_type: Option<JobType>,
+    /// Only this queue.
+    pub queue: Option<QueueName>,
+    /// Only the job with this client id.
+    pub request_id: Option<RequestId>,
+    /// Created at or after.
+    pub created_after: Option<Timestamp>,
+    /// Created before.
+    pub created_before: Option<Timestamp>,
+    /// Rows wanted, 1 to 200.
+    pub limit: usize,
+    /// Where the last page ended.
+    pub from: Option<ListPosition>,
+}
+
+/// Where a page ended; opaque to clients (they get it signed).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListPosition {
+    /// The hour of the index, in hours since the epoch.
+    pub hour: i64,
+    /// Entries of that hour already seen, from the newest.
+    pub offset: i64,
+}
+
+/// One page; may be short, and is the last when `next` is `None`.
+#[derive(Clone, Debug)]
+pub struct ListPage {
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// Where to go on.
+    pub next: Option<ListPosition>,
+}
+
+/// Who switched something off, when, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwitchedBy {
+    /// The name of the key that did it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Their words, possibly empty.
+    pub reason: String,
+}
+
+/// The one thing a job waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocker {
+    /// Nothing: it runs, or it has ended.
+    None,
+    /// Its turn.
+    InLine,
+    /// Its `run_at`.
+    RunAt(Timestamp),
+    /// The end of a backoff.
+    Backoff(Timestamp),
+    /// The queue is paused.
+    QueuePaused(SwitchedBy),
+    /// Its type is paused in the queue.
+    TypePaused(SwitchedBy),
+    /// Its workspace is paused in the queue.
+    WorkspacePaused(SwitchedBy),
+    /// Its workspace runs as many jobs as it may.
+    WorkspaceCap {
+        /// The cap.
+        max_running: u32,
+    },
+    /// No worker is alive on the queue.
+    NoWorker,
+    /// Workers are alive, and none offers the type.
+    TypeNotOffered,
+    /// It may have crashed its worker before, so it waits to run as its worker's only suspect.
+    Suspect {
+        /// Crashes so far.
+        crashes: u32,
+    },
+    /// It is held; the job says why.
+    Held,
+}
+
+/// Why a job waits.
+#[derive(Clone, Debug)]
+pub struct Why {
+    /// The job.
+    pub job: Job,
+    /// The reason.
+    pub blocker: Blocker,
+    /// Jobs ahead of it in its band (0 = next), while it is in line.
+    pub position: Option<u64>,
+    /// Live workers on its queue.
+    pub workers: u64,
+}
+
+/// A queue at one moment, from one script.
+#[derive(Clone, Debug)]
+pub struct QueueSummary {
+    /// Its name.
+    pub name: QueueName,
+    /// In line, parked included: `LLEN ai:queue:pending`.
+    pub depth: u64,
+    /// Of these, parked behind a block.
+    pub parked: u64,
+    /// Waiting for a time.
+    pub scheduled: u64,
+    /// Under a lease.
+    pub running: u64,
+    /// Set aside.
+    pub held: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Live workers that serve it.
+    pub workers: u64,
+    /// Jobs ever enqueued here.
+    pub enqueued_total: u64,
+    /// Jobs ever claimed here.
+    pub dequeued_total: u64,
+    /// Leases that ran out here.
+    pub lease_expiries_total: u64,
+    /// Terminal transitions by state.
+    pub finished_total: BTreeMap<&'static str, u64>,
+    /// Age of the job that is next in line, an approximation of the oldest.
+    pub oldest_pending: Option<Duration>,
+    /// Set while paused.
+    pub paused: Option<SwitchedBy>,
+    /// Set while intake is closed.
+    pub draining: Option<SwitchedBy>,
+}
+
+/// A live worker process.
+#[derive(Clone, Debug)]
+pub struct WorkerSummary {
+    /// Its id, fresh per start.
+    pub id: WorkerId,
+    /// The machine's name.
+    pub host: String,
+    /// The process id there.
+    pub pid: u32,
+    /// Its version of Windlass.
+    pub version: String,
+    /// Queues it serves, with weights.
+    pub queues: Vec<(String, u32)>,
+    /// Types it offers.
+    pub types: Vec<String>,
+    /// Slots.
+    pub slots: u32,
+    /// Slots in use at its last heartbeat.
+    pub busy: u32,
+    /// `running`, `draining`.
+    pub status: String,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it was last heard.
+    pub seen_at: Timestamp,
+}
+
+/// Dead letters with one cause.
+#[derive(Clone, Debug)]
+pub struct DeadGroup {
+    /// The queue.
+    pub queue: QueueName,
+    /// The type.
+    pub job_type: JobType,
+    /// The error fingerprint they share.
+    pub fingerprint: String,
+    /// The reason.
+    pub reason: Option<FailureReason>,
+    /// How many are dead now.
+    pub count: u64,
+    /// First death.
+    pub first: Timestamp,
+    /// Latest death.
+    pub last: Timestamp,
+    /// The latest of them.
+    pub sample: JobId,
+}
+
+/// Limits of one workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkspaceLimits {
+    /// Share in line relative to the others, 1 to 100; default 1.
+    pub weight: u32,
+    /// Jobs running at once, over all queues; `None` is no cap.
+    pub max_running: Option<u32>,
+}
+
+impl Default for WorkspaceLimits {
+    fn default() -> Self {
+        Self { weight: 1, max_running: None }
+    }
+}
+
+/// What a job in line waits behind, for one band.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BandDepth {
+    /// The band.
+    pub priority: Priority,
+    /// Jobs in order.
+    pub depth: u64,
+}
+
+/// An API key as stored: never the key itself.
+#[derive(Clone, Debug)]
+pub struct KeyRecord {
+    /// Short public id, also the prefix of the key.
+    pub id: String,
+    /// SHA-256 of the key, in hex.
+    pub hash: String,
+    /// The workspace it is bound to, or `*`.
+    pub workspace: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// A name for people.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
