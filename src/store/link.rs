@@ -8,6 +8,7 @@ use std::time::Duration;
 use fred::error::{Error as FredError, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
 use fred::prelude::{Builder, Client, Config, ReconnectPolicy, Value};
+use fred::types::CustomCommand;
 use fred::types::config::UnresponsiveConfig;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -81,6 +82,12 @@ impl Link {
         }
     }
 
+    /// A command that fred has no method for in the features we use.
+    pub(super) async fn command(&self, name: &'static str, args: Vec<Value>) -> Result<Value, StoreError> {
+        let command = CustomCommand::new_static(name, None, false);
+        self.client()?.custom(command, args).await.map_err(classify)
+    }
+
     /// Runs a verb. A script that Redis does not know (restart, failover, `SCRIPT FLUSH`) was not
     /// run, so loading it and asking again is safe.
     pub(super) async fn run(&self, script: &Script, key: &str, args: Vec<Value>) -> Result<Value, StoreError> {
@@ -94,7 +101,7 @@ impl Link {
             }
             other => other,
         };
-        metrics::histogram!(crate::metrics::REDIS_SCRIPT_SECONDS, "script" => script.name)
+        metrics::histogram!(crate::metrics::REDIS_SCRIPT.name, "script" => script.name)
             .record(started.elapsed().as_secs_f64());
         outcome.map_err(classify)
     }
