@@ -4,5 +4,6 @@
 pub mod clock;
 pub mod domain;
 pub mod engine;
+pub mod executors;
 pub mod metrics;
 pub mod store;

@@ -9,11 +9,11 @@ use windlass::domain::{
 use windlass::store::{Answer, ClaimRequest, Claimed, Claims, Ending, Enqueued, Finished, Store, WorkerAbout};
 
 /// An `echo` job of workspace `ws` in queue `default`.
-pub fn spec(request: &str) -> JobSpec {
+pub(crate) fn spec(request: &str) -> JobSpec {
     spec_of("ws", request)
 }
 
-pub fn spec_of(workspace: &str, request: &str) -> JobSpec {
+pub(crate) fn spec_of(workspace: &str, request: &str) -> JobSpec {
     JobSpec {
         workspace: Workspace::new(workspace).unwrap(),
         request_id: RequestId::new(request).unwrap(),
@@ -31,18 +31,18 @@ pub fn spec_of(workspace: &str, request: &str) -> JobSpec {
     }
 }
 
-pub fn queue() -> QueueName {
+pub(crate) fn queue() -> QueueName {
     QueueName::default_queue()
 }
 
-pub async fn enqueue(store: &Store, spec: JobSpec) -> Enqueued {
+pub(crate) async fn enqueue(store: &Store, spec: JobSpec) -> Enqueued {
     let id = JobId::new(store.now().await.unwrap().unix_ms() as u64, 0);
     let queue = spec.queue.clone();
     store.enqueue(&queue, &[(id, spec)]).await.unwrap().remove(0)
 }
 
 /// Enqueues and returns the id of the new job.
-pub async fn enqueue_new(store: &Store, spec: JobSpec) -> JobId {
+pub(crate) async fn enqueue_new(store: &Store, spec: JobSpec) -> JobId {
     match enqueue(store, spec).await {
         Enqueued::New(job) => job.id,
         other => panic!("expected a new job, got {other:?}"),
@@ -51,25 +51,25 @@ pub async fn enqueue_new(store: &Store, spec: JobSpec) -> JobId {
 
 /// A worker that offers `echo`.
 #[derive(Clone, Debug)]
-pub struct TestWorker {
-    pub id: WorkerId,
-    pub types: Vec<JobType>,
-    pub lease: Duration,
-    pub may_suspect: bool,
-    pub may_reap: bool,
-    pub queue: QueueName,
+pub(crate) struct TestWorker {
+    pub(crate) id: WorkerId,
+    pub(crate) types: Vec<JobType>,
+    pub(crate) lease: Duration,
+    pub(crate) may_suspect: bool,
+    pub(crate) may_reap: bool,
+    pub(crate) queue: QueueName,
 }
 
 impl TestWorker {
     /// A worker whose registration lasts a minute.
-    pub async fn register(store: &Store) -> Self {
+    pub(crate) async fn register(store: &Store) -> Self {
         let worker = Self::unregistered();
         worker.heartbeat(store, Duration::from_secs(60)).await;
         worker
     }
 
     /// One that Redis does not know, as after its registration ran out.
-    pub fn unregistered() -> Self {
+    pub(crate) fn unregistered() -> Self {
         Self {
             id: WorkerId::fresh(),
             types: vec![JobType::new("echo").unwrap()],
@@ -80,11 +80,11 @@ impl TestWorker {
         }
     }
 
-    pub async fn heartbeat(&self, store: &Store, life: Duration) {
+    pub(crate) async fn heartbeat(&self, store: &Store, life: Duration) {
         store.heartbeat(self.id, life, &self.about(), &[]).await.unwrap();
     }
 
-    pub fn about(&self) -> WorkerAbout {
+    pub(crate) fn about(&self) -> WorkerAbout {
         WorkerAbout {
             host: "test".into(),
             pid: 1,
@@ -98,7 +98,7 @@ impl TestWorker {
         }
     }
 
-    pub fn request(&self, want: usize) -> ClaimRequest<'_> {
+    pub(crate) fn request(&self, want: usize) -> ClaimRequest<'_> {
         ClaimRequest {
             queue: &self.queue,
             want,
@@ -111,40 +111,40 @@ impl TestWorker {
         }
     }
 
-    pub async fn claims(&self, store: &Store, want: usize) -> Claims {
+    pub(crate) async fn claims(&self, store: &Store, want: usize) -> Claims {
         store.claim(&self.request(want)).await.unwrap()
     }
 
-    pub async fn claim(&self, store: &Store, want: usize) -> Vec<Claimed> {
+    pub(crate) async fn claim(&self, store: &Store, want: usize) -> Vec<Claimed> {
         self.claims(store, want).await.jobs
     }
 
     /// Claims the one job there is.
-    pub async fn claim_one(&self, store: &Store) -> Claimed {
+    pub(crate) async fn claim_one(&self, store: &Store) -> Claimed {
         let mut jobs = self.claim(store, 1).await;
         assert_eq!(jobs.len(), 1, "a job is claimable");
         jobs.remove(0)
     }
 
     /// Ends one attempt and claims nothing.
-    pub async fn end(&self, store: &Store, claimed: &Claimed, ending: Ending) -> Answer {
+    pub(crate) async fn end(&self, store: &Store, claimed: &Claimed, ending: Ending) -> Answer {
         let finished = [Finished { claimed: claimed.clone(), ending }];
         store.cycle(&finished, &self.request(0)).await.unwrap().0[0]
     }
 }
 
-pub fn success() -> Ending {
+pub(crate) fn success() -> Ending {
     Ending::Succeeded { result: RawJson::from_compact("{\"ok\":true}"), progress: None }
 }
 
-pub fn failure() -> Failure {
+pub(crate) fn failure() -> Failure {
     Failure::new(FailureReason::Error, "it broke", Timestamp::from_unix_ms(1))
 }
 
-pub fn retry(after: Duration) -> Ending {
+pub(crate) fn retry(after: Duration) -> Ending {
     Ending::Retry { after, failure: failure(), charged: true }
 }
 
-pub fn death() -> Ending {
+pub(crate) fn death() -> Ending {
     Ending::Dead { failure: failure() }
 }

@@ -1,4 +1,6 @@
-//! What the tests share.
+//! What tests share.
 
-pub mod jobs;
-pub mod redis;
+pub(crate) mod context;
+pub(crate) mod jobs;
+pub(crate) mod receiver;
+pub(crate) mod redis;

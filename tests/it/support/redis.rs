@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use windlass::store::{Store, StoreOptions};
 
 /// A private server; killed when dropped.
-pub struct TestRedis {
+pub(crate) struct TestRedis {
     child: Option<Child>,
     dir: TempDir,
     extra: Vec<String>,
@@ -16,12 +16,12 @@ pub struct TestRedis {
 
 impl TestRedis {
     /// A server with an append-only file, ready for commands.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// The same with more arguments for redis-server.
-    pub async fn start_with(extra: &[&str]) -> Self {
+    pub(crate) async fn start_with(extra: &[&str]) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
         let mut redis = Self { child: None, dir, extra: extra.iter().map(ToString::to_string).collect() };
         redis.launch().await;
@@ -29,7 +29,7 @@ impl TestRedis {
     }
 
     /// Starts the server on the data it has.
-    pub async fn launch(&mut self) {
+    pub(crate) async fn launch(&mut self) {
         let socket = self.socket();
         let _ = std::fs::remove_file(&socket);
         let child = Command::new("redis-server")
@@ -50,7 +50,7 @@ impl TestRedis {
     }
 
     /// SIGKILL, as a crash.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -58,25 +58,25 @@ impl TestRedis {
     }
 
     /// The process id, for signals.
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.child.as_ref().map(Child::id).unwrap_or_default() as i32
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("s")
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis+unix://{}", self.socket().display())
     }
 
     /// A store with default options.
-    pub async fn store(&self) -> Store {
+    pub(crate) async fn store(&self) -> Store {
         self.store_with(|_| {}).await
     }
 
     /// A store with changed options, connected.
-    pub async fn store_with(&self, change: impl FnOnce(&mut StoreOptions)) -> Store {
+    pub(crate) async fn store_with(&self, change: impl FnOnce(&mut StoreOptions)) -> Store {
         let mut options = StoreOptions::new(&self.url());
         options.pool_size = 2;
         change(&mut options);
@@ -86,13 +86,13 @@ impl TestRedis {
     }
 
     /// Runs redis-cli, as an operator would, and returns what it printed.
-    pub fn cli(&self, args: &[&str]) -> String {
+    pub(crate) fn cli(&self, args: &[&str]) -> String {
         let output = Command::new("redis-cli").arg("-s").arg(self.socket()).args(args).output().expect("redis-cli");
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
     /// The same as a number.
-    pub fn cli_int(&self, args: &[&str]) -> i64 {
+    pub(crate) fn cli_int(&self, args: &[&str]) -> i64 {
         let text = self.cli(args);
         text.parse().unwrap_or_else(|_| panic!("{args:?} printed {text:?}"))
     }
