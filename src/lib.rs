@@ -6,5 +6,6 @@ pub mod clock;
 pub mod domain;
 pub mod engine;
 pub mod executors;
+pub mod http;
 pub mod metrics;
 pub mod store;

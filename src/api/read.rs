@@ -60,6 +60,16 @@ impl Fields {
         }
     }
 
+    /// A text for people: at most `limit` bytes without control characters.
+    pub(super) fn short_text(&mut self, key: &str, limit: usize) -> Option<String> {
+        let text = self.text(key)?;
+        if text.len() > limit || text.chars().any(char::is_control) {
+            let detail = format!("must be at most {limit} bytes without control characters");
+            self.fail(ErrorCode::InvalidField, key, detail);
+        }
+        Some(text)
+    }
+
     /// A text parsed by its rule, whose message goes to the client.
     pub(super) fn parsed<T, E: std::fmt::Display>(
         &mut self,
@@ -86,8 +96,7 @@ impl Fields {
         self.parsed(key, parse)
     }
 
-    /// A whole number within bounds; an explicit `null` is refused like any other wrong type only
-    /// where the API documents no default, which no field of this API does.
+    /// A whole number within bounds.
     pub(super) fn integer(&mut self, key: &str, low: u64, high: u64) -> Option<u64> {
         let number = match self.take(key)? {
             Json::Number(text) => text.parse::<u64>().ok().filter(|n| (low..=high).contains(n)),
