@@ -76,7 +76,7 @@ impl CreateKey {
     ///
     /// # Errors
     /// Everything that is wrong with the document, by field.
-    pub fn read(body: Json) -> Result<Self, Problem> {
+    pub fn read(body: Json) -> Result<Self, Box<Problem>> {
         let mut fields = Fields::of(body)?;
         let workspace = fields.required("workspace", |text| match text {
             "*" => Ok(text.to_owned()),
@@ -114,7 +114,7 @@ fn read_scopes(fields: &mut Fields) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<CreateKey, Problem> {
+    fn read(text: &str) -> Result<CreateKey, Box<Problem>> {
         CreateKey::read(crate::api::json::read(text.as_bytes()).expect("JSON"))
     }
 

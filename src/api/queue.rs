@@ -89,7 +89,7 @@ impl QueueCommand {
     ///
     /// # Errors
     /// Everything that is wrong with the document, by field.
-    pub fn read(body: Json) -> Result<Self, Problem> {
+    pub fn read(body: Json) -> Result<Self, Box<Problem>> {
         let mut fields = Fields::of(body)?;
         let command = Self {
             job_type: fields.text("type"),

@@ -22,7 +22,7 @@ fn pointer(key: &str) -> String {
 impl Fields {
     /// # Errors
     /// When the document is not an object.
-    pub(super) fn of(json: Json) -> Result<Self, Problem> {
+    pub(super) fn of(json: Json) -> Result<Self, Box<Problem>> {
         match json {
             Json::Object(members) => Ok(Self { members, errors: Vec::new() }),
             other => {
@@ -122,7 +122,7 @@ impl Fields {
     /// # Errors
     /// Everything that was wrong, unknown fields first: their code is the one a client that
     /// speaks another dialect should see.
-    pub(super) fn finish(mut self) -> Result<(), Problem> {
+    pub(super) fn finish(mut self) -> Result<(), Box<Problem>> {
         let mut errors: Vec<_> = self
             .members
             .drain(..)
@@ -134,12 +134,12 @@ impl Fields {
 }
 
 /// A refusal under the code of its first error, with at most 20 of them.
-pub(super) fn refuse(errors: Vec<(ErrorCode, FieldError)>) -> Problem {
+pub(super) fn refuse(errors: Vec<(ErrorCode, FieldError)>) -> Box<Problem> {
     let Some((code, first)) = errors.first() else {
-        return Problem::new(ErrorCode::InvalidField, "");
+        return Box::new(Problem::new(ErrorCode::InvalidField, ""));
     };
     let place = if first.pointer.is_empty() { "the body" } else { first.pointer.as_str() };
     let mut problem = Problem::new(*code, format!("{} {}", crate::domain::clip_text(place, 200), first.detail));
     problem.errors = errors.into_iter().take(20).map(|(_, error)| error).collect();
-    problem
+    Box::new(problem)
 }

@@ -30,7 +30,7 @@ impl Limits {
     ///
     /// # Errors
     /// Everything that is wrong with the document, by field.
-    pub fn read(body: Json) -> Result<Self, Problem> {
+    pub fn read(body: Json) -> Result<Self, Box<Problem>> {
         let mut fields = Fields::of(body)?;
         let weight = fields.integer("weight", 1, 100);
         let max_running = fields.integer("max_running", 1, 1_000_000);

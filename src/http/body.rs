@@ -8,9 +8,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use http::{HeaderMap, header};
 
+use crate::api::ErrorCode;
 use crate::api::job::json_problem;
 use crate::api::json::{self, Json};
-use crate::api::{ErrorCode, Problem};
 
 use super::error::ApiError;
 
@@ -106,7 +106,7 @@ pub(super) async fn none(request: Request, time: Duration) -> Result<(), ApiErro
         },
         other => {
             let detail = format!("the body must be absent or an object, not {}", other.type_name());
-            Err(Problem::new(ErrorCode::InvalidField, detail).into())
+            Err(ApiError::new(ErrorCode::InvalidField, detail))
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Problem::new(code, detail).into()
+        Box::new(Problem::new(code, detail)).into()
     }
 
     /// An error of one field, query parameter or header.
@@ -27,7 +27,7 @@ impl ApiError {
         let detail = detail.into();
         let mut problem = Problem::new(code, format!("{pointer} {detail}"));
         problem.errors = vec![FieldError::new(pointer, detail)];
-        problem.into()
+        Box::new(problem).into()
     }
 
     pub(super) fn retry_after(mut self, after: Duration) -> Self {
@@ -46,9 +46,9 @@ impl ApiError {
     }
 }
 
-impl From<Problem> for ApiError {
-    fn from(problem: Problem) -> Self {
-        Self { problem: Box::new(problem), retry_after: None }
+impl From<Box<Problem>> for ApiError {
+    fn from(problem: Box<Problem>) -> Self {
+        Self { problem, retry_after: None }
     }
 }
 

@@ -15,11 +15,14 @@ pub(in crate::http) const LIFE: Duration = Duration::from_secs(4);
 /// Entries at most; more keys than this in use at once are looked up more often.
 const CAPACITY: usize = 10_000;
 
+/// What a key is, and the moment before Redis was asked.
+type Entry = (Arc<KeyInfo>, Instant);
+
 /// Digest of a key → what it is. Unknown keys are not remembered: whoever invents keys must not
 /// push out real ones.
 #[derive(Default)]
 pub(super) struct KeyCache {
-    entries: Mutex<HashMap<[u8; 32], (Arc<KeyInfo>, Instant)>>,
+    entries: Mutex<HashMap<[u8; 32], Entry>>,
 }
 
 impl KeyCache {
