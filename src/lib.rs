@@ -1,9 +1,11 @@
 //! Windlass, the job queue engine for AI work.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod clock;
 pub mod domain;
 pub mod engine;
 pub mod executors;
+pub mod http;
 pub mod metrics;
 pub mod store;
