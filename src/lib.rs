@@ -5,4 +5,5 @@ pub mod api;
 pub mod clock;
 pub mod domain;
 pub mod engine;
+pub mod metrics;
 pub mod store;
