@@ -1,6 +1,7 @@
 //! Windlass, the job queue engine for AI work.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod client;

@@ -1,0 +1,136 @@
+//! Reading the fields of an object: every field is taken once, and what is left is unknown.
+
+use std::time::Duration;
+
+use crate::domain::{NameError, Timestamp};
+
+use super::json::{Json, push_pointer};
+use super::{ErrorCode, FieldError, Problem};
+
+/// Takes fields out of an object and collects what is wrong with them.
+pub(super) struct Fields {
+    members: Vec<(String, Json)>,
+    errors: Vec<(ErrorCode, FieldError)>,
+}
+
+fn pointer(key: &str) -> String {
+    let mut out = String::new();
+    push_pointer(&mut out, key);
+    out
+}
+
+impl Fields {
+    /// # Errors
+    /// When the document is not an object.
+    pub(super) fn of(json: Json) -> Result<Self, Problem> {
+        match json {
+            Json::Object(members) => Ok(Self { members, errors: Vec::new() }),
+            other => {
+                let detail = format!("must be an object, not {}", other.type_name());
+                Err(refuse(vec![(ErrorCode::InvalidField, FieldError::new("", detail))]))
+            }
+        }
+    }
+
+    pub(super) fn fail(&mut self, code: ErrorCode, key: &str, detail: impl Into<String>) {
+        self.errors.push((code, FieldError::new(pointer(key), detail)));
+    }
+
+    /// The field's value, `None` when it is absent or null.
+    pub(super) fn take(&mut self, key: &str) -> Option<Json> {
+        match self.take_even_null(key) {
+            Some(Json::Null) | None => None,
+            value => value,
+        }
+    }
+
+    /// The field's value, null included.
+    pub(super) fn take_even_null(&mut self, key: &str) -> Option<Json> {
+        let at = self.members.iter().position(|(k, _)| k == key)?;
+        Some(self.members.swap_remove(at).1)
+    }
+
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
+        match self.take(key)? {
+            Json::String(text) => Some(text),
+            other => {
+                self.fail(ErrorCode::InvalidField, key, format!("must be a string, not {}", other.type_name()));
+                None
+            }
+        }
+    }
+
+    /// A text parsed by its rule, whose message goes to the client.
+    pub(super) fn parsed<T, E: std::fmt::Display>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(key)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fail(ErrorCode::InvalidField, key, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// A name that must be there.
+    pub(super) fn required<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, NameError>) -> Option<T> {
+        if !self.members.iter().any(|(k, v)| k == key && *v != Json::Null) {
+            self.take(key);
+            self.fail(ErrorCode::MissingField, key, "is required");
+            return None;
+        }
+        self.parsed(key, parse)
+    }
+
+    /// A whole number within bounds; an explicit `null` is refused like any other wrong type only
+    /// where the API documents no default, which no field of this API does.
+    pub(super) fn integer(&mut self, key: &str, low: u64, high: u64) -> Option<u64> {
+        let number = match self.take(key)? {
+            Json::Number(text) => text.parse::<u64>().ok().filter(|n| (low..=high).contains(n)),
+            _ => None,
+        };
+        if number.is_none() {
+            self.fail(ErrorCode::InvalidField, key, format!("must be a whole number from {low} to {high}"));
+        }
+        number
+    }
+
+    pub(super) fn time(&mut self, key: &str) -> Option<Timestamp> {
+        self.parsed(key, Timestamp::parse)
+    }
+
+    pub(super) fn millis(&mut self, key: &str, (low, high): (Duration, Duration)) -> Option<Duration> {
+        let bound = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        self.integer(key, bound(low), bound(high)).map(Duration::from_millis)
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// Everything that was wrong, unknown fields first: their code is the one a client that
+    /// speaks another dialect should see.
+    pub(super) fn finish(mut self) -> Result<(), Problem> {
+        let mut errors: Vec<_> = self
+            .members
+            .drain(..)
+            .map(|(key, _)| (ErrorCode::UnknownField, FieldError::new(pointer(&key), "is not a field of this API")))
+            .collect();
+        errors.append(&mut self.errors);
+        if errors.is_empty() { Ok(()) } else { Err(refuse(errors)) }
+    }
+}
+
+/// A refusal under the code of its first error, with at most 20 of them.
+pub(super) fn refuse(errors: Vec<(ErrorCode, FieldError)>) -> Problem {
+    let Some((code, first)) = errors.first() else {
+        return Problem::new(ErrorCode::InvalidField, "");
+    };
+    let place = if first.pointer.is_empty() { "the body" } else { first.pointer.as_str() };
+    let mut problem = Problem::new(*code, format!("{} {}", crate::domain::clip_text(place, 200), first.detail));
+    problem.errors = errors.into_iter().take(20).map(|(_, error)| error).collect();
+    problem
+}

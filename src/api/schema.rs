@@ -1,0 +1,48 @@
+//! Schemas of words: enumerations that the domain owns, as OpenAPI sees them.
+
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+
+use crate::domain::{FailureReason, HeldReason, JobState, Priority};
+
+use super::ErrorCode;
+
+/// The scopes that an API key may have.
+pub const SCOPES: [&str; 5] = ["jobs:read", "jobs:write", "queue:operate", "workspace:admin", "system:admin"];
+
+fn words(values: impl IntoIterator<Item = &'static str>) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).build()
+}
+
+/// The states of a job.
+pub(crate) fn states() -> Object {
+    words(JobState::ALL.iter().map(|s| s.as_str()))
+}
+
+/// The bands of a queue.
+pub(crate) fn priorities() -> Object {
+    words(Priority::ALL.iter().map(|p| p.as_str()))
+}
+
+/// Why attempts fail.
+pub(crate) fn failure_reasons() -> Object {
+    words(FailureReason::ALL.iter().map(|r| r.as_str()))
+}
+
+/// Why jobs are held, as text: a nullable field cannot list its words in every generator.
+pub(crate) fn held_reasons() -> Object {
+    let list: Vec<_> = HeldReason::ALL.iter().map(|r| r.as_str()).collect();
+    ObjectBuilder::new()
+        .schema_type(utoipa::openapi::schema::SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(format!("Why the job is held, one of: {}; null when it is not.", list.join(", "))))
+        .build()
+}
+
+/// The stable error codes.
+pub(crate) fn error_codes() -> Object {
+    words(ErrorCode::ALL.iter().map(|c| c.as_str()))
+}
+
+/// The scopes of keys.
+pub(crate) fn scopes() -> utoipa::openapi::schema::Array {
+    utoipa::openapi::schema::ArrayBuilder::new().items(words(SCOPES)).build()
+}
