@@ -1,0 +1,126 @@
+//! The documents say nothing that the code does not.
+
+use std::collections::BTreeSet;
+
+use crate::assert_none;
+use crate::tree::{File, exists, files, read, root, rust};
+
+fn markdown() -> Vec<File> {
+    files("").into_iter().filter(|f| f.is("md")).collect()
+}
+
+/// Lines inside code fences, and spans between single backticks outside of them.
+fn code_spans(text: &str) -> Vec<&str> {
+    let (mut spans, mut fenced) = (Vec::new(), false);
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if fenced {
+            spans.push(line.trim());
+        } else {
+            spans.extend(line.split('`').skip(1).step_by(2));
+        }
+    }
+    spans
+}
+
+#[test]
+fn the_state_diagram_is_the_state_table() {
+    let text = read("ARCHITECTURE.md");
+    let drawn = text.split("```mermaid\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let expected = windlass::domain::diagram();
+    let found = drawn.into_iter().any(|diagram| diagram.trim_end() == expected.trim_end());
+    assert!(found, "put this into a mermaid block of ARCHITECTURE.md:\n{expected}");
+}
+
+#[test]
+fn every_make_target_that_is_named_exists() {
+    let makefile = read("Makefile");
+    let targets: BTreeSet<&str> = makefile
+        .lines()
+        .filter(|l| !l.starts_with(['\t', '.', '#']))
+        .filter_map(|l| l.split_once(':')?.0.into())
+        .collect();
+    let mut offenders = Vec::new();
+    for file in markdown() {
+        for span in code_spans(&file.text) {
+            let Some(target) = span.strip_prefix("make ") else { continue };
+            let target = target.split(|c: char| c.is_whitespace() || c == '#').next().unwrap_or_default();
+            if !targets.contains(target) {
+                offenders.push(format!("{}: make {target}", file.path));
+            }
+        }
+    }
+    assert_none("the Makefile has no such target:", &offenders);
+}
+
+#[test]
+fn links_inside_the_project_lead_somewhere() {
+    let mut offenders = Vec::new();
+    for file in markdown() {
+        for rest in file.text.split("](").skip(1) {
+            let target = rest.split(')').next().unwrap_or_default();
+            let path = target.split('#').next().unwrap_or_default();
+            if path.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            if !root().join(folder).join(path).exists() {
+                offenders.push(format!("{}: {target}", file.path));
+            }
+        }
+    }
+    assert_none("dead links:", &offenders);
+}
+
+/// Every guarantee of ARCHITECTURE.md names the tests that hold it, and these exist.
+#[test]
+fn every_guarantee_names_tests_that_exist() {
+    if !exists("tests/it/main.rs") {
+        return;
+    }
+    let mut source: String = rust("tests").into_iter().map(|f| f.text).collect();
+    source.extend(rust("src").into_iter().map(|f| f.text));
+    let text = read("ARCHITECTURE.md");
+    let mut offenders = Vec::new();
+    for number in 1..=9 {
+        let start = format!("| **G{number}** |");
+        let Some(row) = text.lines().find(|l| l.starts_with(&start)) else {
+            offenders.push(format!("no row `{start}`"));
+            continue;
+        };
+        let tests = row.trim_end().trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() {
+            offenders.push(format!("G{number} names no test"));
+        }
+        for name in names {
+            if !source.contains(&format!("fn {name}(")) {
+                offenders.push(format!("G{number}: no test `{name}`"));
+            }
+        }
+    }
+    assert_none("the table of guarantees in ARCHITECTURE.md:", &offenders);
+}
+
+#[test]
+fn the_files_of_a_project_are_there() {
+    const FILES: &[&str] = &[
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "runbook.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "deny.toml",
+    ];
+    let missing: Vec<String> = FILES.iter().filter(|f| !exists(f)).map(|f| (*f).to_owned()).collect();
+    assert_none("missing:", &missing);
+}
+
+#[test]
+fn the_changelog_knows_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(read("CHANGELOG.md").contains(&format!("## [{version}]")), "CHANGELOG.md has no entry for {version}");
+}

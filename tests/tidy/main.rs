@@ -1,0 +1,20 @@
+//! The project's conventions as tests. They read files only: no Redis, no network, seconds.
+//!
+//! Each check lists every offender with what to do about it. A rule that stands in the way is
+//! changed here, with its reason, and not worked around.
+#![cfg(test)]
+
+mod catalogue;
+mod dependencies;
+mod documents;
+mod layers;
+mod lua;
+mod sizes;
+mod tree;
+mod words;
+
+/// Fails with every offender on a line of its own.
+#[track_caller]
+fn assert_none(rule: &str, offenders: &[String]) {
+    assert!(offenders.is_empty(), "{rule}\n  {}\n", offenders.join("\n  "));
+}
