@@ -59,7 +59,7 @@ pub(super) fn run(config: &Config, resolved: &Resolved) -> Vec<Problem> {
             refuse(setting, "must be an http:// or https:// URL".to_owned());
         }
     }
-    if let Err(message) = crate::telemetry::check_level(&config.log_level) {
+    if let Err(message) = super::log_filter(&config.log_level) {
         refuse(&c::LOG_LEVEL, message);
     }
     problems

@@ -8,6 +8,7 @@ mod catalogue;
 mod checks;
 mod env;
 mod layers;
+mod log_filter;
 mod topics;
 mod value;
 
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 pub use catalogue::{Kind, SETTINGS, Setting};
 pub use env::{Environment, read_secret};
 pub use layers::Origin;
+pub use log_filter::log_filter;
 pub use topics::{
     ActionsConfig, ClientConfig, LlmConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig,
 };

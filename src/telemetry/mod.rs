@@ -11,19 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::engine::tasks;
+use crate::config::log_filter;
 use crate::metrics;
 
 pub use json::Sink;
-
-/// Libraries that are louder than their news is worth: fred logs every reconnect attempt, and
-/// async-openai logs request bodies, which are customers' data.
-const QUIET: &str = "async_openai=off,fred=warn,hyper=warn,reqwest=warn,rustls=warn";
 
 /// How often histograms are folded; the exporter's documentation asks for a regular call.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -48,31 +43,12 @@ pub enum LogOutput {
     Plain,
 }
 
-/// Checks the value of `LOG_LEVEL`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn check_level(level: &str) -> Result<(), String> {
-    filter(level).map(|_| ())
-}
-
-/// `level` in the syntax of `EnvFilter`, except that a single word has to be a level: a typing
-/// mistake would otherwise be taken for the name of a module, and nothing would be logged.
-fn filter(level: &str) -> Result<EnvFilter, String> {
-    let directives = level.to_ascii_lowercase();
-    for part in directives.split(',').map(str::trim).filter(|p| !p.contains(['=', '['])) {
-        let level = if part.is_empty() { Err(()) } else { part.parse::<LevelFilter>().map_err(|_| ()) };
-        level.map_err(|_| format!("`{part}` is none of error, warn, info, debug, trace, off"))?;
-    }
-    EnvFilter::try_new(format!("{QUIET},{directives}")).map_err(|e| e.to_string())
-}
-
 /// Starts logging for this process and routes panics into the log.
 ///
 /// # Errors
 /// When the level is not valid or logging was started before.
 pub fn start_logging(service: &'static str, level: &str, output: &LogOutput) -> Result<(), TelemetryError> {
-    let filter = filter(level).map_err(TelemetryError::Level)?;
+    let filter = EnvFilter::new(log_filter(level).map_err(TelemetryError::Level)?);
     let layer = match output {
         LogOutput::Json(sink) => json::JsonLayer::new(service, sink.clone()).boxed(),
         LogOutput::Plain => tracing_subscriber::fmt::layer()
@@ -108,8 +84,7 @@ fn log_panic(info: &std::panic::PanicHookInfo<'_>) {
     tracing::error!(panic = message, place, thread, "a thread panicked");
 }
 
-/// Installs the metrics recorder of this process and keeps it folded. Must be called inside the
-/// runtime, once.
+/// Installs the metrics recorder of this process; call it once, and let [`keep_folded`] run beside it.
 ///
 /// # Errors
 /// When a recorder is installed already.
@@ -122,28 +97,14 @@ pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
     let handle = builder.install_recorder().map_err(setup)?;
     metrics::describe();
     ::metrics::gauge!(metrics::BUILD_INFO.name, metrics::label::VERSION => crate::VERSION).set(1.0);
-    let upkeep = handle.clone();
-    tasks::spawn("metrics-upkeep", async move {
-        let mut ticks = tokio::time::interval(UPKEEP);
-        loop {
-            ticks.tick().await;
-            upkeep.run_upkeep();
-        }
-    });
     Ok(handle)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_typing_mistake_is_not_taken_for_a_module() {
-        for good in ["info", "INFO", "warn,windlass::store=debug", "off"] {
-            assert_eq!(check_level(good), Ok(()), "{good}");
-        }
-        for bad in ["inof", "", "info,loud", "windlass=verbose"] {
-            assert!(check_level(bad).is_err(), "{bad}");
-        }
+/// Folds the recorder's histograms regularly, until it is dropped.
+pub async fn keep_folded(handle: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        handle.run_upkeep();
     }
 }
