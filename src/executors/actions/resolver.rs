@@ -61,3 +61,34 @@ pub(super) fn refusal(error: &reqwest::Error) -> Option<SsrfBlocked> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(Vec<IpAddr>);
+
+    impl Lookup for Fixed {
+        fn lookup<'a>(&'a self, _: &'a str) -> LookupFuture<'a> {
+            Box::pin(async { Ok(self.0.clone()) })
+        }
+    }
+
+    async fn resolve(addresses: &[&str]) -> Result<Vec<String>, SsrfBlocked> {
+        let fixed = Fixed(addresses.iter().map(|a| a.parse().unwrap()).collect());
+        let answer = VettingResolver(Arc::new(fixed)).resolve("hook.example".parse().unwrap()).await;
+        answer.map(|found| found.map(|a| a.to_string()).collect()).map_err(|e| *e.downcast::<SsrfBlocked>().unwrap())
+    }
+
+    #[tokio::test]
+    async fn public_answers_pass_whole() {
+        assert_eq!(resolve(&["1.1.1.1", "2a00::1"]).await.unwrap(), ["1.1.1.1:0", "[2a00::1]:0"]);
+    }
+
+    #[tokio::test]
+    async fn one_internal_address_condemns_the_answer() {
+        for bad in [&["1.1.1.1", "127.0.0.1"][..], &["fd00::1", "1.1.1.1"]] {
+            assert!(matches!(resolve(bad).await, Err(SsrfBlocked::Internal(_))), "{bad:?}");
+        }
+    }
+}

@@ -104,6 +104,7 @@ fn paced(
     ending: Ending,
     shutdown: CancellationToken,
 ) -> impl Stream<Item = io::Result<Bytes>> {
+    let began = !pieces.is_empty();
     let stop = shutdown.clone();
     let pieces = stream::iter(pieces.into_iter().enumerate()).then(move |(i, piece)| {
         let stop = stop.clone();
@@ -118,6 +119,9 @@ fn paced(
     let end = stream::once(async move {
         if ending == Ending::Hang {
             shutdown.cancelled().await;
+        } else if began {
+            // The server flushes what it has only when the body is not ready.
+            tokio::task::yield_now().await;
         }
         Err(io::Error::from(io::ErrorKind::ConnectionAborted))
     });
