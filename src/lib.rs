@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod executors;
 pub mod metrics;
 pub mod store;
 pub mod telemetry;

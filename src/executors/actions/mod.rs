@@ -1,0 +1,16 @@
+//! Actions: executors with effects outside, governed by the allow-list of actions.
+
+mod address;
+mod host_rule;
+mod resolver;
+mod signature;
+mod ssrf;
+mod webhook;
+mod webhook_input;
+
+pub use address::forbidden;
+pub use host_rule::{HostRule, HostRuleError};
+pub use resolver::{Lookup, SystemLookup};
+pub use signature::{SecretError, SigningSecret};
+pub use ssrf::{Destination, SsrfBlocked, UrlGuard};
+pub use webhook::{WebhookOptions, WebhookSend, WebhookSetupError};

@@ -1,0 +1,153 @@
+//! The transport under async-openai: one attempt, with status, headers and body kept.
+//!
+//! Handing the library its own transport has three purposes. Its built-in retry goes away. Errors
+//! keep their HTTP status whatever the body looks like (the library loses it unless the body has
+//! OpenAI's exact shape, which vLLM, OpenRouter, llama.cpp and xAI do not send). And nothing but
+//! JSON of bounded size reaches the library, which would otherwise read without end and log whole
+//! bodies that it cannot parse, prompts included.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_openai::error::OpenAIError;
+use async_openai::middleware::HttpRequestFactory;
+use tokio::time::timeout;
+
+use crate::clock;
+use crate::executors::outbound::{BodyEnd, read_at_most, root_cause};
+use crate::executors::retry_after::retry_after;
+
+/// An error body is read up to here; what matters of it is at its start.
+const ERROR_BODY_LIMIT: usize = 64 * 1024;
+
+/// An answer is read up to here: a result may have 1 MiB, and JSON escapes can double it.
+const ANSWER_LIMIT: usize = 2 * 1024 * 1024;
+
+/// How a call ended before there was a JSON answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    /// The provider answered with another status than 2xx.
+    #[error("the provider answered {0}")]
+    Status(StatusReply),
+    /// No connection was made.
+    #[error("cannot connect to the provider: {0}")]
+    Connect(String),
+    /// The connection broke before or while the answer arrived.
+    #[error("the connection to the provider broke: {0}")]
+    Broken(String),
+    /// The answer ended in the middle.
+    #[error("the provider's answer broke off")]
+    Truncated,
+    /// No head of a response in time.
+    #[error("the provider did not begin to answer within {0:?}")]
+    NoFirstByte(Duration),
+    /// Silence in the middle of the answer.
+    #[error("the provider's answer stalled for {0:?}")]
+    Stalled(Duration),
+    /// More bytes than any answer may have.
+    #[error("the provider's answer is larger than {ANSWER_LIMIT} bytes")]
+    TooLarge,
+    /// A 2xx whose body is not JSON.
+    #[error("the provider's answer is not JSON")]
+    NotJson,
+}
+
+/// An answer other than 2xx, as it came.
+pub(super) struct StatusReply {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// What the provider asked for, clamped.
+    pub(super) retry_after: Option<Duration>,
+    /// At most 64 KiB of body; may repeat prompts, so it is never shown as a whole.
+    pub(super) body: Vec<u8>,
+}
+
+impl fmt::Display for StatusReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)
+    }
+}
+
+impl fmt::Debug for StatusReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StatusReply({}, {} bytes)", self.status, self.body.len())
+    }
+}
+
+/// The tower service that makes one attempt.
+#[derive(Clone)]
+pub(super) struct Capture {
+    /// Without redirects, proxies and re-sends.
+    pub(super) http: reqwest::Client,
+    /// Bound on the wait for the head of the response.
+    pub(super) first_byte: Duration,
+    /// Bound on silence inside the body.
+    pub(super) idle: Duration,
+}
+
+impl Capture {
+    async fn attempt(&self, factory: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
+        let request = factory.build().await?;
+        let sent = timeout(self.first_byte, self.http.execute(request)).await;
+        let response = match sent {
+            Err(_) => return Err(boxed(CallError::NoFirstByte(self.first_byte))),
+            Ok(Err(error)) => return Err(boxed(transport(&error))),
+            Ok(Ok(response)) => response,
+        };
+        self.read(response).await.map_err(boxed)
+    }
+
+    async fn read(&self, response: reqwest::Response) -> Result<reqwest::Response, CallError> {
+        let status = response.status();
+        let head = response.headers().clone();
+        if !status.is_success() {
+            // However the body ends, the status decides.
+            let (body, _) = read_at_most(response, ERROR_BODY_LIMIT, self.idle).await;
+            let retry_after = retry_after(&head, clock::wall());
+            return Err(CallError::Status(StatusReply { status: status.as_u16(), retry_after, body }));
+        }
+        let (body, end) = read_at_most(response, ANSWER_LIMIT, self.idle).await;
+        match end {
+            BodyEnd::Complete => {}
+            BodyEnd::Cut => return Err(CallError::TooLarge),
+            BodyEnd::Broken => return Err(CallError::Truncated),
+            BodyEnd::Stalled => return Err(CallError::Stalled(self.idle)),
+        }
+        if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
+            return Err(CallError::NotJson);
+        }
+        let mut whole = http::Response::new(body);
+        *whole.status_mut() = status;
+        *whole.headers_mut() = head;
+        Ok(whole.into())
+    }
+}
+
+fn transport(error: &reqwest::Error) -> CallError {
+    if error.is_connect() || error.is_dns() {
+        return CallError::Connect(root_cause(error));
+    }
+    CallError::Broken(root_cause(error))
+}
+
+fn boxed(error: CallError) -> OpenAIError {
+    OpenAIError::Boxed(Box::new(error))
+}
+
+impl tower::Service<HttpRequestFactory> for Capture {
+    type Response = reqwest::Response;
+    type Error = OpenAIError;
+    type Future = Pin<Box<dyn Future<Output = Result<reqwest::Response, OpenAIError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), OpenAIError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, factory: HttpRequestFactory) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { this.attempt(factory).await })
+    }
+}

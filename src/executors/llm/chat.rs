@@ -1,0 +1,102 @@
+//! `llm.chat`: one chat completion.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_openai::Client;
+use async_openai::traits::RequestOptionsBuilder;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::domain::{FailureReason, JobType, RawJson, RetryPolicy};
+use crate::engine::{ExecutionError, Executor, JobContext, JobFuture, TypeInfo};
+use crate::executors::HttpClientError;
+use crate::executors::outbound::client_builder;
+
+use super::capture::Capture;
+use super::endpoint::Endpoint;
+use super::input::{ChatInput, schema};
+use super::{LlmOptions, LlmSetupError, failure, reply};
+
+/// The executor of `llm.chat`.
+///
+/// A call is repeatable: a retry after a crash may be billed twice, and never has another effect.
+/// Dropping the future closes the connection, so a cancelled job stops the provider too.
+pub struct LlmChat {
+    info: TypeInfo,
+    client: Client<Endpoint>,
+    options: LlmOptions,
+}
+
+impl LlmChat {
+    /// Builds the client; does no I/O.
+    ///
+    /// # Errors
+    /// When the options do not stand.
+    pub fn new(options: &LlmOptions) -> Result<Self, LlmSetupError> {
+        let endpoint = Endpoint::new(options)?;
+        let http = client_builder(options.connect_timeout)
+            .pool_max_idle_per_host(64)
+            .build()
+            .map_err(HttpClientError::from)?;
+        let capture =
+            Capture { http: http.clone(), first_byte: options.first_byte_timeout, idle: options.idle_timeout };
+        // `Client::with_config` would build a default HTTP client first, with proxies and redirects.
+        let client = Client::build(http, endpoint).with_http_service(capture);
+        let info = TypeInfo {
+            name: JobType::new("llm.chat")?,
+            summary: "One chat completion by the configured OpenAI-compatible provider.".into(),
+            input_schema: schema(),
+            retry: RetryPolicy::default(),
+            timeout: Duration::from_secs(60),
+            is_action: false,
+        };
+        // The key lives in the endpoint only.
+        let options = LlmOptions {
+            api_key: None,
+            base_url: String::new(),
+            default_model: options.default_model.clone(),
+            ..*options
+        };
+        Ok(Self { info, client, options })
+    }
+
+    async fn complete(&self, context: &JobContext) -> Result<RawJson, ExecutionError> {
+        let request = context.input::<ChatInput>()?.into_request(&self.options);
+        let model = request["model"].as_str().unwrap_or_default().to_owned();
+        let trace = format!("{}-{}", context.id, context.attempt);
+        let chat = self
+            .client
+            .chat()
+            .header("x-client-request-id", trace)
+            .map_err(|_| ExecutionError::permanent(FailureReason::Invalid, "the request could not be built"))?;
+        let answer: Result<Value, _> = chat.create_byot(request).await;
+        let redact = |text: &str| self.client.config().redact(text);
+        let answer = answer.map_err(|error| failure::outcome(&error, &redact))?;
+        if let Some(error) = failure::of_body(&answer, &redact) {
+            return Err(error);
+        }
+        reply::result(&answer, &model)
+    }
+}
+
+impl Executor for LlmChat {
+    fn info(&self) -> &TypeInfo {
+        &self.info
+    }
+
+    fn check(&self, input: &Value) -> Result<(), String> {
+        // JSON Schema counts 5.0 as an integer; the run would not.
+        ChatInput::deserialize(input).map(drop).map_err(|e| e.to_string())
+    }
+
+    fn run(&self, context: JobContext) -> JobFuture<'_> {
+        Box::pin(async move { self.complete(&context).await })
+    }
+}
+
+impl fmt::Debug for LlmChat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LlmChat").field("default_model", &self.options.default_model).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,8 @@
+//! Executors over real sockets, without Redis and without a worker.
+
+mod basic;
+mod fake_llm;
+mod llm;
+mod llm_dialects;
+mod ssrf;
+mod webhook;

@@ -1,0 +1,4 @@
+//! What tests share.
+
+pub(crate) mod context;
+pub(crate) mod receiver;
