@@ -12,7 +12,7 @@ use super::failure::{Code, Failure};
 use super::output::Output;
 use crate::api::job::{CreateJob, JobList, JobView};
 use crate::client::{Client, JobFilter};
-use crate::domain::{JobId, JobState, JobType, Priority, QueueName, RequestId, Timestamp};
+use crate::domain::{JobId, JobState, JobType, Priority, QueueName, RequestId, Timestamp, Workspace};
 
 /// Submit, list, show, cancel and redrive jobs.
 #[derive(Debug, Subcommand)]
@@ -92,7 +92,7 @@ pub struct SubmitArgs {
     metadata: Vec<String>,
     /// Workspace, for keys that are good for all
     #[arg(long)]
-    workspace: Option<String>,
+    workspace: Option<Workspace>,
     /// Wait up to this many seconds for the end of the job
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -121,7 +121,7 @@ pub struct ListArgs {
     before: Option<Timestamp>,
     /// Workspace, for keys that are good for all
     #[arg(long)]
-    workspace: Option<String>,
+    workspace: Option<Workspace>,
     /// Jobs at most
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
@@ -155,9 +155,9 @@ pub(super) async fn run(command: JobsCommand, client: &Client, out: &mut Output)
 }
 
 async fn submit(args: SubmitArgs, client: &Client, out: &mut Output) -> Result<(), Failure> {
-    let (workspace, wait) = (args.workspace.clone(), Duration::from_secs(args.wait));
+    let (client, wait) = (client.in_workspace(args.workspace.clone()), Duration::from_secs(args.wait));
     let request = request(args)?;
-    let receipt = match client.submit(&request, workspace.as_deref()).await {
+    let receipt = match client.submit(&request).await {
         Ok(receipt) => receipt,
         Err(error) => {
             out.note(&format!("id: {}", super::output::clean(&request.client_request_id)))?;
@@ -226,6 +226,7 @@ fn usage(message: impl std::fmt::Display) -> Failure {
 }
 
 async fn list(args: ListArgs, client: &Client, out: &mut Output) -> Result<(), Failure> {
+    let client = client.in_workspace(args.workspace);
     let wanted = args.limit as usize;
     let mut filter = JobFilter {
         state: args.state.map(|s| s.to_string()),
@@ -234,7 +235,6 @@ async fn list(args: ListArgs, client: &Client, out: &mut Output) -> Result<(), F
         request_id: args.id.map(|i| i.to_string()),
         created_after: args.after.map(|t| t.to_string()),
         created_before: args.before.map(|t| t.to_string()),
-        workspace: args.workspace,
         limit: Some(wanted.min(200)),
         cursor: None,
     };

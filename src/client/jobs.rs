@@ -36,8 +36,6 @@ pub struct JobFilter {
     pub created_after: Option<String>,
     /// Created before.
     pub created_before: Option<String>,
-    /// Whose jobs; needed by keys for all workspaces.
-    pub workspace: Option<String>,
     /// Rows per page, 1 to 200.
     pub limit: Option<usize>,
     /// Where the last page ended.
@@ -53,7 +51,6 @@ impl JobFilter {
             ("client_request_id", &self.request_id),
             ("created_after", &self.created_after),
             ("created_before", &self.created_before),
-            ("workspace", &self.workspace),
             ("cursor", &self.cursor),
         ];
         let mut query: Vec<_> = texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))).collect();
@@ -62,17 +59,13 @@ impl JobFilter {
     }
 }
 
-fn workspace_query(workspace: Option<&str>) -> Vec<(&'static str, String)> {
-    workspace.map(|w| ("workspace", w.to_owned())).into_iter().collect()
-}
-
 impl Client {
-    /// Submits a job. `workspace` is needed by keys for all workspaces only.
+    /// Submits a job.
     ///
     /// # Errors
     /// See [`ClientError`]. After `Unreachable` and `outcome_unknown`, submit the same again.
-    pub async fn submit(&self, job: &CreateJob, workspace: Option<&str>) -> Result<Receipt, ClientError> {
-        let url = self.url(&["ai", "jobs"], &workspace_query(workspace));
+    pub async fn submit(&self, job: &CreateJob) -> Result<Receipt, ClientError> {
+        let url = self.url(&["ai", "jobs"], &[]);
         let response = self.send(self.request(Method::POST, url)?.json(job)).await?;
         let replayed = response.headers().contains_key("idempotent-replayed");
         Ok(Receipt { job: self.read(response).await?, replayed })
@@ -82,8 +75,8 @@ impl Client {
     ///
     /// # Errors
     /// When the batch as a whole was refused.
-    pub async fn submit_batch(&self, jobs: &[CreateJob], workspace: Option<&str>) -> Result<BatchResult, ClientError> {
-        let url = self.url(&["ai", "jobs", "batch"], &workspace_query(workspace));
+    pub async fn submit_batch(&self, jobs: &[CreateJob]) -> Result<BatchResult, ClientError> {
+        let url = self.url(&["ai", "jobs", "batch"], &[]);
         self.read(self.send(self.request(Method::POST, url)?.json(&jobs)).await?).await
     }
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::domain::Workspace;
+
 pub use error::ClientError;
 pub use jobs::{JobFilter, Receipt};
 
@@ -27,6 +29,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     key: Option<SecretString>,
+    workspace: Option<Workspace>,
 }
 
 impl Client {
@@ -45,7 +48,13 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| ClientError::Setup(e.to_string()))?;
-        Ok(Self { http, base, key })
+        Ok(Self { http, base, key, workspace: None })
+    }
+
+    /// The same client, speaking for one workspace. Only keys for all workspaces need this.
+    #[must_use]
+    pub fn in_workspace(&self, workspace: Option<Workspace>) -> Self {
+        Self { workspace, ..self.clone() }
     }
 
     /// The address that is spoken to.

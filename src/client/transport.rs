@@ -38,6 +38,9 @@ impl Client {
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
+        if let Some(workspace) = &self.workspace {
+            request = request.header("x-windlass-workspace", workspace.as_str());
+        }
         Ok(request)
     }
 

@@ -56,6 +56,7 @@ settings! {
     REQUEST_TIMEOUT_SECONDS = "server.request_timeout_seconds", Kind::Integer(1, 3_600);
     ENVIRONMENT = "server.environment", Kind::Text;
     WINDLASS_ADMIN_KEY = "server.admin_key", Kind::Secret;
+    CURSOR_SECRET = "server.cursor_secret", Kind::Secret;
     REDIS_URL = "redis.url", Kind::SecretUrl;
     REDIS_POOL_SIZE = "redis.pool_size", Kind::Integer(1, 10);
     REDIS_COMMAND_TIMEOUT_SECONDS = "redis.command_timeout_seconds", Kind::Integer(1, 60);
@@ -84,7 +85,7 @@ settings! {
     AI_MAX_OUTPUT_TOKENS = "llm.max_output_tokens", Kind::Integer(1, 1_000_000);
     WEBHOOK_SIGNING_SECRET = "webhook.signing_secret", Kind::Secret;
     WEBHOOK_ALLOWED_HOSTS = "webhook.allowed_hosts", Kind::List;
-    WEBHOOK_ALLOW_INTERNAL = "webhook.allow_internal", Kind::Flag;
+    WEBHOOK_ALLOW_INTERNAL = "webhook.allow_internal", Kind::List;
     WEBHOOK_TIMEOUT_SECONDS = "webhook.timeout_seconds", Kind::Integer(1, 300);
     LOG_LEVEL = "log.level", Kind::Text;
     WINDLASS_URL = "client.url", Kind::Text;

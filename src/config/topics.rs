@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use sha2::{Digest, Sha256};
 
 use super::Problem;
 use super::catalogue as c;
@@ -24,6 +25,8 @@ pub struct ServerConfig {
     pub environment: String,
     /// A system key that is always valid.
     pub admin_key: Option<SecretString>,
+    /// Signs the cursors of lists.
+    pub cursor_secret: SecretString,
 }
 
 /// Redis.
@@ -102,8 +105,8 @@ pub struct WebhookConfig {
     pub signing_secret: Option<SecretString>,
     /// Hosts that may be called.
     pub allowed_hosts: Vec<String>,
-    /// Whether listed hosts may be internal.
-    pub allow_internal: bool,
+    /// Hosts that may be called although they are internal.
+    pub allow_internal: Vec<String>,
     /// For one delivery.
     pub timeout: Duration,
 }
@@ -128,8 +131,20 @@ impl ServerConfig {
             request_timeout: r.seconds(&c::REQUEST_TIMEOUT_SECONDS),
             environment: r.text(&c::ENVIRONMENT).unwrap_or_default(),
             admin_key: r.secret(&c::WINDLASS_ADMIN_KEY),
+            cursor_secret: r.secret(&c::CURSOR_SECRET).unwrap_or_else(|| derived_secret(r)),
         }
     }
+}
+
+/// A secret that every API process of one installation has in common.
+fn derived_secret(r: &Resolved) -> SecretString {
+    let parts = [r.text(&c::REDIS_URL), r.text(&c::WINDLASS_ADMIN_KEY)];
+    let mut hash = Sha256::new_with_prefix("windlass cursor secret");
+    for part in parts.iter().flatten() {
+        hash.update([0]);
+        hash.update(part);
+    }
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect::<String>().into()
 }
 
 impl RedisConfig {
@@ -227,7 +242,7 @@ impl WebhookConfig {
         Self {
             signing_secret: r.secret(&c::WEBHOOK_SIGNING_SECRET),
             allowed_hosts: r.list(&c::WEBHOOK_ALLOWED_HOSTS),
-            allow_internal: r.flag(&c::WEBHOOK_ALLOW_INTERNAL),
+            allow_internal: r.list(&c::WEBHOOK_ALLOW_INTERNAL),
             timeout: r.seconds(&c::WEBHOOK_TIMEOUT_SECONDS),
         }
     }
