@@ -1,72 +1,170 @@
 //! The only code that speaks Redis: keys, scripts, one Rust file per Lua verb.
+//!
+//! Redis `TIME` is the only clock that decides anything. Every verb is one script, so a transition
+//! and its counters are all or nothing. A call ends as done, definitely not done, or unknown
+//! ([`StoreError`]).
 
+mod access;
+mod bell;
+mod cancel;
+mod claim;
+mod codec;
+mod compact;
+mod cycle;
+mod enqueue;
 mod error;
+mod events;
+mod fleet;
+mod heartbeat;
+mod keys;
+mod limit;
+mod link;
+mod list;
+mod locate;
+mod options;
+mod pause;
+mod progress;
+mod read;
+mod redrive;
+mod release;
+mod reply;
+mod resume;
+mod retire;
+mod ring;
+mod scripts;
+mod server;
+mod summary;
+mod tend;
 mod views;
 
-use crate::domain::{Job, JobId, QueueName, Timestamp, Workspace};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use fred::prelude::Value;
+
+use crate::domain::{QueueName, Timestamp};
+
+pub use bell::{Bell, Inbox, Message};
+pub use cancel::Cancelled;
+pub use claim::{ClaimRequest, Claimed, Claims};
+pub use cycle::{Answer, Ending, Finished};
+pub use enqueue::Enqueued;
 pub use error::StoreError;
+pub use events::{EventTail, Transitioned};
+pub use heartbeat::{LeaseRef, WorkerAbout};
+pub use options::StoreOptions;
+pub use pause::Switch;
+pub use read::Stored;
+pub use redrive::Redriven;
+pub use server::ServerFacts;
+pub use tend::Tended;
 pub use views::{
-    BandDepth, Blocker, DeadGroup, KeyRecord, ListPage, ListPosition, ListQuery, QueueSummary, Scope, SwitchedBy, Why,
+    Blocker, DeadGroup, KeyRecord, ListPage, ListPosition, ListQuery, QueueSummary, Scope, SwitchedBy, Why,
     WorkerSummary, WorkspaceLimits,
 };
 
 /// A handle to the queue in Redis; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    _private: (),
+    inner: Arc<Inner>,
 }
 
-#[expect(missing_docs, reason = "skeleton")]
+#[derive(Debug)]
+struct Inner {
+    link: link::Link,
+    scripts: scripts::Scripts,
+    keys: keys::Keys,
+    options: StoreOptions,
+    /// Redis time minus this machine's, in milliseconds, from the latest reply.
+    offset_ms: AtomicI64,
+}
+
 impl Store {
-    pub async fn job(&self, _scope: &Scope, _id: JobId) -> Result<Option<Job>, StoreError> {
-        todo!()
+    /// Opens the connections of a store. Must run inside a tokio runtime, which then drives them.
+    /// Returns without waiting for Redis.
+    ///
+    /// # Errors
+    /// When the URL cannot be used.
+    #[expect(clippy::unused_async, reason = "connecting needs a runtime, and async says so")]
+    pub async fn connect(options: StoreOptions) -> Result<Self, StoreError> {
+        let link = link::Link::open(&options.url, options.pool_size, options.command_timeout)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                link,
+                scripts: scripts::Scripts::assemble(),
+                keys: keys::Keys::new(&options.base),
+                options,
+                offset_ms: AtomicI64::new(0),
+            }),
+        })
     }
-    pub async fn list(&self, _query: &ListQuery) -> Result<ListPage, StoreError> {
-        todo!()
+
+    /// A second store with the same options and connections of its own, driven by the runtime that
+    /// calls this.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn reconnect(&self) -> Result<Self, StoreError> {
+        Self::connect(self.inner.options.clone()).await
     }
-    pub async fn why(&self, _scope: &Scope, _id: JobId) -> Result<Option<Why>, StoreError> {
-        todo!()
+
+    /// The options it was opened with.
+    #[must_use]
+    pub fn options(&self) -> &StoreOptions {
+        &self.inner.options
     }
-    /// Every queue that ever had a job or a worker, `default` always.
-    pub async fn queues(&self) -> Result<Vec<QueueSummary>, StoreError> {
-        todo!()
+
+    /// Waits until Redis is connected, `limit` at most.
+    ///
+    /// # Errors
+    /// `Unavailable` when it is not by then.
+    pub async fn wait_connected(&self, limit: Duration) -> Result<(), StoreError> {
+        self.inner.link.wait_connected(limit).await
     }
-    pub async fn queue(&self, _name: &QueueName) -> Result<Option<QueueSummary>, StoreError> {
-        todo!()
+
+    /// Grows whenever a connection broke: leases may have run out unseen, events may be missed.
+    #[must_use]
+    pub fn link_breaks(&self) -> u64 {
+        self.inner.link.breaks()
     }
-    pub async fn workers(&self) -> Result<Vec<WorkerSummary>, StoreError> {
-        todo!()
-    }
-    pub async fn dead_groups(&self) -> Result<Vec<DeadGroup>, StoreError> {
-        todo!()
-    }
-    /// Redis TIME.
+
+    /// Redis `TIME`.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
     pub async fn now(&self) -> Result<Timestamp, StoreError> {
-        todo!()
+        let mut parts = reply::Reply::array(self.inner.link.command("TIME", Vec::new()).await?)?;
+        let ms = parts.int()? * 1000 + parts.int()? / 1000;
+        self.saw_time(&ms.to_string())
     }
-    pub async fn put_key(&self, _key: &KeyRecord) -> Result<(), StoreError> {
-        todo!()
+
+    /// What Redis `TIME` should read now, from the latest reply and this machine's clock. Good for
+    /// stamping ids, never for deciding.
+    #[must_use]
+    pub fn now_estimate(&self) -> Timestamp {
+        let wall = crate::clock::wall().unix_ms();
+        Timestamp::from_unix_ms(wall + self.inner.offset_ms.load(Ordering::Relaxed))
     }
-    /// Takes the bootstrap key if no key exists at all; says whether it was taken.
-    pub async fn put_first_key(&self, _key: &KeyRecord) -> Result<bool, StoreError> {
-        todo!()
+
+    fn saw_time(&self, ms: &str) -> Result<Timestamp, StoreError> {
+        let now: i64 = ms.parse().map_err(|_| reply::corrupt("a time"))?;
+        self.inner.offset_ms.store(now - crate::clock::wall().unix_ms(), Ordering::Relaxed);
+        Ok(Timestamp::from_unix_ms(now))
     }
-    /// `hash`: SHA-256 of the key in hex.
-    pub async fn key_by_hash(&self, _hash: &str) -> Result<Option<KeyRecord>, StoreError> {
-        todo!()
+
+    async fn run(&self, script: &scripts::Script, args: Vec<Value>) -> Result<Value, StoreError> {
+        self.inner.link.run(script, &self.inner.keys.jobs(), args).await
     }
-    pub async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
-        todo!()
-    }
-    /// False when there is no such key.
-    pub async fn revoke_key(&self, _id: &str) -> Result<bool, StoreError> {
-        todo!()
-    }
-    pub async fn workspace_limits(&self, _workspace: &Workspace) -> Result<WorkspaceLimits, StoreError> {
-        todo!()
-    }
-    pub async fn set_workspace_limits(&self, _w: &Workspace, _limits: WorkspaceLimits) -> Result<(), StoreError> {
-        todo!()
+
+    /// The arguments that every verb starts with that ends jobs.
+    fn ending_args(&self, queue: &QueueName) -> Vec<Value> {
+        let o = &self.inner.options;
+        vec![
+            queue.as_str().into(),
+            o.events_kept.to_string().into(),
+            o.idempotency_ttl.as_secs().to_string().into(),
+            o.retention.as_secs().to_string().into(),
+        ]
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
-    FailureReason, Job, JobId, JobState, JobType, Priority, QueueName, RequestId, Timestamp, WorkerId, Workspace,
+    FailureReason, Job, JobId, JobState, JobType, QueueName, RequestId, Timestamp, WorkerId, Workspace,
 };
 
 /// Whose jobs a caller may see: one workspace, or all (`*`, system keys).
@@ -215,7 +215,7 @@ pub struct DeadGroup {
 pub struct WorkspaceLimits {
     /// Share in line relative to the others, 1 to 100; default 1.
     pub weight: u32,
-    /// Jobs running at once, over all queues; `None` is no cap.
+    /// Jobs running at once in each queue; `None` is no cap.
     pub max_running: Option<u32>,
 }
 
@@ -223,15 +223,6 @@ impl Default for WorkspaceLimits {
     fn default() -> Self {
         Self { weight: 1, max_running: None }
     }
-}
-
-/// What a job in line waits behind, for one band.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BandDepth {
-    /// The band.
-    pub priority: Priority,
-    /// Jobs in order.
-    pub depth: u64,
 }
 
 /// An API key as stored: never the key itself.

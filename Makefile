@@ -1,0 +1,35 @@
+# `make help` lists the targets. Nothing here needs more than a Rust toolchain and a package manager.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint bench install-deps
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## watch real jobs go through HTTP, Redis and two worker processes
+	@scripts/install-deps.sh redis
+	cargo build --locked
+	@cargo run --quiet --locked --bin windlass -- demo
+
+test: ## everything that proves it: unit, property, integration, contract and alert rule tests
+	@scripts/install-deps.sh redis promtool
+	@scripts/test.sh
+
+check: lint ## formatting, lints, conventions, documentation
+	cargo test --locked --test tidy
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	@for script in scripts/*.sh .ci/run; do bash -n "$$script"; done
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
+	else echo "cargo-deny is not installed: advisories and licences were not checked (bans were)"; fi
+
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+bench: ## throughput, latency and memory, as a table (release build)
+	@scripts/install-deps.sh redis
+	cargo bench --locked --bench queue
+
+install-deps: ## only install what demo and test need
+	@scripts/install-deps.sh redis promtool

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Installs what `make demo` and `make test` need: scripts/install-deps.sh redis [promtool]
+# Says first what it will install. Does nothing when everything is there. On a machine without
+# apt-get it prints the line to type and fails.
+set -euo pipefail
+
+say() { printf 'install-deps: %s\n' "$*" >&2; }
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# The server that Windlass would start, in its order of preference; empty without one.
+redis_server() {
+  local name
+  for name in valkey-server redis-server; do
+    if have "$name"; then
+      printf '%s\n' "$name"
+      return
+    fi
+  done
+}
+
+# Scripts carry flags that came with Redis 7.0 and Valkey 7.2.
+check_redis_version() {
+  local server version
+  server=$(redis_server)
+  version=$("$server" --version | sed -n 's/.* v=\([0-9.]*\).*/\1/p')
+  if [ "${version%%.*}" -ge 7 ] 2>/dev/null; then
+    return
+  fi
+  say "$server is version ${version:-unknown}; Windlass needs Redis >= 7.0 or Valkey >= 7.2."
+  if have apt-get; then
+    say "This release's package is too old. Add the repository of Redis, then run make again:"
+    cat >&2 <<'LINES'
+  curl -fsSL https://packages.redis.io/gpg | sudo gpg --dearmor -o /usr/share/keyrings/redis-archive-keyring.gpg
+  echo "deb [signed-by=/usr/share/keyrings/redis-archive-keyring.gpg] https://packages.redis.io/deb $(. /etc/os-release && echo "$VERSION_CODENAME") main" | sudo tee /etc/apt/sources.list.d/redis.list
+  sudo apt-get update && sudo apt-get install redis-server
+LINES
+  fi
+  exit 1
+}
+
+missing=()
+for need in "$@"; do
+  case $need in
+    redis) [ -n "$(redis_server)" ] || missing+=(redis) ;;
+    promtool) have promtool || missing+=(promtool) ;;
+    *)
+      say "unknown need '$need' (redis, promtool)"
+      exit 2
+      ;;
+  esac
+done
+
+wants() { [[ " ${missing[*]-} " == *" $1 "* ]]; }
+
+# The line to type for a package manager: redis' package name, then promtool's.
+line_for() {
+  local packages=()
+  if wants redis; then packages+=("$2"); fi
+  if wants promtool; then packages+=("$3"); fi
+  say "Type this, then run make again:"
+  printf '  %s %s\n' "$1" "${packages[*]}" >&2
+}
+
+elsewhere() {
+  say "needed and not found: ${missing[*]}"
+  if have brew; then
+    line_for "brew install" redis prometheus
+  elif have dnf; then
+    line_for "sudo dnf install" valkey golang-github-prometheus
+  elif have pacman; then
+    line_for "sudo pacman -S" valkey prometheus
+  elif have apk; then
+    line_for "sudo apk add" redis prometheus
+  else
+    say "Install redis-server >= 7.0 (https://redis.io/docs/latest/operate/oss_and_stack/install/)"
+    if wants promtool; then say "and promtool (https://prometheus.io/download/)"; fi
+    say "so that they are on the PATH, then run make again."
+  fi
+  exit 1
+}
+
+if [ ${#missing[@]} -gt 0 ]; then
+  have apt-get || elsewhere
+  packages=()
+  if wants redis; then packages+=(redis-server); fi
+  if wants promtool; then packages+=(prometheus); fi
+  say "will install with apt-get: ${packages[*]}"
+  if wants redis; then
+    say "  redis-server: Windlass runs private copies of it and leaves any other Redis alone"
+  fi
+  if wants promtool; then
+    say "  prometheus: only its promtool is used, to test the alert rules"
+  fi
+  sudo=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! have sudo; then
+      say "not root, and no sudo. Type this as root, then run make again:"
+      printf '  apt-get update && apt-get install -y --no-install-recommends %s\n' "${packages[*]}" >&2
+      exit 1
+    fi
+    sudo=(sudo)
+    # Without a terminal a password question would hang.
+    if [ ! -t 0 ]; then sudo=(sudo -n); fi
+  fi
+  # A stale or partly unreachable list need not matter: the install below tells.
+  "${sudo[@]}" apt-get update -qq </dev/null >&2 || say "apt-get update failed; going on with the lists at hand"
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >&2
+fi
+
+if [[ " $* " == *" redis "* ]]; then
+  check_redis_version
+fi

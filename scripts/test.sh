@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Runs every test and ends in one line: `N passed, N failed`. Arguments go to `cargo test`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+status=0
+cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
+
+# Sums the `test result: ok. 12 passed; 0 failed; …` lines of all test binaries.
+sum() { awk -v word="$1" '/^test result: / { for (i = 2; i <= NF; i++) if ($i ~ "^" word) n += $(i - 1) } END { print n + 0 }' "$log"; }
+passed=$(sum passed)
+failed=$(sum failed)
+if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
+  # Did not build, or a test binary died without a result line.
+  failed=1
+fi
+
+# One outside judge's verdict, counted as one test.
+judge() {
+  echo "judge: $*"
+  if "$@"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+  fi
+}
+
+judge promtool check rules deploy/prometheus/alerts.yml
+judge promtool test rules deploy/prometheus/alerts_test.yml
+judge promtool check config --syntax-only deploy/prometheus/prometheus.yml
+
+if [ "$failed" -gt 0 ]; then
+  # Again at the end, where they are seen.
+  sed -n '/^failures:$/,/^test result:/p' "$log" | grep -E '^    [a-zA-Z0-9_:]+$' | sort -u | sed 's/^ */failed: /' || true
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,102 @@
+//! Blocking reads, each on a connection of its own: the bell of a worker's queues and its inbox.
+
+use std::time::Duration;
+
+use fred::interfaces::{ClientLike, ListInterface};
+use fred::prelude::Value;
+
+use crate::domain::{AttemptId, JobId, QueueName, WorkerId};
+
+use super::link::{BLOCKING_LIMIT, Blocking, classify, nothing_came};
+use super::reply::Reply;
+use super::{Store, StoreError};
+
+/// Waits for work on a set of queues. Dropping a wait does not cancel it in Redis, so a wait is
+/// never raced against something else: the token carries no job, but it could be lost.
+pub struct Bell {
+    blocking: Blocking,
+    keys: Vec<(String, QueueName)>,
+}
+
+impl Bell {
+    /// Blocks up to `limit` (5 s at most). The queue whose bell rang, or `None` when none did.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub async fn wait(&self, limit: Duration) -> Result<Option<QueueName>, StoreError> {
+        let keys: Vec<&str> = self.keys.iter().map(|(key, _)| key.as_str()).collect();
+        let Some((key, _)) = pop(&self.blocking, keys, limit).await? else { return Ok(None) };
+        Ok(self.keys.iter().find(|(known, _)| *known == key).map(|(_, queue)| queue.clone()))
+    }
+}
+
+/// A message to one worker process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Abort this attempt: its job was cancelled.
+    Cancel(JobId, AttemptId),
+    /// Of a newer version; ignored.
+    Unknown,
+}
+
+/// Waits for messages to one worker process.
+pub struct Inbox {
+    blocking: Blocking,
+    key: String,
+}
+
+impl Inbox {
+    /// Blocks up to `limit` (5 s at most) for a message.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub async fn wait(&self, limit: Duration) -> Result<Option<Message>, StoreError> {
+        let Some((_, text)) = pop(&self.blocking, vec![self.key.as_str()], limit).await? else { return Ok(None) };
+        let message = text.strip_prefix("cancel ").and_then(|member| {
+            let (job, attempt) = member.split_once(':')?;
+            Some(Message::Cancel(job.parse().ok()?, attempt.parse().ok()?))
+        });
+        Ok(Some(message.unwrap_or(Message::Unknown)))
+    }
+}
+
+async fn pop(from: &Blocking, keys: Vec<&str>, limit: Duration) -> Result<Option<(String, String)>, StoreError> {
+    if !from.client.is_connected() {
+        let wait = tokio::time::timeout(limit, from.client.wait_for_connect()).await;
+        if !matches!(wait, Ok(Ok(()))) {
+            return Err(StoreError::Unavailable("not connected".to_owned()));
+        }
+    }
+    // 0 would block for ever.
+    let seconds = limit.min(BLOCKING_LIMIT).as_secs_f64().max(0.01);
+    match from.client.blpop::<Value, _>(keys, seconds).await {
+        Ok(value) => {
+            let mut reply = Reply::array(value)?;
+            if reply.is_empty() {
+                return Ok(None);
+            }
+            Ok(Some((reply.text()?, reply.text()?)))
+        }
+        Err(error) if nothing_came(&error) => Ok(None),
+        Err(error) => Err(classify(error)),
+    }
+}
+
+impl Store {
+    /// Opens the bell of these queues on a connection of its own.
+    ///
+    /// # Errors
+    /// When the connection cannot be configured.
+    pub fn bell(&self, queues: &[QueueName]) -> Result<Bell, StoreError> {
+        let keys = queues.iter().map(|q| (self.inner.keys.wake(q.as_str()), q.clone())).collect();
+        Ok(Bell { blocking: self.inner.link.open_blocking()?, keys })
+    }
+
+    /// Opens a worker's inbox on a connection of its own.
+    ///
+    /// # Errors
+    /// When the connection cannot be configured.
+    pub fn inbox(&self, worker: WorkerId) -> Result<Inbox, StoreError> {
+        Ok(Inbox { blocking: self.inner.link.open_blocking()?, key: self.inner.keys.inbox(&worker.to_string()) })
+    }
+}

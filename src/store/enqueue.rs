@@ -1,0 +1,84 @@
+//! Verb `enqueue`: up to 100 jobs of one queue, written whole or not at all.
+
+use fred::prelude::Value;
+
+use crate::domain::{Job, JobId, JobSpec, QueueName, Timestamp, bounds};
+
+use super::reply::{Reply, corrupt};
+use super::{Store, StoreError, codec};
+
+/// What became of one item.
+#[derive(Clone, Debug)]
+pub enum Enqueued {
+    /// Written now, or before by a call whose reply was lost.
+    New(Box<Job>),
+    /// The same request was accepted before, as this job.
+    Replay(JobId),
+    /// The request id belongs to another body.
+    OtherBody(JobId),
+    /// The queue is at its depth limit.
+    Full,
+    /// The queue takes no new jobs.
+    Draining,
+    /// The request id's key holds something that is not ours.
+    Broken,
+}
+
+impl Store {
+    /// Writes jobs under ids made by the caller. Repeating a call whose outcome is unknown with the
+    /// same ids is safe and answers [`Enqueued::New`] again.
+    ///
+    /// # Errors
+    /// `Full`, `ReadOnly` and `Unavailable`: none was written. `Unknown`: all or none were.
+    pub async fn enqueue(&self, queue: &QueueName, items: &[(JobId, JobSpec)]) -> Result<Vec<Enqueued>, StoreError> {
+        if items.len() > bounds::SCRIPT_ITEMS {
+            return Err(corrupt("more than 100 items in one enqueue"));
+        }
+        let o = &self.inner.options;
+        let mut args: Vec<Value> = Vec::with_capacity(7 + items.len() * 9);
+        args.extend([
+            queue.as_str().into(),
+            o.events_kept.to_string().into(),
+            if o.listing_index { "1" } else { "0" }.into(),
+            o.max_depth.to_string().into(),
+            o.idempotency_ttl.as_secs().to_string().into(),
+            bounds::IN_LINE_DEFAULT.as_millis().to_string().into(),
+            items.len().to_string().into(),
+        ]);
+        for (id, spec) in items {
+            let ms = |t: Option<Timestamp>| t.map(|t| t.unix_ms().to_string()).unwrap_or_default();
+            args.extend([
+                id.to_string().into(),
+                spec.workspace.as_str().into(),
+                spec.request_id.as_str().into(),
+                spec.priority.as_str().into(),
+                spec.job_type.as_str().into(),
+                ms(spec.run_at).into(),
+                ms(spec.expires_at).into(),
+                spec.fingerprint.as_str().into(),
+                codec::record_rest(spec).into(),
+            ]);
+        }
+        let mut reply = Reply::array(self.run(&self.inner.scripts.enqueue, args).await?)?;
+        let now = self.saw_time(&reply.text()?)?;
+        let answers = reply.texts()?;
+        if answers.len() != items.len() {
+            return Err(corrupt("an enqueue reply of another length"));
+        }
+        answers.iter().zip(items).map(|(answer, (id, spec))| outcome(answer, *id, spec, now)).collect()
+    }
+}
+
+fn outcome(answer: &str, id: JobId, spec: &JobSpec, now: Timestamp) -> Result<Enqueued, StoreError> {
+    let (code, rest) = answer.split_at_checked(1).ok_or_else(|| corrupt("an empty enqueue answer"))?;
+    let owner = || rest.parse::<JobId>().map_err(|_| corrupt("an idempotency key without a job id"));
+    Ok(match code {
+        "n" => Enqueued::New(Box::new(codec::new_job(id, spec, now, bounds::IN_LINE_DEFAULT))),
+        "r" => Enqueued::Replay(owner()?),
+        "m" => Enqueued::OtherBody(owner()?),
+        "F" => Enqueued::Full,
+        "D" => Enqueued::Draining,
+        "E" => Enqueued::Broken,
+        _ => return Err(corrupt("an unknown enqueue answer")),
+    })
+}

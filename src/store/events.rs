@@ -1,0 +1,183 @@
+//! Reading the stream of lifecycle events.
+
+use std::time::Duration;
+
+use fred::interfaces::{ClientLike, StreamsInterface};
+use fred::prelude::Value;
+
+use crate::domain::{JobId, JobState, Timestamp};
+
+use super::link::{BLOCKING_LIMIT, Blocking, classify, nothing_came};
+use super::reply::{Reply, corrupt, text};
+use super::{Store, StoreError};
+
+/// Length of an id in a packed entry.
+const ID: usize = 22;
+
+/// One transition as the stream has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transitioned {
+    /// The stream entry, `<ms>-<seq>`; one entry holds all transitions of one script call.
+    pub entry: String,
+    /// The job.
+    pub job: JobId,
+    /// The state reached; `Running` also for a progress report.
+    pub state: JobState,
+    /// The attempt.
+    pub attempt: u32,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Follows the stream from now on, on a connection of its own.
+pub struct EventTail {
+    blocking: Blocking,
+    key: String,
+    last: Option<String>,
+}
+
+impl EventTail {
+    /// The next batch; empty when nothing happened for `limit` (5 s at most).
+    ///
+    /// # Errors
+    /// When the connection broke; the next call goes on where this one stood.
+    pub async fn next(&mut self, limit: Duration) -> Result<Vec<Transitioned>, StoreError> {
+        if !self.blocking.client.is_connected() {
+            let wait = tokio::time::timeout(limit, self.blocking.client.wait_for_connect()).await;
+            if !matches!(wait, Ok(Ok(()))) {
+                return Err(StoreError::Unavailable("not connected".to_owned()));
+            }
+        }
+        if self.last.is_none() {
+            // `$` would skip what comes between two calls.
+            let newest: Value =
+                self.blocking.client.xrevrange(self.key.as_str(), "+", "-", Some(1)).await.map_err(classify)?;
+            self.last = Some(entries(newest)?.pop().map_or_else(|| "0-0".to_owned(), |(id, _)| id));
+        }
+        let from = self.last.clone().unwrap_or_default();
+        let block = u64::try_from(limit.min(BLOCKING_LIMIT).as_millis()).unwrap_or(1).max(1);
+        let read: Result<Value, _> =
+            self.blocking.client.xread(Some(200), Some(block), self.key.as_str(), from.as_str()).await;
+        let value = match read {
+            Ok(value) => value,
+            Err(error) if nothing_came(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(classify(error)),
+        };
+        let mut streams = Reply::array(value)?;
+        let mut found = Vec::new();
+        while !streams.is_empty() {
+            let mut stream = streams.nested()?;
+            stream.text()?;
+            for (id, packed) in entries(stream.value()?)? {
+                unpack(&id, &packed, &mut found);
+                self.last = Some(id);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Starts over at the newest entry: after lost state the old position means nothing.
+    pub fn forget(&mut self) {
+        self.last = None;
+    }
+}
+
+impl Store {
+    /// Opens a tail.
+    ///
+    /// # Errors
+    /// When the connection cannot be configured.
+    pub fn event_tail(&self) -> Result<EventTail, StoreError> {
+        Ok(EventTail { blocking: self.inner.link.open_blocking()?, key: self.inner.keys.events(), last: None })
+    }
+
+    /// Transitions of `job` after entry `after`, oldest first, and whether the stream still reaches
+    /// back that far. Looks at 20,000 entries at most.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn events_after(&self, job: JobId, after: &str) -> Result<(Vec<Transitioned>, bool), StoreError> {
+        let client = self.inner.link.client()?;
+        let key = self.inner.keys.events();
+        let oldest: Value = client.xrange(key.as_str(), "-", "+", Some(1)).await.map_err(classify)?;
+        let reaches = entries(oldest)?.pop().is_none_or(|(id, _)| order(&id) <= order(after));
+        let (mut found, mut from) = (Vec::new(), after.to_owned());
+        for _ in 0..40 {
+            let start = format!("({from}");
+            let value: Value = client.xrange(key.as_str(), start.as_str(), "+", Some(500)).await.map_err(classify)?;
+            let batch = entries(value)?;
+            let full = batch.len() == 500;
+            for (id, packed) in batch {
+                unpack(&id, &packed, &mut found);
+                from = id;
+            }
+            found.retain(|event| event.job == job);
+            if !full {
+                return Ok((found, reaches));
+            }
+        }
+        Ok((found, false))
+    }
+}
+
+fn order(id: &str) -> (u64, u64) {
+    let (ms, seq) = id.split_once('-').unwrap_or((id, "0"));
+    (ms.parse().unwrap_or_default(), seq.parse().unwrap_or_default())
+}
+
+/// Stream entries as (id, packed transitions).
+fn entries(value: Value) -> Result<Vec<(String, String)>, StoreError> {
+    let mut list = Reply::array(value)?;
+    let mut found = Vec::with_capacity(list.len());
+    while !list.is_empty() {
+        let mut entry = list.nested()?;
+        let id = entry.text()?;
+        let mut fields = entry.nested()?;
+        fields.text()?;
+        found.push((id, text(fields.value()?)?));
+    }
+    Ok(found)
+}
+
+/// Letters of a newer version are passed over.
+fn unpack(entry: &str, packed: &str, into: &mut Vec<Transitioned>) {
+    let at = Timestamp::from_unix_ms(i64::try_from(order(entry).0).unwrap_or_default());
+    for item in packed.split(' ') {
+        if let Ok((job, state, attempt)) = transition(item) {
+            into.push(Transitioned { entry: entry.to_owned(), job, state, attempt, at });
+        }
+    }
+}
+
+fn transition(item: &str) -> Result<(JobId, JobState, u32), StoreError> {
+    let bad = || corrupt("an event");
+    let id = item.get(..ID).ok_or_else(bad)?.parse().map_err(|_| bad())?;
+    let state = match item.get(ID..=ID) {
+        Some("S") => JobState::Scheduled,
+        Some("P") => JobState::Pending,
+        Some("R" | "p") => JobState::Running,
+        Some("H") => JobState::Held,
+        Some("s") => JobState::Succeeded,
+        Some("d") => JobState::Dead,
+        Some("c") => JobState::Cancelled,
+        Some("e") => JobState::Expired,
+        _ => return Err(bad()),
+    };
+    let attempt = item.get(ID + 1..).and_then(|n| n.parse().ok()).ok_or_else(bad)?;
+    Ok((id, state, attempt))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packed_entry_holds_many_transitions() {
+        let (a, b) = (JobId::new(1, 0), JobId::new(2, 0));
+        let mut found = Vec::new();
+        unpack("1500-3", &format!("{a}R1 {b}s2 {b}?1 junk"), &mut found);
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].state, found[1].state), (JobState::Running, JobState::Succeeded));
+        assert_eq!(found[1].at.unix_ms(), 1500);
+    }
+}

@@ -1,0 +1,75 @@
+//! Every key that Rust names itself. Scripts derive theirs from the same base (`lua/lib/base.lua`).
+
+/// Builds key names under one base (`ai`, or `{ai:i}` for shard i of a cluster).
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    base: String,
+}
+
+impl Keys {
+    pub(super) fn new(base: &str) -> Self {
+        Self { base: base.to_owned() }
+    }
+
+    /// Hash: id → record of a live or dead job. KEYS[1] of every script.
+    pub(super) fn jobs(&self) -> String {
+        format!("{}:jobs", self.base)
+    }
+
+    /// String: job id + body fingerprint.
+    pub(super) fn idempotency(&self, workspace: &str, request_id: &str) -> String {
+        format!("{}:idempotency:{workspace}:{request_id}", self.base)
+    }
+
+    /// List: the bell on which idle workers of a queue block.
+    pub(super) fn wake(&self, queue: &str) -> String {
+        self.queue("wake", queue)
+    }
+
+    /// List: messages to one worker process.
+    pub(super) fn inbox(&self, worker: &str) -> String {
+        format!("{}:worker:{worker}:inbox", self.base)
+    }
+
+    /// Set: names of all queues.
+    pub(super) fn queues(&self) -> String {
+        format!("{}:queues", self.base)
+    }
+
+    /// Stream: lifecycle events.
+    pub(super) fn events(&self) -> String {
+        format!("{}:events", self.base)
+    }
+
+    /// Hash: groups of dead letters.
+    pub(super) fn dead_groups(&self) -> String {
+        format!("{}:dead:groups", self.base)
+    }
+
+    /// Hash: workspace → weight and cap.
+    pub(super) fn limits(&self) -> String {
+        format!("{}:limits", self.base)
+    }
+
+    /// Hash: SHA-256 of an API key → its record.
+    pub(super) fn api_keys(&self) -> String {
+        format!("{}:keys", self.base)
+    }
+
+    /// String: layout version and number of shards.
+    pub(super) fn layout(&self) -> String {
+        format!("{}:layout", self.base)
+    }
+
+    /// String: changes when Redis lost its state.
+    pub(super) fn epoch(&self) -> String {
+        format!("{}:epoch", self.base)
+    }
+
+    fn queue(&self, name: &str, queue: &str) -> String {
+        match queue {
+            "default" => format!("{}:queue:{name}", self.base),
+            _ => format!("{}:queue:{name}:{queue}", self.base),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Connections to Redis. Nothing outside this module and its siblings names fred, which is dormant
+//! upstream.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use fred::error::{Error as FredError, ErrorKind};
+use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
+use fred::prelude::{Builder, Client, Config, ReconnectPolicy, Value};
+use fred::types::CustomCommand;
+use fred::types::config::UnresponsiveConfig;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::StoreError;
+use super::scripts::Script;
+
+/// A command that blocks longer than its own timeout by this much is on a dead connection.
+const BLOCKING_GRACE: Duration = Duration::from_secs(5);
+/// The longest time a blocking read may ask for.
+pub(super) const BLOCKING_LIMIT: Duration = Duration::from_secs(5);
+
+/// A set of pipelining connections for commands.
+#[derive(Clone)]
+pub(super) struct Link {
+    clients: Arc<[Client]>,
+    next: Arc<AtomicUsize>,
+    breaks: Arc<AtomicU64>,
+    url: SecretString,
+}
+
+impl Link {
+    /// Starts connecting in the background; only a malformed URL is an error.
+    pub(super) fn open(url: &SecretString, size: usize, timeout: Duration) -> Result<Self, StoreError> {
+        let breaks = Arc::new(AtomicU64::new(0));
+        let mut clients = Vec::with_capacity(size);
+        for _ in 0..size.clamp(1, 10) {
+            let client = build(url, timeout)?;
+            let seen = Arc::clone(&breaks);
+            drop(client.on_error(move |_| {
+                seen.fetch_add(1, Ordering::Relaxed);
+                std::future::ready(Ok(()))
+            }));
+            drop(client.connect());
+            clients.push(client);
+        }
+        Ok(Self { clients: clients.into(), next: Arc::default(), breaks, url: url.clone() })
+    }
+
+    /// A connection of its own for blocking reads.
+    pub(super) fn open_blocking(&self) -> Result<Blocking, StoreError> {
+        let client = build(&self.url, BLOCKING_LIMIT + BLOCKING_GRACE)?;
+        drop(client.connect());
+        Ok(Blocking { client })
+    }
+
+    /// Grows with every broken connection: whoever sees it change may have missed something.
+    pub(super) fn breaks(&self) -> u64 {
+        self.breaks.load(Ordering::Relaxed)
+    }
+
+    /// A connected client, the next in turn.
+    ///
+    /// # Errors
+    /// `Unavailable` at once while none is connected: a command that waits for a connection could
+    /// be written long after its caller gave up.
+    pub(super) fn client(&self) -> Result<&Client, StoreError> {
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        (0..self.clients.len())
+            .map(|i| &self.clients[(start + i) % self.clients.len()])
+            .find(|client| client.is_connected())
+            .ok_or_else(|| StoreError::Unavailable("not connected".to_owned()))
+    }
+
+    /// Waits until a connection stands, or `limit` has passed.
+    pub(super) async fn wait_connected(&self, limit: Duration) -> Result<(), StoreError> {
+        let wait = self.clients[0].wait_for_connect();
+        match tokio::time::timeout(limit, wait).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string())),
+            Err(_) => Err(StoreError::Unavailable("not connected".to_owned())),
+        }
+    }
+
+    /// A command that fred has no method for in the features we use.
+    pub(super) async fn command(&self, name: &'static str, args: Vec<Value>) -> Result<Value, StoreError> {
+        let command = CustomCommand::new_static(name, None, false);
+        self.client()?.custom(command, args).await.map_err(classify)
+    }
+
+    /// Runs a verb. A script that Redis does not know (restart, failover, `SCRIPT FLUSH`) was not
+    /// run, so loading it and asking again is safe.
+    pub(super) async fn run(&self, script: &Script, key: &str, args: Vec<Value>) -> Result<Value, StoreError> {
+        let client = self.client()?;
+        let started = crate::clock::now();
+        let first: Result<Value, _> = client.evalsha(script.sha.as_str(), vec![key], args.clone()).await;
+        let outcome = match first {
+            Err(error) if error.details().starts_with("NOSCRIPT") => {
+                let _: Value = client.script_load(script.text.as_str()).await.map_err(classify)?;
+                client.evalsha(script.sha.as_str(), vec![key], args).await
+            }
+            other => other,
+        };
+        metrics::histogram!(crate::metrics::REDIS_SCRIPT.name, "script" => script.name)
+            .record(started.elapsed().as_secs_f64());
+        outcome.map_err(classify)
+    }
+}
+
+impl std::fmt::Debug for Link {
+    /// The URL may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Link({} connections)", self.clients.len())
+    }
+}
+
+/// A connection that one reader blocks on.
+pub(super) struct Blocking {
+    pub(super) client: Client,
+}
+
+/// fred reports the nil reply of a blocking read as a timeout; both mean "nothing came".
+pub(super) fn nothing_came(error: &FredError) -> bool {
+    matches!(error.kind(), ErrorKind::Timeout)
+}
+
+fn build(url: &SecretString, timeout: Duration) -> Result<Client, StoreError> {
+    let config = Config::from_url(url.expose_secret())
+        .map_err(|e| StoreError::Unavailable(format!("REDIS_URL cannot be used: {:?}", e.kind())))?;
+    Builder::from_config(config)
+        .with_connection_config(|c| {
+            // fred's default re-sends a command whose reply was lost; most verbs must not run twice.
+            c.max_command_attempts = 1;
+            c.connection_timeout = Duration::from_secs(3);
+            c.internal_command_timeout = Duration::from_secs(3);
+            c.max_command_buffer_len = 10_000;
+            c.unresponsive = UnresponsiveConfig {
+                max_timeout: Some(timeout + Duration::from_secs(5)),
+                interval: Duration::from_secs(2),
+            };
+        })
+        .with_performance_config(|p| p.default_command_timeout = timeout)
+        .set_policy(ReconnectPolicy::new_exponential(0, 50, 1_000, 2))
+        .build()
+        .map_err(|e| StoreError::Unavailable(format!("{:?}", e.kind())))
+}
+
+/// Sorts an error into done, definitely not done, or unknown.
+pub(super) fn classify(error: FredError) -> StoreError {
+    let details = error.details().to_owned();
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|p| details.starts_with(p));
+    if starts(&["OOM"]) {
+        return StoreError::Full(details);
+    }
+    if starts(&["READONLY", "MISCONF", "NOREPLICAS"]) {
+        return StoreError::ReadOnly(details);
+    }
+    if starts(&["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM", "NOSCRIPT"]) {
+        return StoreError::Unavailable(details);
+    }
+    match error.kind() {
+        ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled => StoreError::Unknown(details),
+        ErrorKind::Backpressure | ErrorKind::Auth | ErrorKind::Routing | ErrorKind::Sentinel | ErrorKind::Tls => {
+            StoreError::Unavailable(details)
+        }
+        _ => StoreError::Corrupt(details),
+    }
+}

@@ -1,0 +1,45 @@
+#!lua flags=allow-oom
+-- Purpose: cancel a job wherever it is; a running attempt loses its lease and its worker is told.
+-- Uses: base line place close due
+-- KEYS: 1 <base>:jobs
+-- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 done retention (s), 5 id
+-- Returns: c cancelled now, d dead already, n not a live job
+-- Guarantee: once cancelled no attempt starts and no write of a running one is accepted.
+local id = ARGV[5]
+local bad = expect_types(line_types())
+if bad then
+  return bad
+end
+local record = redis.call('HGET', jobs_key, id)
+if not record then
+  return 'n'
+end
+local h, e = header(record), entry_of(redis.call('HGET', attempts_key, id))
+if h.queue ~= queue then
+  return 'n'
+end
+if e.state == 'd' then
+  return 'd'
+end
+load_limits({ [h.ws] = true })
+if e.state == 'r' then
+  local member = id .. ':' .. e.token
+  redis.call('ZREM', running_key, member)
+  free_slot(h.ws, member)
+  local inbox = base .. ':worker:' .. e.worker .. ':inbox'
+  redis.call('RPUSH', inbox, 'cancel ' .. member)
+  redis.call('EXPIRE', inbox, '60')
+elseif e.state == 'h' then
+  redis.call('ZREM', qkey('held'), id)
+elseif redis.call('ZREM', scheduled_key, id) == 0 then
+  unline(id, h)
+end
+redis.call('ZREM', expiring_key, id)
+close_unfinished(id, 'c', e, record)
+flush_closed(ARGV[3], ARGV[4])
+count('cancelled', 1)
+if settle() > 0 then
+  ring()
+end
+flush_events(ARGV[2])
+return 'c'

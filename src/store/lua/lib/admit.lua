@@ -1,0 +1,27 @@
+-- What an enqueue writes beside the line: the listing index and the jobs that wait for a time.
+local INDEX_LIFE = '2764800' -- 32 days: a job may wait 30 and is kept a day more
+
+local function enqueue_index(by_workspace)
+  if ARGV[3] ~= '1' then
+    return
+  end
+  local hour = int(math.floor(now / 3600000))
+  for ws, ids in pairs(by_workspace) do
+    local key = base .. ':index:' .. ws .. ':' .. hour
+    if redis.call('RPUSH', key, unpack(ids)) == #ids then
+      redis.call('EXPIRE', key, INDEX_LIFE)
+      redis.call('ZADD', base .. ':indexes', hour, ws .. ':' .. hour)
+    end
+  end
+end
+
+-- True when a due time earlier than all others came in, so that a worker has to wake sooner.
+local function enqueue_later(scored)
+  if #scored == 0 then
+    return false
+  end
+  local key = qkey('scheduled')
+  local was = tonumber(redis.call('ZRANGE', key, '0', '0', 'WITHSCORES')[2]) or math.huge
+  redis.call('ZADD', key, unpack(scored))
+  return tonumber(redis.call('ZRANGE', key, '0', '0', 'WITHSCORES')[2]) < was
+end

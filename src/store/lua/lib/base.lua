@@ -1,0 +1,82 @@
+-- Time, key names and the record's header. KEYS[1] is <base>:jobs, ARGV[1] the queue.
+local base = string.sub(KEYS[1], 1, -6)
+local queue = ARGV[1]
+local suffix = queue == 'default' and '' or ':' .. queue
+local bands = { 'high', 'normal', 'low' }
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function qkey(name)
+  return base .. ':queue:' .. name .. suffix
+end
+
+-- Numbers go to Redis as text: a Lua number costs a "%.17g" each.
+local function int(n)
+  return string.format('%.0f', n)
+end
+
+local now_text = int(now)
+
+local jobs_key = KEYS[1]
+local attempts_key = base .. ':attempts'
+local stats_key = qkey('stats')
+
+-- Lua does not roll back: a key of a wrong type must be met before the first write.
+local function expect_types(types)
+  for key, want in pairs(types) do
+    local is = redis.call('TYPE', key).ok
+    if is ~= want and is ~= 'none' then
+      return redis.error_reply('WLTYPE ' .. key .. ' is a ' .. is .. ', expected a ' .. want)
+    end
+  end
+end
+
+local function idem_key(workspace, request)
+  return base .. ':idempotency:' .. workspace .. ':' .. request
+end
+
+-- Record: created \t expires \t workspace \t type \t queue \t band \t … \t request_id \n body
+local function header(record)
+  local created, expires, workspace, kind, q, band =
+    string.match(record, '^(%d+)\t(%d+)\t([^\t]+)\t([^\t]+)\t([^\t]+)\t([^\t]+)\t')
+  return { created = tonumber(created), expires = tonumber(expires), ws = workspace, kind = kind, queue = q, band = band }
+end
+
+local function request_of(record)
+  return string.match(record, '^[^\n]*\t([^\t\n]+)\n')
+end
+
+-- Attempts entry: state \t attempt \t crashes \t started \t worker \t attempt_id \t extra \n failure
+local function entry_of(text)
+  if not text then
+    return { state = 'w', attempt = 0, crashes = 0, started = '', worker = '', token = '', extra = '', failure = '' }
+  end
+  local state, attempt, crashes, started, worker, token, extra, failure =
+    string.match(text, '^(%a)\t(%d+)\t(%d+)\t(%d*)\t([^\t]*)\t([^\t]*)\t([^\n]*)\n(.*)$')
+  return {
+    state = state, attempt = tonumber(attempt), crashes = tonumber(crashes), started = started,
+    worker = worker, token = token, extra = extra, failure = failure,
+  }
+end
+
+local function entry_text(e)
+  return e.state .. '\t' .. int(e.attempt) .. '\t' .. int(e.crashes) .. '\t' .. e.started .. '\t' .. e.worker
+    .. '\t' .. e.token .. '\t' .. e.extra .. '\n' .. e.failure
+end
+
+-- One packed stream entry per call: "<id><state letter><attempt>" joined by spaces.
+local events = {}
+local function event(id, letter, attempt)
+  events[#events + 1] = id .. letter .. attempt
+end
+local function flush_events(limit)
+  if #events > 0 and limit ~= '0' then
+    redis.call('XADD', base .. ':events', 'MAXLEN', '~', limit, '*', 'e', table.concat(events, ' '))
+  end
+end
+
+local function count(field, n)
+  if n ~= 0 then
+    redis.call('HINCRBY', stats_key, field, int(n))
+  end
+end

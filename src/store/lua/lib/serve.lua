@@ -1,0 +1,19 @@
+-- The claim half that claim and cycle share: ARGV 2-11 as their headers say.
+local function serve(due, replies)
+  local types = {}
+  for kind in string.gmatch(ARGV[11], '[^ ]+') do
+    types[kind] = true
+  end
+  local jobs, waiting = claim({
+    want = tonumber(ARGV[5]), worker = ARGV[6], token = ARGV[7], deadline = int(now + tonumber(ARGV[8])),
+    may_suspect = ARGV[9] == '1', types = types,
+  })
+  flush_closed(ARGV[3], ARGV[4])
+  local in_order = settle()
+  local declined = #jobs == 0 and waiting > 0
+  if not blocks()['q'] and (in_order > 0 or fresh_waiting or declined) then
+    ring()
+  end
+  flush_events(ARGV[2])
+  return { now_text, int(due), declined and '1' or '0', replies, jobs }
+end

@@ -1,0 +1,59 @@
+#!lua
+-- Purpose: give a dead, cancelled or expired job another life; attempts start anew, the last failure stays.
+-- Uses: base line place close
+-- KEYS: 1 <base>:jobs
+-- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 default time in line (ms), 5 id, 6 done bucket or ''
+-- Returns: p pending again, s superseded followed by the other id, n nothing to redrive
+-- Guarantee: takes the idempotency key anew, or changes nothing.
+local id = ARGV[5]
+local bad = expect_types(line_types())
+if bad then
+  return bad
+end
+local bucket = base .. ':done:' .. ARGV[6]
+local record, failure = redis.call('HGET', jobs_key, id), ''
+local label = nil
+if record then
+  local e = entry_of(redis.call('HGET', attempts_key, id))
+  if e.state ~= 'd' then
+    return 'n'
+  end
+  label, failure = string.match(e.extra, '^%d+ (.*)$'), e.failure
+else
+  local done = ARGV[6] ~= '' and redis.call('HGET', bucket, id) or ''
+  local letter, last, kept = string.match(done, '^(%a)[^\n]*\n([^\n]*)\n[^\n]*\n[^\n]*\n(.*)$')
+  if letter ~= 'c' and letter ~= 'e' then
+    return 'n'
+  end
+  record, failure = kept, last
+end
+local h = header(record)
+if h.queue ~= queue then
+  return 'n'
+end
+local key, print = idem_key(h.ws, request_of(record)), string.match(record, '^[^\n]*\t([^\t\n]+)\t[^\t\n]+\n')
+local ttl = int(math.ceil(tonumber(ARGV[4]) / 1000) + tonumber(ARGV[3]))
+if not redis.call('SET', key, id .. print, 'NX', 'EX', ttl) then
+  local owner = string.sub(redis.call('GET', key), 1, 22)
+  if owner ~= id then
+    return 's' .. owner
+  end
+  redis.call('EXPIRE', key, ttl)
+end
+local created, rest = string.match(record, '^(%d+)\t%d+\t(.*)$')
+redis.call('HSET', jobs_key, id, created .. '\t' .. int(now + tonumber(ARGV[4])) .. '\t' .. rest)
+redis.call('HSET', attempts_key, id, 'w\t0\t0\t\t\t\t' .. now_text .. '\n' .. failure)
+if label then
+  redis.call('ZREM', qkey('dead'), id)
+  count_dead((string.gsub(label, ' ', '\t')), id, -1)
+else
+  redis.call('HDEL', bucket, id)
+end
+place(h.band, { { id = id, ws = h.ws, kind = h.kind } })
+count('redriven', 1)
+event(id, 'P', '0')
+if settle() > 0 then
+  ring()
+end
+flush_events(ARGV[2])
+return 'p'

@@ -1,0 +1,42 @@
+#!lua flags=allow-oom
+-- Purpose: the janitor's step for one queue: old dead letters, parked jobs whose block is gone, counts.
+-- Uses: base line place close
+-- KEYS: 1 <base>:jobs
+-- ARGV: 1 queue, 2 retention of dead letters (ms)
+-- Returns: dead letters removed, parked jobs brought back
+-- Guarantee: idempotent and bounded; any number of processes may run it at once.
+local removed, moved = 0, 0
+local old = redis.call('ZRANGEBYSCORE', qkey('dead'), '-inf', int(now - tonumber(ARGV[2])), 'LIMIT', '0', '100')
+for _, id in ipairs(old) do
+  local e = entry_of(redis.call('HGET', attempts_key, id))
+  local label = string.match(e.extra, '^%d+ (.*)$')
+  if label then
+    count_dead((string.gsub(label, ' ', '\t')), id, -1)
+  end
+  redis.call('HDEL', jobs_key, id)
+  redis.call('HDEL', attempts_key, id)
+  redis.call('ZREM', qkey('dead'), id)
+  removed = removed + 1
+end
+local fields = redis.call('HGETALL', parked_key)
+for i = 1, math.min(#fields, 400), 2 do
+  local band, blocker = string.match(fields[i], '^(%a+):(.*)$')
+  if band then
+    local first, name = string.match(blocker, '^(%a):?(.*)$')
+    local lifted = (first == 't' or first == 'w') and not blocks()[blocker]
+    if first == 'c' then
+      load_limits({ [name] = true })
+      lifted = not limits[name].cap
+      if not lifted then
+        moved = moved + unpark_capped(name)
+      end
+    end
+    if lifted then
+      moved = moved + unpark(band, blocker, 100)
+    end
+  end
+end
+if settle() > 0 and moved > 0 then
+  ring()
+end
+return { removed, moved }

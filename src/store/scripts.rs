@@ -1,0 +1,95 @@
+//! The Lua verbs: assembled from their parts at start, named by content so that old and new
+//! binaries can run side by side.
+
+use fred::util::sha1_hash;
+
+/// One verb, ready to run.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    /// The verb, for errors and metrics.
+    pub(super) name: &'static str,
+    /// The whole text: shebang, parts, body.
+    pub(super) text: String,
+    /// SHA-1 of the text, as `EVALSHA` wants it.
+    pub(super) sha: String,
+}
+
+const PARTS: &[(&str, &str)] = &[
+    ("base", include_str!("lua/lib/base.lua")),
+    ("line", include_str!("lua/lib/line.lua")),
+    ("place", include_str!("lua/lib/place.lua")),
+    ("admit", include_str!("lua/lib/admit.lua")),
+    ("close", include_str!("lua/lib/close.lua")),
+    ("due", include_str!("lua/lib/due.lua")),
+    ("finish", include_str!("lua/lib/finish.lua")),
+    ("finish_batch", include_str!("lua/lib/finish_batch.lua")),
+    ("claim", include_str!("lua/lib/claim.lua")),
+    ("claim_batch", include_str!("lua/lib/claim_batch.lua")),
+    ("serve", include_str!("lua/lib/serve.lua")),
+];
+
+macro_rules! verbs {
+    ($($name:ident),+ $(,)?) => {
+        /// Every verb.
+        #[derive(Clone, Debug)]
+        pub(super) struct Scripts { $(pub(super) $name: Script,)+ }
+
+        impl Scripts {
+            /// Assembles all verbs from the sources compiled in.
+            pub(super) fn assemble() -> Self {
+                Self { $($name: assemble(stringify!($name), include_str!(concat!("lua/", stringify!($name), ".lua"))),)+ }
+            }
+        }
+    };
+}
+
+verbs!(
+    cancel, claim, compact, cycle, enqueue, fleet, heartbeat, limit, list, locate, pause, progress, read, redrive,
+    release, resume, retire, ring, summary, tend,
+);
+
+/// Shebang first (Redis wants it there), then the parts that the `Uses:` line names, then the body.
+fn assemble(name: &'static str, source: &str) -> Script {
+    let (shebang, body) = source.split_once('\n').unwrap_or(("#!lua", source));
+    let mut text = format!("{shebang}\n");
+    let uses = body.lines().find_map(|line| line.strip_prefix("-- Uses: ")).unwrap_or_default();
+    for part in uses.split_whitespace() {
+        let found = PARTS.iter().find(|(known, _)| *known == part).map_or("", |(_, text)| text);
+        text.push_str(&strip(found));
+    }
+    text.push_str(&strip(body));
+    let sha = sha1_hash(&text);
+    Script { name, text, sha }
+}
+
+/// Comments and indentation are for people; Redis keeps and hashes the rest.
+fn strip(source: &str) -> String {
+    source
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("--"))
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_that_a_verb_uses_exists() {
+        let sources = [include_str!("lua/cycle.lua"), include_str!("lua/enqueue.lua"), include_str!("lua/redrive.lua")];
+        for source in sources {
+            let uses = source.lines().find_map(|l| l.strip_prefix("-- Uses: ")).unwrap_or_default();
+            for part in uses.split_whitespace() {
+                assert!(PARTS.iter().any(|(known, _)| *known == part), "no part {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_shebang_stays_first() {
+        let scripts = Scripts::assemble();
+        assert!(scripts.cycle.text.starts_with("#!lua flags=allow-oom\n"));
+        assert!(scripts.enqueue.text.starts_with("#!lua\n"));
+    }
+}

@@ -1,0 +1,129 @@
+//! What the Redis server says of itself: the facts behind the boot guard.
+
+use std::collections::HashMap;
+
+use fred::interfaces::{ClientLike, HashesInterface, KeysInterface};
+use fred::prelude::Value;
+use fred::types::{Expiration, InfoKind, SetOptions};
+
+use crate::domain::AttemptId;
+
+use super::reply::{Reply, text};
+use super::views::DeadGroup;
+use super::{Store, StoreError, link};
+use crate::domain::{FailureReason, JobType, QueueName, Timestamp};
+
+/// The layout this build reads and writes: version, then number of shards.
+const LAYOUT: &str = "1:1";
+
+/// Facts about the server, from `INFO` (managed Redis forbids `CONFIG`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// `redis_version` (Valkey reports 7.2.4 there for compatibility).
+    pub redis_version: String,
+    /// `valkey_version`, if it is one.
+    pub valkey_version: Option<String>,
+    /// Changes with every start of the server.
+    pub run_id: String,
+    /// `master` or `slave`.
+    pub role: String,
+    /// `maxmemory_policy`.
+    pub policy: String,
+    /// Bytes in use.
+    pub used_memory: u64,
+    /// Limit in bytes, 0 for none.
+    pub max_memory: u64,
+    /// Whether the append-only file is on.
+    pub aof: bool,
+    /// Whether its last write went well.
+    pub aof_ok: bool,
+    /// `appendfsync`, where the server lets us read it.
+    pub fsync: Option<String>,
+    /// `ai:layout` as found; set by the first process.
+    pub layout: String,
+    /// Whether that is ours.
+    pub layout_ok: bool,
+    /// `ai:epoch`; set anew when Redis has none.
+    pub epoch: String,
+}
+
+impl Store {
+    /// Asks the server, and takes layout and epoch if it has none.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn server_facts(&self) -> Result<ServerFacts, StoreError> {
+        let client = self.inner.link.client()?;
+        let info: String = client.info(None::<InfoKind>).await.map_err(link::classify)?;
+        let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
+        let word = |key: &str| info.get(key).map(|v| v.trim().to_owned()).unwrap_or_default();
+        let number = |key: &str| word(key).parse().unwrap_or_default();
+        let layout = self.take(&self.inner.keys.layout(), LAYOUT).await?;
+        let epoch = self.take(&self.inner.keys.epoch(), &AttemptId::random().to_string()).await?;
+        // Managed Redis forbids CONFIG; then the class of durability stays unnamed.
+        let fsync = self.inner.link.command("CONFIG", vec!["GET".into(), "appendfsync".into()]).await;
+        let fsync = fsync.and_then(|value| Reply::array(value)?.texts()).ok();
+        Ok(ServerFacts {
+            redis_version: word("redis_version"),
+            valkey_version: info.get("valkey_version").map(|v| v.trim().to_owned()),
+            run_id: word("run_id"),
+            role: word("role"),
+            policy: word("maxmemory_policy"),
+            used_memory: number("used_memory"),
+            max_memory: number("maxmemory"),
+            aof: word("aof_enabled") == "1",
+            aof_ok: word("aof_last_write_status") != "err",
+            fsync: fsync.and_then(|found| found.get(1).cloned()),
+            layout_ok: layout == LAYOUT,
+            layout,
+            epoch,
+        })
+    }
+
+    /// The value of `key`, set to `ours` if there is none. A refused write leaves it empty.
+    async fn take(&self, key: &str, ours: &str) -> Result<String, StoreError> {
+        let client = self.inner.link.client()?;
+        let found: Value = client.get(key).await.map_err(link::classify)?;
+        let found = text(found)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let set: Result<Value, _> = client.set(key, ours, None::<Expiration>, Some(SetOptions::NX), false).await;
+        match set.map_err(link::classify) {
+            Ok(_) => text(client.get(key).await.map_err(link::classify)?),
+            Err(StoreError::ReadOnly(_) | StoreError::Full(_)) => Ok(String::new()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Dead letters grouped by queue, type and error fingerprint; most first.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn dead_groups(&self) -> Result<Vec<DeadGroup>, StoreError> {
+        let client = self.inner.link.client()?;
+        let all: HashMap<String, String> =
+            client.hgetall(self.inner.keys.dead_groups()).await.map_err(link::classify)?;
+        let mut groups: Vec<DeadGroup> = all.iter().filter_map(|(field, value)| group(field, value)).collect();
+        groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| b.last.cmp(&a.last)));
+        Ok(groups)
+    }
+}
+
+fn group(field: &str, value: &str) -> Option<DeadGroup> {
+    let mut field = field.split('\t');
+    let (queue, kind, fingerprint) = (field.next()?, field.next()?, field.next()?);
+    let mut value = value.split('\t');
+    let moment = |text: Option<&str>| text?.parse().ok().map(Timestamp::from_unix_ms);
+    let count = value.next()?.parse().ok()?;
+    Some(DeadGroup {
+        queue: QueueName::new(queue).ok()?,
+        job_type: JobType::new(kind).ok()?,
+        fingerprint: fingerprint.to_owned(),
+        count,
+        first: moment(value.next())?,
+        last: moment(value.next())?,
+        sample: value.next()?.parse().ok()?,
+        reason: value.next().and_then(FailureReason::from_word),
+    })
+}

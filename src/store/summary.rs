@@ -1,0 +1,93 @@
+//! Verb `summary`: queues at one moment, for gauges and operators.
+
+use std::collections::BTreeMap;
+
+use fred::interfaces::SetsInterface;
+
+use crate::domain::{JobState, QueueName, Timestamp};
+
+use super::reply::Reply;
+use super::views::{QueueSummary, SwitchedBy};
+use super::{Store, StoreError, link};
+
+impl Store {
+    /// Every queue that ever had a job or a worker, and `default` always, by name.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn queues(&self) -> Result<Vec<QueueSummary>, StoreError> {
+        let mut queues = Vec::new();
+        for name in self.queue_names().await? {
+            queues.push(self.summary(&name).await?);
+        }
+        Ok(queues)
+    }
+
+    /// One queue, or `None` if it never had a job or a worker.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn queue(&self, name: &QueueName) -> Result<Option<QueueSummary>, StoreError> {
+        if !self.queue_names().await?.contains(name) {
+            return Ok(None);
+        }
+        self.summary(name).await.map(Some)
+    }
+
+    /// Names of all queues, `default` always among them.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn queue_names(&self) -> Result<Vec<QueueName>, StoreError> {
+        let names: Vec<String> =
+            self.inner.link.client()?.smembers(self.inner.keys.queues()).await.map_err(link::classify)?;
+        let mut names: Vec<QueueName> = names.iter().filter_map(|name| QueueName::new(name).ok()).collect();
+        names.push(QueueName::default_queue());
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// The figures of one queue, zeros for one that never was.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn summary(&self, name: &QueueName) -> Result<QueueSummary, StoreError> {
+        let value = self.run(&self.inner.scripts.summary, vec![name.as_str().into()]).await?;
+        let mut reply = Reply::array(value)?;
+        let now = self.saw_time(&reply.text()?)?;
+        let mut count = || reply.int().map(|n| u64::try_from(n).unwrap_or_default());
+        let (depth, parked, scheduled, running) = (count()?, count()?, count()?, count()?);
+        let (held, dead, workers) = (count()?, count()?, count()?);
+        let oldest = reply.text()?.parse().ok().map(Timestamp::from_unix_ms);
+        let stats: BTreeMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
+        let blocked: BTreeMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
+        let total = |field: &str| stats.get(field).and_then(|n| n.parse().ok()).unwrap_or_default();
+        let ended = JobState::ALL.iter().filter(|s| s.is_terminal()).map(|s| (s.as_str(), total(s.as_str())));
+        Ok(QueueSummary {
+            name: name.clone(),
+            depth,
+            parked,
+            scheduled,
+            running,
+            held,
+            dead,
+            workers,
+            enqueued_total: total("enqueue"),
+            dequeued_total: total("dequeue"),
+            lease_expiries_total: total("lease_expiries"),
+            finished_total: ended.collect(),
+            oldest_pending: oldest.map(|created| now.since(created)),
+            paused: blocked.get("q").map(|text| switched_by(text)),
+            draining: blocked.get("drain").map(|text| switched_by(text)),
+        })
+    }
+}
+
+/// `<ms> \t <by> \t <reason>`, as the pause script wrote it.
+pub(super) fn switched_by(text: &str) -> SwitchedBy {
+    let mut parts = text.splitn(3, '\t');
+    let at = parts.next().and_then(|ms| ms.parse().ok()).unwrap_or_default();
+    let mut word = || parts.next().unwrap_or_default().to_owned();
+    SwitchedBy { at: Timestamp::from_unix_ms(at), by: word(), reason: word() }
+}
