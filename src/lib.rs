@@ -10,6 +10,7 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod executors;
+pub mod http;
 pub mod metrics;
 pub mod store;
 pub mod telemetry;

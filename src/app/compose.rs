@@ -12,8 +12,8 @@ use crate::executors::llm::LlmOptions;
 use crate::executors::{ExecutorOptions, actions, register_all};
 use crate::store::{Store, StoreOptions};
 
-/// The base of every key.
-const BASE: &str = "ai";
+/// Transitions kept for clients that resume an event stream: a few minutes of a busy fleet.
+const EVENTS_KEPT: u64 = 100_000;
 
 /// The provider when only a key is given.
 const OPENAI: &str = "https://api.openai.com/v1";
@@ -22,14 +22,15 @@ const OPENAI: &str = "https://api.openai.com/v1";
 pub(super) async fn store(config: &Config) -> Result<Store, StartError> {
     let options = StoreOptions {
         url: config.redis.url.clone(),
-        base: BASE.to_owned(),
         pool_size: config.redis.pool_size,
         command_timeout: config.redis.command_timeout,
         idempotency_ttl: config.queue.idempotency_ttl,
         max_depth: config.queue.max_depth,
-        events: config.queue.events,
-        index: config.queue.listing_index,
+        events_kept: if config.queue.events { EVENTS_KEPT } else { 0 },
+        listing_index: config.queue.listing_index,
         retention: config.queue.retention,
+        dead_retention: config.queue.dead_retention,
+        ..StoreOptions::new("")
     };
     Store::connect(options).await.map_err(StartError::part)
 }
@@ -37,10 +38,8 @@ pub(super) async fn store(config: &Config) -> Result<Store, StartError> {
 /// The job types of this process. Allowed actions that this build does not have are a warning: the
 /// list may be meant for another version, and they stay refused.
 pub(super) fn registry(config: &Config) -> Result<Arc<Registry>, StartError> {
-    let allow = AllowList {
-        actions_enabled: config.actions.enabled,
-        allowed: config.actions.allow.iter().cloned().collect(),
-    };
+    let allow =
+        AllowList { actions_enabled: config.actions.enabled, allowed: config.actions.allow.iter().cloned().collect() };
     let mut registry = Registry::new(allow);
     register_all(&mut registry, &executor_options(config)?).map_err(StartError::part)?;
     for name in registry.unknown_allowed() {

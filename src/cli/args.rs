@@ -158,6 +158,9 @@ pub struct DevArgs {
     /// Worker processes
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=64))]
     pub workers: u16,
+    /// Use the configured LLM provider instead of the built-in fake model
+    #[arg(long)]
+    pub real_llm: bool,
     /// Redis server binary [default: valkey-server or redis-server from PATH]
     #[arg(long, value_name = "FILE")]
     pub redis_bin: Option<PathBuf>,

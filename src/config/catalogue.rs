@@ -62,6 +62,7 @@ settings! {
     REDIS_COMMAND_TIMEOUT_SECONDS = "redis.command_timeout_seconds", Kind::Integer(1, 60);
     IDEMPOTENCY_TTL = "queue.idempotency_ttl_seconds", Kind::Integer(60, YEAR);
     RETENTION_SECONDS = "queue.retention_seconds", Kind::Integer(60, YEAR);
+    DEAD_RETENTION_SECONDS = "queue.dead_retention_seconds", Kind::Integer(60, YEAR);
     MAX_DEPTH = "queue.max_depth", Kind::Integer(1, 100_000_000);
     EVENTS = "queue.events", Kind::Flag;
     LISTING_INDEX = "queue.listing_index", Kind::Flag;

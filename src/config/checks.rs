@@ -35,15 +35,17 @@ pub(super) fn run(config: &Config, resolved: &Resolved) -> Vec<Problem> {
         );
         refuse(&c::DRAIN_GRACE_SECONDS, message);
     }
-    let (retention, life) = (config.queue.retention, config.queue.idempotency_ttl);
-    if retention < life {
+    let life = config.queue.idempotency_ttl;
+    let kept =
+        [(&c::RETENTION_SECONDS, config.queue.retention), (&c::DEAD_RETENTION_SECONDS, config.queue.dead_retention)];
+    for (setting, retention) in kept.into_iter().filter(|(_, kept)| *kept < life) {
         let message = format!(
             "records are kept {} s, shorter than request ids stay taken ({} s, IDEMPOTENCY_TTL): \
              a replay could not show its job",
             retention.as_secs(),
             life.as_secs()
         );
-        refuse(&c::RETENTION_SECONDS, message);
+        refuse(setting, message);
     }
     if config.queue.strict {
         refuse(&c::DURABILITY, "`strict` is not available in this version; use `standard`".to_owned());

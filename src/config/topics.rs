@@ -49,6 +49,8 @@ pub struct QueueConfig {
     pub idempotency_ttl: Duration,
     /// How long records of ended jobs are kept.
     pub retention: Duration,
+    /// How long dead letters are kept.
+    pub dead_retention: Duration,
     /// Jobs in line per queue.
     pub max_depth: u64,
     /// Whether transitions go to the event stream.
@@ -163,6 +165,7 @@ impl QueueConfig {
         Self {
             idempotency_ttl: r.seconds(&c::IDEMPOTENCY_TTL),
             retention: r.seconds(&c::RETENTION_SECONDS),
+            dead_retention: r.seconds(&c::DEAD_RETENTION_SECONDS),
             max_depth: r.integer(&c::MAX_DEPTH),
             events: r.flag(&c::EVENTS),
             listing_index: r.flag(&c::LISTING_INDEX),
