@@ -106,7 +106,7 @@ pub fn fingerprint(body: &Json) -> String {
 ///
 /// # Errors
 /// Everything that is wrong with the document, by field.
-pub fn read_job(body: Json, now: Timestamp) -> Result<NewJob, Problem> {
+pub fn read_job(body: Json, now: Timestamp) -> Result<NewJob, Box<Problem>> {
     let fingerprint = fingerprint(&body);
     let mut fields = Fields::of(body)?;
     let request_id = fields.required("client_request_id", RequestId::new);
@@ -188,7 +188,7 @@ fn read_metadata(fields: &mut Fields) -> RawJson {
 
 /// A refusal of text that is not acceptable JSON.
 #[must_use]
-pub fn json_problem(error: JsonError) -> Problem {
+pub fn json_problem(error: JsonError) -> Box<Problem> {
     let code = match error.kind {
         JsonErrorKind::Syntax { .. } => ErrorCode::InvalidJson,
         JsonErrorKind::DuplicateKey => ErrorCode::DuplicateKey,
@@ -198,7 +198,7 @@ pub fn json_problem(error: JsonError) -> Problem {
     let mut problem = Problem::new(code, error.to_string());
     let pointer = crate::domain::clip_text(&error.pointer, 1024);
     problem.errors = vec![FieldError::new(pointer, error.kind.to_string())];
-    problem
+    Box::new(problem)
 }
 
 /// A job as everyone sees it.

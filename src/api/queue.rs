@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Problem;
+use super::json::Json;
+use super::read::Fields;
+
 /// A queue at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(title = "Queue")]
@@ -78,4 +82,21 @@ pub struct QueueCommand {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500)]
     pub reason: Option<String>,
+}
+
+impl QueueCommand {
+    /// Reads a command; names are checked by whoever carries it out.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the document, by field.
+    pub fn read(body: Json) -> Result<Self, Box<Problem>> {
+        let mut fields = Fields::of(body)?;
+        let command = Self {
+            job_type: fields.text("type"),
+            workspace: fields.text("workspace"),
+            reason: fields.short_text("reason", 500),
+        };
+        fields.finish()?;
+        Ok(command)
+    }
 }

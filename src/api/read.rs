@@ -22,7 +22,7 @@ fn pointer(key: &str) -> String {
 impl Fields {
     /// # Errors
     /// When the document is not an object.
-    pub(super) fn of(json: Json) -> Result<Self, Problem> {
+    pub(super) fn of(json: Json) -> Result<Self, Box<Problem>> {
         match json {
             Json::Object(members) => Ok(Self { members, errors: Vec::new() }),
             other => {
@@ -60,6 +60,16 @@ impl Fields {
         }
     }
 
+    /// A text for people: at most `limit` bytes without control characters.
+    pub(super) fn short_text(&mut self, key: &str, limit: usize) -> Option<String> {
+        let text = self.text(key)?;
+        if text.len() > limit || text.chars().any(char::is_control) {
+            let detail = format!("must be at most {limit} bytes without control characters");
+            self.fail(ErrorCode::InvalidField, key, detail);
+        }
+        Some(text)
+    }
+
     /// A text parsed by its rule, whose message goes to the client.
     pub(super) fn parsed<T, E: std::fmt::Display>(
         &mut self,
@@ -86,8 +96,7 @@ impl Fields {
         self.parsed(key, parse)
     }
 
-    /// A whole number within bounds; an explicit `null` is refused like any other wrong type only
-    /// where the API documents no default, which no field of this API does.
+    /// A whole number within bounds.
     pub(super) fn integer(&mut self, key: &str, low: u64, high: u64) -> Option<u64> {
         let number = match self.take(key)? {
             Json::Number(text) => text.parse::<u64>().ok().filter(|n| (low..=high).contains(n)),
@@ -113,7 +122,7 @@ impl Fields {
     /// # Errors
     /// Everything that was wrong, unknown fields first: their code is the one a client that
     /// speaks another dialect should see.
-    pub(super) fn finish(mut self) -> Result<(), Problem> {
+    pub(super) fn finish(mut self) -> Result<(), Box<Problem>> {
         let mut errors: Vec<_> = self
             .members
             .drain(..)
@@ -125,12 +134,12 @@ impl Fields {
 }
 
 /// A refusal under the code of its first error, with at most 20 of them.
-pub(super) fn refuse(errors: Vec<(ErrorCode, FieldError)>) -> Problem {
+pub(super) fn refuse(errors: Vec<(ErrorCode, FieldError)>) -> Box<Problem> {
     let Some((code, first)) = errors.first() else {
-        return Problem::new(ErrorCode::InvalidField, "");
+        return Box::new(Problem::new(ErrorCode::InvalidField, ""));
     };
     let place = if first.pointer.is_empty() { "the body" } else { first.pointer.as_str() };
     let mut problem = Problem::new(*code, format!("{} {}", crate::domain::clip_text(place, 200), first.detail));
     problem.errors = errors.into_iter().take(20).map(|(_, error)| error).collect();
-    problem
+    Box::new(problem)
 }

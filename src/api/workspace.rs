@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Problem;
+use super::json::Json;
+use super::read::Fields;
+
 /// How much of the fleet a workspace may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -19,4 +23,19 @@ pub struct Limits {
 
 fn one() -> u32 {
     1
+}
+
+impl Limits {
+    /// Reads limits; absent ones get their defaults.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the document, by field.
+    pub fn read(body: Json) -> Result<Self, Box<Problem>> {
+        let mut fields = Fields::of(body)?;
+        let weight = fields.integer("weight", 1, 100);
+        let max_running = fields.integer("max_running", 1, 1_000_000);
+        fields.finish()?;
+        let small = |n: u64| u32::try_from(n).ok();
+        Ok(Self { weight: weight.and_then(small).unwrap_or_else(one), max_running: max_running.and_then(small) })
+    }
 }

@@ -74,12 +74,12 @@ impl Link {
 
     /// Waits until a connection stands, or `limit` has passed.
     pub(super) async fn wait_connected(&self, limit: Duration) -> Result<(), StoreError> {
-        let wait = self.clients[0].wait_for_connect();
-        match tokio::time::timeout(limit, wait).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string())),
-            Err(_) => Err(StoreError::Unavailable("not connected".to_owned())),
-        }
+        let all = async {
+            while !self.clients.iter().all(ClientLike::is_connected) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(limit, all).await.map_err(|_| StoreError::Unavailable("not connected".to_owned()))
     }
 
     /// A command that fred has no method for in the features we use.
@@ -125,8 +125,10 @@ pub(super) fn nothing_came(error: &FredError) -> bool {
 }
 
 fn build(url: &SecretString, timeout: Duration) -> Result<Client, StoreError> {
-    let config = Config::from_url(url.expose_secret())
+    let mut config = Config::from_url(url.expose_secret())
         .map_err(|e| StoreError::Unavailable(format!("REDIS_URL cannot be used: {:?}", e.kind())))?;
+    // Redis may come up after us: the first connection is retried like any other.
+    config.fail_fast = false;
     Builder::from_config(config)
         .with_connection_config(|c| {
             // fred's default re-sends a command whose reply was lost; most verbs must not run twice.

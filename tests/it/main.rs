@@ -1,6 +1,9 @@
-//! Integration tests: the parts of the engine together, over real sockets.
+//! Integration tests, one binary. `store` holds a file per verb, `engine` the worker and its
+//! companions, `executors`, `http` and `cli` mirror the sources; `support` is what they share.
 
 #[cfg(test)]
 mod executors;
+#[cfg(test)]
+mod store;
 #[cfg(test)]
 mod support;

@@ -5,17 +5,17 @@ use crate::api::json;
 
 const NOW: &str = "2026-06-01T00:00:00Z";
 
-fn read_text(text: &str) -> Result<NewJob, Problem> {
+fn read_text(text: &str) -> Result<NewJob, Box<Problem>> {
     let body = json::read(text.as_bytes()).map_err(json_problem)?;
     read_job(body, Timestamp::parse(NOW).expect("a time"))
 }
 
 /// A minimal body with `more` added.
-fn with(more: &str) -> Result<NewJob, Problem> {
+fn with(more: &str) -> Result<NewJob, Box<Problem>> {
     read_text(&format!(r#"{{"client_request_id":"r1","type":"echo"{more}}}"#))
 }
 
-fn refused(result: Result<NewJob, Problem>) -> (String, Vec<String>) {
+fn refused(result: Result<NewJob, Box<Problem>>) -> (String, Vec<String>) {
     let problem = result.expect_err("refused");
     assert_eq!(problem.status, 400);
     (problem.code, problem.errors.into_iter().map(|e| e.pointer).collect())

@@ -1,4 +1,6 @@
 //! What tests share.
 
 pub(crate) mod context;
+pub(crate) mod jobs;
 pub(crate) mod receiver;
+pub(crate) mod redis;

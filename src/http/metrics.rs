@@ -1,0 +1,168 @@
+//! What this server measures of itself, and what it reports of the fleet.
+//!
+//! The fleet's families come from Redis on every scrape and are written by hand, so that they are
+//! there with no worker alive, and so that a counter that went backwards (Redis restored or failed
+//! over) is seen as a reset. While Redis is away the last known values are repeated for
+//! [`STALE_AFTER`], so that a failover does not make alerts flap; after that the series end, which
+//! is what an alert on absence is for.
+
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use crate::clock::{self, Instant};
+use crate::engine::{Findings, Level};
+use crate::metrics as catalogue;
+use crate::metrics::{Metric, Sample, render_family};
+use crate::store::{QueueSummary, Store};
+
+/// How long the last known values stand in for Redis.
+const STALE_AFTER: Duration = Duration::from_secs(60);
+
+/// Scrapes closer together than this share one reading.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// Below the usual scrape timeout of five seconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The last reading of all queues.
+pub(super) struct Fleet {
+    store: Store,
+    last: Mutex<Option<(Vec<QueueSummary>, Instant)>>,
+}
+
+impl Fleet {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, last: Mutex::new(None) }
+    }
+
+    /// Appends the fleet's families to `out` and records whether Redis answered.
+    pub(super) async fn render(&self, out: &mut String) {
+        let mut last = self.last.lock().await;
+        let fresh = last.as_ref().is_some_and(|(_, at)| clock::now().duration_since(*at) < FRESH);
+        if !fresh && let Ok(Ok(queues)) = tokio::time::timeout(PATIENCE, self.store.queues()).await {
+            *last = Some((queues, clock::now()));
+        }
+        if last.as_ref().is_some_and(|(_, at)| clock::now().duration_since(*at) > STALE_AFTER) {
+            *last = None;
+        }
+        render_queues(out, last.as_ref().map_or(&[], |(queues, _)| queues.as_slice()));
+    }
+}
+
+/// Sets the gauges of what the guard found.
+pub(super) fn record_findings(findings: &Findings) {
+    let seen = findings.checks.get("redis").is_some_and(|check| check.level < Level::Failed);
+    ::metrics::gauge!(catalogue::REDIS_UP.name).set(f64::from(u8::from(seen)));
+    for (name, check) in &findings.checks {
+        let is = |level| f64::from(u8::from(check.level == level));
+        ::metrics::gauge!(catalogue::REDIS_UNSAFE.name, "check" => *name).set(is(Level::Failed));
+        ::metrics::gauge!(catalogue::REDIS_DEGRADED.name, "check" => *name).set(is(Level::Degraded));
+    }
+}
+
+/// Records one answered request. `path` is a route template: labels never hold what clients send.
+pub(super) fn record_request(path: &str, method: &http::Method, status: u16, took: Duration) {
+    let method = match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS") => known.to_owned(),
+        _ => "OTHER".to_owned(),
+    };
+    let path = path.to_owned();
+    ::metrics::counter!(
+        catalogue::HTTP_REQUESTS.name,
+        "path" => path.clone(), "method" => method, "status" => status.to_string()
+    )
+    .increment(1);
+    ::metrics::histogram!(catalogue::HTTP_DURATION.name, "path" => path).record(took.as_secs_f64());
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric is a double; counts stay below 2^53")]
+fn number(count: u64) -> f64 {
+    count as f64
+}
+
+fn render_queues(out: &mut String, queues: &[QueueSummary]) {
+    let mut family = |metric: &Metric, value: &dyn Fn(&QueueSummary) -> f64| {
+        let samples: Vec<Sample<'_>> = queues.iter().map(|q| (vec![("queue", q.name.as_str())], value(q))).collect();
+        render_family(out, metric, &samples);
+    };
+    family(&catalogue::QUEUE_DEPTH, &|q| number(q.depth));
+    family(&catalogue::QUEUE_ENQUEUED, &|q| number(q.enqueued_total));
+    family(&catalogue::QUEUE_DEQUEUED, &|q| number(q.dequeued_total));
+    family(&catalogue::QUEUE_WORKERS, &|q| number(q.workers));
+    family(&catalogue::LEASE_EXPIRIES, &|q| number(q.lease_expiries_total));
+    family(&catalogue::OLDEST_PENDING, &|q| q.oldest_pending.unwrap_or_default().as_secs_f64());
+    family(&catalogue::QUEUE_PAUSED, &|q| f64::from(u8::from(q.paused.is_some())));
+    family(&catalogue::QUEUE_DRAINING, &|q| f64::from(u8::from(q.draining.is_some())));
+    let mut jobs: Vec<Sample<'_>> = Vec::new();
+    let mut finished: Vec<Sample<'_>> = Vec::new();
+    for q in queues {
+        let states = [
+            ("scheduled", q.scheduled),
+            ("running", q.running),
+            ("held", q.held),
+            ("dead", q.dead),
+            ("parked", q.parked),
+        ];
+        let labels = |state| vec![("queue", q.name.as_str()), ("state", state)];
+        jobs.extend(states.map(|(state, count)| (labels(state), number(count))));
+        for state in ["succeeded", "dead", "cancelled", "expired"] {
+            let count = q.finished_total.get(state).copied().unwrap_or(0);
+            finished.push((labels(state), number(count)));
+        }
+    }
+    render_family(out, &catalogue::JOBS, &jobs);
+    render_family(out, &catalogue::JOBS_FINISHED, &finished);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::QueueName;
+
+    fn queue(depth: u64) -> QueueSummary {
+        QueueSummary {
+            name: QueueName::default_queue(),
+            depth,
+            parked: 1,
+            scheduled: 2,
+            running: 3,
+            held: 4,
+            dead: 5,
+            workers: 0,
+            enqueued_total: 1_000_001,
+            dequeued_total: 0,
+            lease_expiries_total: 0,
+            finished_total: std::collections::BTreeMap::new(),
+            oldest_pending: None,
+            paused: None,
+            draining: None,
+        }
+    }
+
+    #[test]
+    fn every_queue_has_every_series_even_at_zero() {
+        let mut out = String::new();
+        render_queues(&mut out, &[queue(7)]);
+        for line in [
+            "ai_queue_depth_total{queue=\"default\"} 7",
+            "ai_queue_enqueue_total{queue=\"default\"} 1000001",
+            "ai_queue_dequeue_total{queue=\"default\"} 0",
+            "ai_queue_workers{queue=\"default\"} 0",
+            "windlass_jobs{queue=\"default\",state=\"parked\"} 1",
+            "windlass_jobs_finished_total{queue=\"default\",state=\"expired\"} 0",
+            "windlass_queue_paused{queue=\"default\"} 0",
+        ] {
+            assert!(out.lines().any(|l| l == line), "{line} is missing in:\n{out}");
+        }
+    }
+
+    #[test]
+    fn every_fleet_family_of_the_catalogue_is_rendered() {
+        let mut out = String::new();
+        render_queues(&mut out, &[]);
+        for metric in catalogue::CATALOGUE.iter().filter(|m| m.source == catalogue::Source::Fleet) {
+            assert!(out.contains(&format!("# TYPE {} ", metric.name)), "{}", metric.name);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The HTTP API: authentication, limits, and one thin handler per endpoint.
+//!
+//! Handlers check, call the engine and translate; rules about jobs live below. Every error is a
+//! problem document with a stable code (`api::ErrorCode`). The OpenAPI document is made from the
+//! same annotations that route requests, so a path cannot be served and be missing there.
+
+mod admission;
+mod auth;
+mod body;
+mod cursor;
+mod error;
+mod layers;
+mod metrics;
+mod openapi;
+mod query;
+mod router;
+mod routes;
+mod server;
+mod state;
+mod views;
+mod wait;
+
+pub use auth::{hash_key, mint_key};
+pub use openapi::{openapi, openapi_json};
+pub use router::router;
+pub use server::{ServerOptions, serve};
+pub use state::{HttpOptions, HttpState, ServiceState, Services};

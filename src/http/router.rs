@@ -1,0 +1,55 @@
+//! Which handler answers which path. Nothing else is decided here.
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::layers;
+use super::routes::{batch, dead, docs, events, health, jobs, keys, queues, types, workers, workspaces};
+use super::state::HttpState;
+
+/// The documented endpoints; their paths and methods stand in the annotation of each handler.
+pub(super) fn documented() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new()
+        .routes(routes!(jobs::create, jobs::list))
+        .routes(routes!(batch::create_many))
+        .routes(routes!(jobs::show))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::redrive))
+        .routes(routes!(events::stream))
+        .routes(routes!(jobs::why))
+        .routes(routes!(types::list))
+        .routes(routes!(queues::list))
+        .routes(routes!(queues::show))
+        .routes(routes!(queues::pause))
+        .routes(routes!(queues::resume))
+        .routes(routes!(queues::drain))
+        .routes(routes!(workers::list))
+        .routes(routes!(dead::list))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(workspaces::limits, workspaces::set_limits))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::health))
+        .routes(routes!(health::meta))
+        .routes(routes!(health::metrics))
+        .routes(routes!(docs::openapi))
+}
+
+/// The whole API over one state.
+pub fn router(state: HttpState) -> Router {
+    let (router, _) = documented().split_for_parts();
+    router
+        .route("/docs", get(docs::page))
+        .route("/docs/docs.js", get(docs::script))
+        .route("/docs/docs.css", get(docs::style))
+        .fallback(layers::no_route)
+        .method_not_allowed_fallback(layers::no_method)
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(from_fn_with_state(state.clone(), layers::around))
+        .with_state(state)
+}

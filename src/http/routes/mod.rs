@@ -1,0 +1,31 @@
+//! One file per resource; each handler checks, calls the engine and translates.
+
+pub(super) mod batch;
+pub(super) mod dead;
+pub(super) mod docs;
+pub(super) mod events;
+pub(super) mod health;
+pub(super) mod jobs;
+pub(super) mod keys;
+pub(super) mod queues;
+pub(super) mod types;
+pub(super) mod workers;
+pub(super) mod workspaces;
+
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+
+use crate::domain::JobId;
+
+use super::error::ApiError;
+
+/// A path parameter, or why it could not be read (bytes that are not UTF-8).
+type Param = Result<Path<String>, PathRejection>;
+
+/// The largest body of a command to something other than a job.
+const COMMAND: usize = 16 * 1024;
+
+/// The job that a path names. Text that is no id names no job.
+fn job_id(path: Param) -> Result<JobId, ApiError> {
+    path.ok().and_then(|Path(text)| text.parse().ok()).ok_or_else(ApiError::no_job)
+}

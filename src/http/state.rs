@@ -1,0 +1,181 @@
+//! What every handler can reach.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{self, Instant};
+use crate::engine::{Control, EventHub, Guard, Registry, Submitter};
+use crate::store::Store;
+
+use super::auth::Auth;
+use super::cursor::Cursors;
+use super::metrics::Fleet;
+use super::openapi::openapi_json;
+
+/// The parts of the engine behind the API.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// Reads.
+    pub store: Store,
+    /// Takes jobs in.
+    pub submitter: Submitter,
+    /// Commands to jobs and queues.
+    pub control: Control,
+    /// Events of jobs.
+    pub hub: EventHub,
+    /// Whether Redis may be trusted.
+    pub guard: Guard,
+    /// Types and the allow-list.
+    pub registry: Arc<Registry>,
+}
+
+/// How a dependency stands, for `GET /health`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServiceState {
+    /// Configured and, as far as is known, working.
+    Ok,
+    /// Configured and not working.
+    Error,
+    /// Not configured.
+    #[default]
+    Disabled,
+}
+
+/// Settings of the API. The defaults are for production.
+#[derive(Clone)]
+pub struct HttpOptions {
+    /// The key with every scope that the configuration names; works without Redis.
+    pub admin_key: Option<SecretString>,
+    /// Signs cursors. Replicas that share it accept each other's; a random one is fine for a
+    /// single process.
+    pub cursor_secret: SecretString,
+    /// The environment's name in `GET /health`.
+    pub environment: String,
+    /// The language model provider in `GET /health`.
+    pub llm: ServiceState,
+    /// The GitHub actions in `GET /health`.
+    pub github: ServiceState,
+    /// Renders what this process recorded, for `GET /metrics`.
+    pub prometheus: Option<PrometheusHandle>,
+    /// A body has to arrive within this time.
+    pub body_timeout: Duration,
+    /// A request has to be answered within this time, its body included; waiting on request
+    /// (`Prefer: wait`) comes on top.
+    pub request_timeout: Duration,
+    /// Requests in work at once; more are refused with 503.
+    pub max_in_flight: usize,
+    /// Waiting reads and event streams at once; more are refused or answered without waiting.
+    pub max_waiting: usize,
+    /// Comments on an idle event stream come this often, so that proxies keep it.
+    pub keep_alive: Duration,
+    /// Ends event streams, so that a server can stop.
+    pub shutdown: CancellationToken,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            admin_key: None,
+            cursor_secret: uuid::Uuid::new_v4().to_string().into(),
+            environment: "production".into(),
+            llm: ServiceState::Disabled,
+            github: ServiceState::Disabled,
+            prometheus: None,
+            body_timeout: Duration::from_secs(20),
+            request_timeout: Duration::from_secs(30),
+            max_in_flight: 4096,
+            max_waiting: 2048,
+            keep_alive: Duration::from_secs(15),
+            shutdown: CancellationToken::new(),
+        }
+    }
+}
+
+impl fmt::Debug for HttpOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpOptions").field("environment", &self.environment).finish_non_exhaustive()
+    }
+}
+
+/// Shared by all handlers; cheap to clone.
+#[derive(Clone)]
+pub struct HttpState(Arc<Inner>);
+
+struct Inner {
+    services: Services,
+    options: HttpOptions,
+    auth: Auth,
+    cursors: Cursors,
+    fleet: Fleet,
+    in_flight: Semaphore,
+    waiting: Arc<Semaphore>,
+    openapi: Bytes,
+    started: Instant,
+}
+
+impl HttpState {
+    /// Assembles the state of one API process.
+    #[must_use]
+    pub fn new(services: Services, options: HttpOptions) -> Self {
+        Self(Arc::new(Inner {
+            auth: Auth::new(services.store.clone(), options.admin_key.as_ref()),
+            cursors: Cursors::new(&options.cursor_secret),
+            fleet: Fleet::new(services.store.clone()),
+            in_flight: Semaphore::new(options.max_in_flight),
+            waiting: Arc::new(Semaphore::new(options.max_waiting)),
+            openapi: openapi_json().into(),
+            started: clock::now(),
+            services,
+            options,
+        }))
+    }
+
+    pub(super) fn services(&self) -> &Services {
+        &self.0.services
+    }
+
+    pub(super) fn options(&self) -> &HttpOptions {
+        &self.0.options
+    }
+
+    pub(super) fn auth(&self) -> &Auth {
+        &self.0.auth
+    }
+
+    pub(super) fn cursors(&self) -> &Cursors {
+        &self.0.cursors
+    }
+
+    pub(super) fn fleet(&self) -> &Fleet {
+        &self.0.fleet
+    }
+
+    pub(super) fn in_flight(&self) -> &Semaphore {
+        &self.0.in_flight
+    }
+
+    pub(super) fn waiting(&self) -> &Arc<Semaphore> {
+        &self.0.waiting
+    }
+
+    pub(super) fn openapi(&self) -> Bytes {
+        self.0.openapi.clone()
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
+        clock::now().duration_since(self.0.started)
+    }
+}
+
+impl fmt::Debug for HttpState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpState").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}

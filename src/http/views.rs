@@ -1,0 +1,173 @@
+//! What the store returns, as it goes over the wire. (The types of the wire know the domain only,
+//! so these conversions live here.)
+
+use std::time::Duration;
+
+use crate::api::dead::DeadGroupView;
+use crate::api::event::EventView;
+use crate::api::health::CheckView;
+use crate::api::key::KeyView;
+use crate::api::queue::{QueueView, SwitchView};
+use crate::api::types::TypeView;
+use crate::api::why::WhyView;
+use crate::api::worker::{ServedQueue, WorkerView};
+use crate::api::workspace::Limits;
+use crate::engine::{Check, JobEvent, Level, TypeInfo};
+use crate::store::{Blocker, DeadGroup, KeyRecord, QueueSummary, SwitchedBy, Why, WorkerSummary, WorkspaceLimits};
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn switch(switched: &SwitchedBy) -> SwitchView {
+    SwitchView { by: switched.by.clone(), at: switched.at.to_string(), reason: switched.reason.clone() }
+}
+
+pub(super) fn queue(summary: &QueueSummary) -> QueueView {
+    QueueView {
+        name: summary.name.to_string(),
+        depth: summary.depth,
+        parked: summary.parked,
+        scheduled: summary.scheduled,
+        running: summary.running,
+        held: summary.held,
+        dead: summary.dead,
+        workers: summary.workers,
+        enqueued_total: summary.enqueued_total,
+        dequeued_total: summary.dequeued_total,
+        lease_expiries_total: summary.lease_expiries_total,
+        finished_total: summary.finished_total.iter().map(|(state, n)| ((*state).to_owned(), *n)).collect(),
+        oldest_pending_ms: summary.oldest_pending.map(millis),
+        paused: summary.paused.as_ref().map(switch),
+        draining: summary.draining.as_ref().map(switch),
+    }
+}
+
+pub(super) fn worker(summary: &WorkerSummary) -> WorkerView {
+    WorkerView {
+        id: summary.id.to_string(),
+        host: summary.host.clone(),
+        pid: summary.pid,
+        version: summary.version.clone(),
+        queues: summary
+            .queues
+            .iter()
+            .map(|(name, weight)| ServedQueue { name: name.clone(), weight: *weight })
+            .collect(),
+        types: summary.types.clone(),
+        slots: summary.slots,
+        busy: summary.busy,
+        status: summary.status.clone(),
+        started_at: summary.started_at.to_string(),
+        seen_at: summary.seen_at.to_string(),
+    }
+}
+
+pub(super) fn dead_group(group: &DeadGroup) -> DeadGroupView {
+    DeadGroupView {
+        queue: group.queue.to_string(),
+        job_type: group.job_type.to_string(),
+        fingerprint: group.fingerprint.clone(),
+        reason: group.reason.map(|r| r.to_string()),
+        count: group.count,
+        first_at: group.first.to_string(),
+        last_at: group.last.to_string(),
+        sample: group.sample.to_string(),
+    }
+}
+
+pub(super) fn key(record: &KeyRecord) -> KeyView {
+    KeyView {
+        id: record.id.clone(),
+        workspace: record.workspace.clone(),
+        scopes: record.scopes.clone(),
+        name: record.name.clone(),
+        created_at: record.created_at.to_string(),
+        revoked_at: record.revoked_at.map(|t| t.to_string()),
+    }
+}
+
+pub(super) fn limits(limits: WorkspaceLimits) -> Limits {
+    Limits { weight: limits.weight, max_running: limits.max_running }
+}
+
+pub(super) fn job_type(info: &TypeInfo, allowed: bool) -> TypeView {
+    TypeView {
+        name: info.name.to_string(),
+        summary: info.summary.clone(),
+        input_schema: info.input_schema.clone(),
+        timeout_ms: millis(info.timeout),
+        max_attempts: info.retry.max_attempts,
+        is_action: info.is_action,
+        allowed,
+    }
+}
+
+pub(super) fn event(event: &JobEvent) -> EventView {
+    EventView {
+        job_id: event.job.to_string(),
+        state: event.state.to_string(),
+        attempt: event.attempt,
+        at: event.at.to_string(),
+    }
+}
+
+pub(super) fn check(check: &Check) -> CheckView {
+    let status = match check.level {
+        Level::Ok => "ok",
+        Level::Degraded => "degraded",
+        Level::Failed => "failed",
+    };
+    let remedy = (!check.remedy.is_empty()).then(|| check.remedy.clone());
+    CheckView { status: status.to_owned(), detail: check.detail.clone(), remedy }
+}
+
+/// The word of a blocker, a sentence about it, and who switched something off.
+fn blocker(why: &Why) -> (&'static str, String, Option<&SwitchedBy>) {
+    let job = &why.job;
+    match &why.blocker {
+        Blocker::None => ("none", format!("the job is {}; it waits for nothing", job.state), None),
+        Blocker::InLine => ("in_line", "it waits for its turn".into(), None),
+        Blocker::RunAt(at) => ("run_at", format!("it is not to run before {at}"), None),
+        Blocker::Backoff(at) => ("backoff", format!("attempt {} failed; the next comes at {at}", job.attempt), None),
+        Blocker::QueuePaused(by) => ("queue_paused", format!("queue {} is paused", job.queue), Some(by)),
+        Blocker::TypePaused(by) => {
+            ("type_paused", format!("{} is paused in queue {}", job.job_type, job.queue), Some(by))
+        }
+        Blocker::WorkspacePaused(by) => {
+            ("workspace_paused", format!("the workspace is paused in queue {}", job.queue), Some(by))
+        }
+        Blocker::WorkspaceCap { max_running } => {
+            ("workspace_cap", format!("its workspace already runs the {max_running} jobs it may"), None)
+        }
+        Blocker::NoWorker => ("no_worker", format!("no worker is alive on queue {}", job.queue), None),
+        Blocker::TypeNotOffered => {
+            ("type_not_offered", format!("no live worker on queue {} runs {}", job.queue, job.job_type), None)
+        }
+        Blocker::Suspect { crashes } => {
+            ("suspect", format!("it was running at {crashes} crashes, so it waits to run as the only suspect"), None)
+        }
+        Blocker::Held => {
+            let reason = job.held_reason.map_or("held", |r| r.as_str());
+            ("held", format!("it is held: {reason}"), None)
+        }
+    }
+}
+
+pub(super) fn why(why: &Why) -> WhyView {
+    let (word, detail, switched) = blocker(why);
+    let until = match why.blocker {
+        Blocker::RunAt(at) | Blocker::Backoff(at) => Some(at.to_string()),
+        _ => None,
+    };
+    WhyView {
+        job_id: why.job.id.to_string(),
+        state: why.job.state.to_string(),
+        blocker: word.to_owned(),
+        detail,
+        until,
+        switched_off: switched.map(switch),
+        position: why.position,
+        workers: why.workers,
+    }
+}

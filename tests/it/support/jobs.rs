@@ -1,0 +1,150 @@
+//! Short ways to make jobs and to claim them.
+
+use std::time::Duration;
+
+use windlass::domain::{
+    AttemptId, Failure, FailureReason, JobId, JobSpec, JobType, Priority, QueueName, RawJson, RequestId, Timestamp,
+    WorkerId, Workspace,
+};
+use windlass::store::{Answer, ClaimRequest, Claimed, Claims, Ending, Enqueued, Finished, Store, WorkerAbout};
+
+/// An `echo` job of workspace `ws` in queue `default`.
+pub(crate) fn spec(request: &str) -> JobSpec {
+    spec_of("ws", request)
+}
+
+pub(crate) fn spec_of(workspace: &str, request: &str) -> JobSpec {
+    JobSpec {
+        workspace: Workspace::new(workspace).unwrap(),
+        request_id: RequestId::new(request).unwrap(),
+        job_type: JobType::new("echo").unwrap(),
+        queue: QueueName::default_queue(),
+        priority: Priority::Normal,
+        run_at: None,
+        expires_at: None,
+        timeout: Duration::from_secs(60),
+        max_attempts: 3,
+        callback_url: None,
+        metadata: RawJson::from_compact("{}"),
+        input: RawJson::from_compact(format!("{{\"n\":\"{request}\"}}")),
+        fingerprint: format!("print-of-{request}"),
+    }
+}
+
+pub(crate) fn queue() -> QueueName {
+    QueueName::default_queue()
+}
+
+pub(crate) async fn enqueue(store: &Store, spec: JobSpec) -> Enqueued {
+    let id = JobId::new(store.now().await.unwrap().unix_ms() as u64, 0);
+    let queue = spec.queue.clone();
+    store.enqueue(&queue, &[(id, spec)]).await.unwrap().remove(0)
+}
+
+/// Enqueues and returns the id of the new job.
+pub(crate) async fn enqueue_new(store: &Store, spec: JobSpec) -> JobId {
+    match enqueue(store, spec).await {
+        Enqueued::New(job) => job.id,
+        other => panic!("expected a new job, got {other:?}"),
+    }
+}
+
+/// A worker that offers `echo`.
+#[derive(Clone, Debug)]
+pub(crate) struct TestWorker {
+    pub(crate) id: WorkerId,
+    pub(crate) types: Vec<JobType>,
+    pub(crate) lease: Duration,
+    pub(crate) may_suspect: bool,
+    pub(crate) may_reap: bool,
+    pub(crate) queue: QueueName,
+}
+
+impl TestWorker {
+    /// A worker whose registration lasts a minute.
+    pub(crate) async fn register(store: &Store) -> Self {
+        let worker = Self::unregistered();
+        worker.heartbeat(store, Duration::from_secs(60)).await;
+        worker
+    }
+
+    /// One that Redis does not know, as after its registration ran out.
+    pub(crate) fn unregistered() -> Self {
+        Self {
+            id: WorkerId::fresh(),
+            types: vec![JobType::new("echo").unwrap()],
+            lease: Duration::from_secs(15),
+            may_suspect: true,
+            may_reap: true,
+            queue: queue(),
+        }
+    }
+
+    pub(crate) async fn heartbeat(&self, store: &Store, life: Duration) {
+        store.heartbeat(self.id, life, &self.about(), &[]).await.unwrap();
+    }
+
+    pub(crate) fn about(&self) -> WorkerAbout {
+        WorkerAbout {
+            host: "test".into(),
+            pid: 1,
+            version: "0".into(),
+            queues: vec![(self.queue.to_string(), 1)],
+            types: self.types.iter().map(ToString::to_string).collect(),
+            slots: 4,
+            busy: 0,
+            status: "running".into(),
+            started_ms: 0,
+        }
+    }
+
+    pub(crate) fn request(&self, want: usize) -> ClaimRequest<'_> {
+        ClaimRequest {
+            queue: &self.queue,
+            want,
+            worker: self.id,
+            attempt_id: AttemptId::random(),
+            lease: self.lease,
+            may_suspect: self.may_suspect,
+            may_reap: self.may_reap,
+            types: &self.types,
+        }
+    }
+
+    pub(crate) async fn claims(&self, store: &Store, want: usize) -> Claims {
+        store.claim(&self.request(want)).await.unwrap()
+    }
+
+    pub(crate) async fn claim(&self, store: &Store, want: usize) -> Vec<Claimed> {
+        self.claims(store, want).await.jobs
+    }
+
+    /// Claims the one job there is.
+    pub(crate) async fn claim_one(&self, store: &Store) -> Claimed {
+        let mut jobs = self.claim(store, 1).await;
+        assert_eq!(jobs.len(), 1, "a job is claimable");
+        jobs.remove(0)
+    }
+
+    /// Ends one attempt and claims nothing.
+    pub(crate) async fn end(&self, store: &Store, claimed: &Claimed, ending: Ending) -> Answer {
+        let finished = [Finished { claimed: claimed.clone(), ending }];
+        store.cycle(&finished, &self.request(0)).await.unwrap().0[0]
+    }
+}
+
+pub(crate) fn success() -> Ending {
+    Ending::Succeeded { result: RawJson::from_compact("{\"ok\":true}"), progress: None }
+}
+
+pub(crate) fn failure() -> Failure {
+    Failure::new(FailureReason::Error, "it broke", Timestamp::from_unix_ms(1))
+}
+
+pub(crate) fn retry(after: Duration) -> Ending {
+    Ending::Retry { after, failure: failure(), charged: true }
+}
+
+pub(crate) fn death() -> Ending {
+    Ending::Dead { failure: failure() }
+}
