@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use crate::http::mint_key;
-use crate::store::{KeyRecord, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Between attempts while Redis is away.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -44,17 +44,4 @@ pub(super) fn announce(key: &SecretString) -> Result<(), StartError> {
         key.expose_secret()
     );
     std::io::stderr().lock().write_all(text.as_bytes()).map_err(StartError::part)
-}
-
-/// Makes a key for a process of our own, such as the demo's client.
-pub(super) async fn make_key(
-    store: &Store,
-    workspace: &str,
-    scopes: &[&str],
-    name: &str,
-) -> Result<(SecretString, KeyRecord), StartError> {
-    let now = store.now().await.map_err(StartError::part)?;
-    let (key, record) = mint_key(workspace, scopes, name, now);
-    store.put_key(&record).await.map_err(StartError::part)?;
-    Ok((key, record))
 }

@@ -9,9 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::compose;
 use crate::cli::{Code, Failure, Output};
 use crate::client::{Client, ClientError};
-use crate::clock;
 use crate::config::Config;
-use crate::engine::{Findings, Guard, Level};
+use crate::engine::{Guard, Level};
 
 /// How long the guard may take for its first look.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -63,12 +62,7 @@ async fn redis(config: &Config) -> Result<Vec<Finding>, Failure> {
     let stop = CancellationToken::new();
     let _stop_guard = stop.clone().drop_guard();
     let guard = Guard::start(store, stop);
-    let deadline = clock::now() + LIMIT;
-    let mut findings = guard.findings();
-    while !is_settled(&findings) && clock::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        findings = guard.findings();
-    }
+    let findings = tokio::time::timeout(LIMIT, guard.first_look()).await.unwrap_or_default();
     if findings.checks.is_empty() {
         return Ok(vec![Finding {
             part: "redis",
@@ -92,11 +86,6 @@ async fn redis(config: &Config) -> Result<Vec<Finding>, Failure> {
         remedy: check.remedy.clone(),
     };
     Ok(findings.checks.iter().map(finding).collect())
-}
-
-/// Whether Redis was seen: before the first connection the guard reports it as failed.
-fn is_settled(findings: &Findings) -> bool {
-    findings.checks.get("redis").is_some_and(|check| check.level < Level::Failed)
 }
 
 async fn api(config: &Config) -> Result<Vec<Finding>, Failure> {

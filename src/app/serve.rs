@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, bootstrap, compose};
 use crate::config::Config;
-use crate::engine::{Control, EventHub, Guard, Janitor, SubmitOptions, Submitter, tasks};
+use crate::engine::{Control, EventHub, Guard, Janitor, Submitter, tasks};
 use crate::http::{HttpOptions, HttpState, ServerOptions, ServiceState, Services, router, serve};
 use crate::store::Store;
 
@@ -36,7 +36,7 @@ pub(super) async fn serve_on(
     let background = CancellationToken::new();
     let _stop_background = background.clone().drop_guard();
     let services = services(config, store.clone(), &background)?;
-    let _janitor = Janitor::start(store.clone(), background.clone());
+    Janitor::start(store.clone(), background.clone());
     if config.server.admin_key.is_none() {
         let token = background.clone();
         tasks::spawn("first-key", async move {
@@ -60,8 +60,8 @@ pub(super) async fn serve_on(
 fn services(config: &Config, store: Store, background: &CancellationToken) -> Result<Services, StartError> {
     let registry = compose::registry(config)?;
     let guard = Guard::start(store.clone(), background.clone());
-    let hub = EventHub::start(store.clone(), background.clone());
-    let submitter = Submitter::start(store.clone(), guard.clone(), SubmitOptions::default(), background.clone());
+    let hub = EventHub::start(store.clone(), background.clone()).map_err(StartError::part)?;
+    let submitter = Submitter::start(store.clone(), guard.clone(), background.clone());
     let control = Control::new(store.clone());
     Ok(Services { store, submitter, control, hub, guard, registry })
 }

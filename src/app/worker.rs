@@ -23,7 +23,7 @@ pub(super) async fn run(
     let background = CancellationToken::new();
     let _stop_background = background.clone().drop_guard();
     let guard = Guard::start(store.clone(), background.clone());
-    let _janitor = Janitor::start(store.clone(), background.clone());
+    Janitor::start(store.clone(), background.clone());
     let worker = Worker::new(store, registry, options(config));
     if let Some(listener) = listener {
         let url = compose::local_url(&listener)?;

@@ -105,7 +105,9 @@ pub fn render(header: &[&str], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         table.add_row(row.iter().map(|cell| clean(cell)));
     }
-    table.trim_fmt()
+    // The style pads every cell with a blank on both sides; the first one only indents.
+    let text = table.trim_fmt();
+    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// Text from elsewhere as one line without control characters.

@@ -59,7 +59,7 @@ pub(super) async fn run(demo: &mut Demo) -> Result<Figures, StartError> {
     let conflicts = conflict(demo, &jobs).await;
     demo.progress.say(&format!("Submitted {replays} of them again: the same jobs came back, no new ones"));
     watch(demo, &admin, before, KILL_AT_PERCENT).await?;
-    let killed = kill(demo, &admin).await?;
+    kill(demo).await?;
     watch(demo, &admin, before, 100).await?;
     let ends = ends(demo, &jobs, &receipts).await?;
     let (deliveries, distinct) = demo.receiver.counts();
@@ -68,7 +68,6 @@ pub(super) async fn run(demo: &mut Demo) -> Result<Figures, StartError> {
         replays_sent: jobs.iter().step_by(REPLAY_EVERY).count(),
         replayed: replays,
         conflicts_refused: conflicts,
-        jobs_on_killed_worker: killed,
         recovered: totals(&admin).await?.lease_expiries - before.lease_expiries,
         webhook_jobs: jobs.iter().filter(|p| p.job.job_type == "webhook.send").count(),
         deliveries,
@@ -132,19 +131,14 @@ async fn watch(demo: &Demo, admin: &Client, before: Totals, percent: u64) -> Res
     }
 }
 
-/// Kills the first worker as a power cut would, and starts another. Says how many jobs it had.
-async fn kill(demo: &mut Demo, admin: &Client) -> Result<u32, StartError> {
-    let pid = demo.workers[0].pid();
-    let live = admin.workers().await.map_err(StartError::part)?;
-    let busy = live.workers.iter().find(|w| Some(w.pid) == pid).map_or(0, |w| w.busy);
+/// Kills the first worker as a power cut would, and starts another.
+async fn kill(demo: &mut Demo) -> Result<(), StartError> {
+    let pid = demo.workers[0].pid().unwrap_or_default();
     demo.workers[0].kill().await.map_err(StartError::part)?;
-    demo.progress.say(&format!(
-        "Killed {} (pid {}) with SIGKILL in the middle of its jobs, and started another worker",
-        demo.workers[0].name(),
-        pid.unwrap_or_default()
-    ));
+    let name = demo.workers[0].name();
+    demo.progress.say(&format!("Killed {name} (pid {pid}) with SIGKILL in the middle of its jobs; another one starts"));
     demo.workers[0] = demo.stack.workers.start()?;
-    Ok(busy)
+    Ok(())
 }
 
 /// Reads every job once more; one that never ended is read with what it has.

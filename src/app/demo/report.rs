@@ -17,8 +17,6 @@ pub(super) struct Figures {
     pub(super) replayed: usize,
     /// Whether an id with another body was refused.
     pub(super) conflicts_refused: bool,
-    /// Jobs that the killed worker had at its last heartbeat.
-    pub(super) jobs_on_killed_worker: u32,
     /// Leases that ran out and whose jobs went back in line.
     pub(super) recovered: u64,
     /// Jobs that send a webhook.
@@ -127,7 +125,6 @@ mod tests {
             replays_sent: 0,
             replayed: 0,
             conflicts_refused: true,
-            jobs_on_killed_worker: 0,
             recovered: 1,
             webhook_jobs: 0,
             deliveries: 0,
