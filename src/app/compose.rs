@@ -1,0 +1,91 @@
+//! From settings to the parts of a process.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use super::StartError;
+use crate::config::Config;
+use crate::engine::{AllowList, Registry};
+use crate::executors::llm::LlmOptions;
+use crate::executors::{ExecutorOptions, actions, register_all};
+use crate::store::{Store, StoreOptions};
+
+/// Transitions kept for clients that resume an event stream: a few minutes of a busy fleet.
+const EVENTS_KEPT: u64 = 100_000;
+
+/// The provider when only a key is given.
+const OPENAI: &str = "https://api.openai.com/v1";
+
+/// Connects to the queue's Redis without waiting for it.
+pub(super) async fn store(config: &Config) -> Result<Store, StartError> {
+    let options = StoreOptions {
+        url: config.redis.url.clone(),
+        pool_size: config.redis.pool_size,
+        command_timeout: config.redis.command_timeout,
+        idempotency_ttl: config.queue.idempotency_ttl,
+        max_depth: config.queue.max_depth,
+        events_kept: if config.queue.events { EVENTS_KEPT } else { 0 },
+        listing_index: config.queue.listing_index,
+        retention: config.queue.retention,
+        dead_retention: config.queue.dead_retention,
+        ..StoreOptions::new("")
+    };
+    Store::connect(options).await.map_err(StartError::part)
+}
+
+/// The job types of this process. Allowed actions that this build does not have are a warning: the
+/// list may be meant for another version, and they stay refused.
+pub(super) fn registry(config: &Config) -> Result<Arc<Registry>, StartError> {
+    let allow =
+        AllowList { actions_enabled: config.actions.enabled, allowed: config.actions.allow.iter().cloned().collect() };
+    let mut registry = Registry::new(allow);
+    register_all(&mut registry, &executor_options(config)?).map_err(StartError::part)?;
+    for name in registry.unknown_allowed() {
+        tracing::warn!(action = name, "ALLOW_ACTIONS_DEFAULT names an action that this build does not have");
+    }
+    Ok(Arc::new(registry))
+}
+
+fn executor_options(config: &Config) -> Result<ExecutorOptions, StartError> {
+    let llm = config.llm.as_ref().map(|llm| LlmOptions {
+        api_key: llm.api_key.clone(),
+        max_output_tokens: llm.max_output_tokens,
+        ..LlmOptions::new(llm.base_url.as_deref().unwrap_or(OPENAI), &llm.default_model)
+    });
+    let webhook = actions::WebhookOptions {
+        signing_secret: config.webhook.signing_secret.clone(),
+        allowed_hosts: rules("WEBHOOK_ALLOWED_HOSTS", &config.webhook.allowed_hosts)?,
+        allow_internal: rules("WEBHOOK_ALLOW_INTERNAL", &config.webhook.allow_internal)?,
+        timeout: config.webhook.timeout,
+        ..actions::WebhookOptions::default()
+    };
+    Ok(ExecutorOptions { llm, webhook })
+}
+
+fn rules(setting: &str, hosts: &[String]) -> Result<Vec<actions::HostRule>, StartError> {
+    let rule = |host: &String| host.parse().map_err(|e| StartError::Part(format!("{setting}: {e}")));
+    hosts.iter().map(rule).collect()
+}
+
+/// Listens on an address of ours.
+pub(super) async fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let bound = match bare.parse::<IpAddr>() {
+        Ok(address) => TcpListener::bind(SocketAddr::new(address, port)).await,
+        Err(_) => TcpListener::bind((bare, port)).await,
+    };
+    bound.map_err(|e| StartError::listen(format_args!("{host}:{port}"), &e))
+}
+
+/// The address of a listener as a URL that works on this machine.
+pub(super) fn local_url(listener: &TcpListener) -> Result<String, StartError> {
+    let address = listener.local_addr().map_err(StartError::part)?;
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        ip => ip.to_string(),
+    };
+    Ok(format!("http://{host}:{}", address.port()))
+}

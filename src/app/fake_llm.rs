@@ -1,0 +1,27 @@
+//! `windlass fake-llm`: an OpenAI-compatible server that makes up its answers.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{StartError, compose};
+use crate::cli::FakeLlmArgs;
+use crate::executors::llm::fake::{self, FakeLlmOptions};
+
+/// Serves until `shutdown` fires.
+pub(super) async fn run(args: &FakeLlmArgs, shutdown: CancellationToken) -> Result<(), StartError> {
+    let listener = compose::listen(&args.host.to_string(), args.port).await?;
+    tracing::info!(url = compose::local_url(&listener)?, "the fake model is served");
+    serve(listener, Duration::from_millis(args.delay_ms), shutdown).await
+}
+
+/// Serves on a listener, waiting `delay` before each answer.
+pub(super) async fn serve(
+    listener: TcpListener,
+    delay: Duration,
+    shutdown: CancellationToken,
+) -> Result<(), StartError> {
+    let options = FakeLlmOptions { delay, ..FakeLlmOptions::default() };
+    fake::serve(listener, options, shutdown).await.map_err(StartError::part)
+}

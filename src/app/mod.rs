@@ -1,0 +1,23 @@
+//! Composition: what each role of the binary is made of, how it starts and how it stops.
+
+mod bootstrap;
+mod child;
+mod compose;
+mod demo;
+mod dev;
+mod doctor;
+mod error;
+mod fake_llm;
+mod redis_child;
+mod run;
+mod serve;
+mod settings;
+mod signals;
+mod stack;
+mod worker;
+mod worker_child;
+mod worker_http;
+
+pub use error::StartError;
+pub use run::run;
+pub use signals::Signals;

@@ -1,0 +1,118 @@
+//! From a parsed command line to the part that does the work.
+
+use std::path::Path;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{StartError, demo, dev, doctor, fake_llm, serve, settings, worker};
+use crate::cli::{self, Cli, Code, Command, ConfigCommand, Failure, Global, Output, ServeArgs, WorkerArgs};
+use crate::client::Client;
+use crate::config::{Config, Environment, Overrides, read_secret};
+use crate::engine::tasks;
+use crate::telemetry::{self, LogOutput, Sink};
+
+/// Does what the command line says; returns when it is done or `shutdown` has fired. Must be called
+/// on the main thread, because children die with the thread that started them.
+///
+/// # Errors
+/// What went wrong, with the exit code it deserves.
+pub async fn run(cli: Cli, environment: &Environment, shutdown: CancellationToken) -> Result<(), Failure> {
+    let Cli { global, command } = cli;
+    let mut out = Output::new(global.output);
+    match command {
+        Command::Serve(args) => {
+            let config = load(&global, environment, serve_flags(&args))?;
+            let prometheus = start_server("windlass-api", &config)?;
+            Ok(Box::pin(serve::run(&config, prometheus, shutdown)).await?)
+        }
+        Command::Worker(args) => {
+            let config = load(&global, environment, worker_flags(&args))?;
+            let prometheus = start_server("windlass-worker", &config)?;
+            Ok(Box::pin(worker::run(&config, prometheus, shutdown)).await?)
+        }
+        Command::Dev(args) => {
+            let config = load(&global, environment, Overrides::default())?;
+            start_logging("windlass-dev", &config.log_level, &LogOutput::Plain)?;
+            Ok(Box::pin(dev::run(&args, &global, environment, shutdown)).await?)
+        }
+        Command::Demo(args) => {
+            let config = load(&global, environment, Overrides::default())?;
+            start_logging("windlass-demo", &config.log_level, &log_file(&args.data)?)?;
+            Ok(Box::pin(demo::run(&args, &global, environment, shutdown)).await?)
+        }
+        Command::FakeLlm(args) => {
+            let config = load(&global, environment, Overrides::default())?;
+            start_logging("windlass-fake-llm", &config.log_level, &LogOutput::Plain)?;
+            Ok(fake_llm::run(&args, shutdown).await?)
+        }
+        other => tokio::select! {
+            () = shutdown.cancelled() => Err(Failure::new(Code::Failure, "interrupted")),
+            done = Box::pin(look(other, &global, environment, &mut out)) => done,
+        },
+    }
+}
+
+/// The commands that look and ask, and leave nothing running.
+async fn look(command: Command, global: &Global, environment: &Environment, out: &mut Output) -> Result<(), Failure> {
+    if matches!(command, Command::Openapi) {
+        return out.print(crate::http::openapi_json().trim_end());
+    }
+    let config = load(global, environment, client_flags(global)?)?;
+    start_logging("windlass-cli", "warn", &LogOutput::Plain)?;
+    match command {
+        Command::Doctor => doctor::run(&config, out).await,
+        Command::Config(ConfigCommand::Check) => settings::check(&config, out),
+        Command::Operator(command) => {
+            let client = Client::new(&config.client.url, config.client.api_key.clone())?;
+            cli::operate(command, &client, out).await
+        }
+        _ => Ok(()),
+    }
+}
+
+fn load(global: &Global, environment: &Environment, overrides: Overrides) -> Result<Config, Failure> {
+    Config::load(global.config.as_deref(), environment, &overrides)
+        .map_err(|e| Failure::new(Code::Usage, e).hint("`windlass config check` shows every setting and its source"))
+}
+
+fn serve_flags(args: &ServeArgs) -> Overrides {
+    Overrides::default().with_option("HOST", "--host", args.host.as_ref()).with_option("PORT", "--port", args.port)
+}
+
+fn worker_flags(args: &WorkerArgs) -> Overrides {
+    Overrides::default()
+        .with_option("QUEUES", "--queues", args.queues.as_ref())
+        .with_option("WORKER_CONCURRENCY", "--concurrency", args.concurrency)
+        .with_option("WORKER_PORT", "--port", args.port)
+}
+
+fn client_flags(global: &Global) -> Result<Overrides, Failure> {
+    let overrides = Overrides::default().with_option("WINDLASS_URL", "--url", global.url.as_ref());
+    match &global.api_key_file {
+        Some(path) => {
+            let key = read_secret(path).map_err(|e| Failure::new(Code::Usage, e))?;
+            Ok(overrides.with("WINDLASS_API_KEY", "--api-key-file", key))
+        }
+        None => Ok(overrides),
+    }
+}
+
+/// Logs of servers go to stdout as JSON, where shippers expect them.
+fn start_server(service: &'static str, config: &Config) -> Result<PrometheusHandle, Failure> {
+    start_logging(service, &config.log_level, &LogOutput::Json(Sink::Stdout))?;
+    let prometheus = telemetry::start_metrics().map_err(|e| Failure::new(Code::Failure, e))?;
+    tasks::spawn("metrics-upkeep", telemetry::keep_folded(prometheus.clone()));
+    Ok(prometheus)
+}
+
+fn start_logging(service: &'static str, level: &str, output: &LogOutput) -> Result<(), Failure> {
+    telemetry::start_logging(service, level, output).map_err(|e| Failure::new(Code::Failure, e))
+}
+
+/// The demo's terminal belongs to its progress, so its log is a file.
+fn log_file(data: &Path) -> Result<LogOutput, StartError> {
+    std::fs::create_dir_all(data).map_err(|e| StartError::folder(data, &e))?;
+    let path = data.join("demo.log");
+    telemetry::file_sink(&path).map(LogOutput::Json).map_err(|e| StartError::folder(&path, &e))
+}

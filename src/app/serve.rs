@@ -1,0 +1,80 @@
+//! `windlass serve`: the API.
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{StartError, bootstrap, compose};
+use crate::config::Config;
+use crate::engine::{Control, EventHub, Guard, Janitor, Submitter, tasks};
+use crate::http::{HttpOptions, HttpState, ServerOptions, ServiceState, Services, router, serve};
+use crate::store::Store;
+
+/// Listens on the configured address and serves until `shutdown` fires and requests are answered.
+pub(super) async fn run(
+    config: &Config,
+    prometheus: PrometheusHandle,
+    shutdown: CancellationToken,
+) -> Result<(), StartError> {
+    let listener = compose::listen(&config.server.host, config.server.port).await?;
+    tracing::info!(url = compose::local_url(&listener)?, "the API is served");
+    let store = compose::store(config).await?;
+    serve_on(listener, config, store, Some(prometheus), shutdown).await?;
+    tracing::info!("the API stopped");
+    Ok(())
+}
+
+/// Serves the API on a listener.
+pub(super) async fn serve_on(
+    listener: TcpListener,
+    config: &Config,
+    store: Store,
+    prometheus: Option<PrometheusHandle>,
+    shutdown: CancellationToken,
+) -> Result<(), StartError> {
+    // Not the token of the listener: requests in work still need the parts below.
+    let background = CancellationToken::new();
+    let _stop_background = background.clone().drop_guard();
+    let services = services(config, store.clone(), &background)?;
+    Janitor::start(store.clone(), background.clone());
+    if config.server.admin_key.is_none() {
+        let token = background.clone();
+        tasks::spawn("first-key", async move {
+            if let Some(key) = bootstrap::first_key(&store, &token).await
+                && let Err(error) = bootstrap::announce(&key)
+            {
+                tracing::error!(%error, "the first key could not be shown; set WINDLASS_ADMIN_KEY");
+            }
+        });
+    }
+    let options = ServerOptions {
+        max_connections: config.server.max_connections,
+        grace: config.worker.drain_grace,
+        ..ServerOptions::default()
+    };
+    let state = HttpState::new(services, http_options(config, prometheus, &shutdown));
+    serve(listener, router(state), options, shutdown).await;
+    Ok(())
+}
+
+fn services(config: &Config, store: Store, background: &CancellationToken) -> Result<Services, StartError> {
+    let registry = compose::registry(config)?;
+    let guard = Guard::start(store.clone(), background.clone());
+    let hub = EventHub::start(store.clone(), background.clone()).map_err(StartError::part)?;
+    let submitter = Submitter::start(store.clone(), guard.clone(), background.clone());
+    let control = Control::new(store.clone());
+    Ok(Services { store, submitter, control, hub, guard, registry })
+}
+
+fn http_options(config: &Config, prometheus: Option<PrometheusHandle>, shutdown: &CancellationToken) -> HttpOptions {
+    HttpOptions {
+        admin_key: config.server.admin_key.clone(),
+        cursor_secret: config.server.cursor_secret.clone(),
+        environment: config.server.environment.clone(),
+        llm: if config.llm.is_some() { ServiceState::Ok } else { ServiceState::Disabled },
+        prometheus,
+        request_timeout: config.server.request_timeout,
+        shutdown: shutdown.clone(),
+        ..HttpOptions::default()
+    }
+}

@@ -1,0 +1,50 @@
+//! `windlass worker`: claims jobs and runs them.
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{StartError, compose, worker_http};
+use crate::config::Config;
+use crate::engine::{Guard, Janitor, Worker, WorkerOptions, tasks};
+
+/// Runs a worker until `shutdown` fires and its jobs are finished or handed back.
+pub(super) async fn run(
+    config: &Config,
+    prometheus: PrometheusHandle,
+    shutdown: CancellationToken,
+) -> Result<(), StartError> {
+    let listener = match config.worker.port {
+        Some(port) => Some(compose::listen(&config.server.host, port).await?),
+        None => None,
+    };
+    let registry = compose::registry(config)?;
+    let store = compose::store(config).await?;
+    // Not our token: while running jobs finish, the store must keep working.
+    let background = CancellationToken::new();
+    let _stop_background = background.clone().drop_guard();
+    let guard = Guard::start(store.clone(), background.clone());
+    Janitor::start(store.clone(), background.clone());
+    let worker = Worker::new(store, registry, options(config));
+    if let Some(listener) = listener {
+        let url = compose::local_url(&listener)?;
+        tracing::info!(url, "worker health is served");
+        let health = worker_http::serve(listener, worker.handle(), guard, prometheus, background);
+        tasks::spawn("worker-http", health);
+    }
+    let queues: Vec<String> = config.worker.queues.iter().map(|(name, weight)| format!("{name}={weight}")).collect();
+    tracing::info!(slots = config.worker.slots, queues = queues.join(","), "worker starts");
+    worker.run(shutdown).await.map_err(StartError::part)?;
+    tracing::info!("worker stopped");
+    Ok(())
+}
+
+fn options(config: &Config) -> WorkerOptions {
+    WorkerOptions {
+        queues: config.worker.queues.clone(),
+        slots: config.worker.slots,
+        timing: config.worker.timing,
+        drain_grace: config.worker.drain_grace,
+        host: nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default(),
+        version: crate::VERSION,
+    }
+}

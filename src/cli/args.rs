@@ -1,0 +1,198 @@
+//! Everything that can be typed, and its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::dead::DeadCommand;
+use super::jobs::JobsCommand;
+use super::keys::KeysCommand;
+use super::queues::QueuesCommand;
+use super::workers::WorkersCommand;
+use super::workspaces::WorkspacesCommand;
+use crate::domain::JobId;
+
+const EXAMPLES: &str = "Examples:
+  windlass dev                                    everything on this machine, nothing to configure
+  REDIS_URL=redis://10.0.0.5 windlass serve       the API
+  REDIS_URL=redis://10.0.0.5 windlass worker      a worker, on as many machines as you like
+  windlass jobs submit echo --input '{\"text\":\"hello\"}' --wait 10
+  windlass jobs list --state dead --output json
+  windlass why 0KQn3-Fq0000000000000V
+
+The operator commands speak to WINDLASS_URL with the key in WINDLASS_API_KEY.
+Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 refused, 5 unreachable.";
+
+/// The job queue engine for AI work.
+#[derive(Debug, Parser)]
+#[command(name = "windlass", version, about, after_help = EXAMPLES, propagate_version = true)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Settings file [default: windlass.toml if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Tables for people, or JSON for scripts
+    #[arg(long, short, global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// API to talk to [env: WINDLASS_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// File that holds the API key [env: WINDLASS_API_KEY holds the key itself]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For scripts.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything on this machine: a private Redis, a fake model, the API and workers
+    Dev(DevArgs),
+    /// Show the queue at work: mixed jobs, replays, a killed worker, and nothing lost
+    Demo(DemoArgs),
+    /// Run the API
+    Serve(ServeArgs),
+    /// Run a worker process
+    Worker(WorkerArgs),
+    /// Run an OpenAI-compatible server that makes up its answers
+    FakeLlm(FakeLlmArgs),
+    /// Check Redis (REDIS_URL) and the API (WINDLASS_URL), and say what to do
+    Doctor,
+    /// Print the OpenAPI document
+    Openapi,
+    /// Show or check the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Commands that speak to the API.
+    #[command(flatten)]
+    Operator(OperatorCommand),
+}
+
+/// Commands that speak to the API.
+#[derive(Debug, Subcommand)]
+pub enum OperatorCommand {
+    /// Submit, list, show, cancel and redrive jobs
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+    /// Say what a job waits for
+    Why {
+        /// The job's id
+        job: JobId,
+    },
+    /// List, pause, resume and drain queues
+    #[command(subcommand)]
+    Queues(QueuesCommand),
+    /// List live worker processes
+    #[command(subcommand)]
+    Workers(WorkersCommand),
+    /// List dead letters by cause
+    #[command(subcommand)]
+    Dead(DeadCommand),
+    /// Create, list and revoke API keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Show and set the limits of a workspace
+    #[command(subcommand)]
+    Workspaces(WorkspacesCommand),
+}
+
+/// Show or check the settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every setting with its source, secrets redacted; exit 2 when they cannot be used
+    Check,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Default, Args)]
+pub struct ServeArgs {
+    /// Address to listen on [env: HOST]
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Port to listen on; 0 takes any free one [env: PORT]
+    #[arg(long)]
+    pub port: Option<u16>,
+}
+
+/// Options of `worker`.
+#[derive(Debug, Default, Args)]
+pub struct WorkerArgs {
+    /// Queues with weights, such as `mail=3,default=1` [env: QUEUES]
+    #[arg(long, value_name = "LIST")]
+    pub queues: Option<String>,
+    /// Jobs at once; 0 means four per core [env: WORKER_CONCURRENCY]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<u32>,
+    /// Port of the health server; 0 switches it off [env: WORKER_PORT]
+    #[arg(long)]
+    pub port: Option<u16>,
+}
+
+/// Options of `dev`.
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Folder for Redis data and worker logs; kept between runs
+    #[arg(long, value_name = "DIR", default_value = ".windlass")]
+    pub data: PathBuf,
+    /// Port of the API; 0 takes any free one [env: PORT]
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Worker processes
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=64))]
+    pub workers: u16,
+    /// Use the configured LLM provider instead of the built-in fake model
+    #[arg(long)]
+    pub real_llm: bool,
+    /// Redis server binary [default: valkey-server or redis-server from PATH]
+    #[arg(long, value_name = "FILE")]
+    pub redis_bin: Option<PathBuf>,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Folder for Redis data and logs; kept between runs
+    #[arg(long, value_name = "DIR", default_value = ".demo")]
+    pub data: PathBuf,
+    /// Jobs to submit
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    pub jobs: u32,
+    /// Keep everything running after the table, until Ctrl-C
+    #[arg(long)]
+    pub keep: bool,
+    /// Redis server binary [default: valkey-server or redis-server from PATH]
+    #[arg(long, value_name = "FILE")]
+    pub redis_bin: Option<PathBuf>,
+}
+
+/// Options of `fake-llm`.
+#[derive(Debug, Args)]
+pub struct FakeLlmArgs {
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: std::net::IpAddr,
+    /// Port to listen on; 0 takes any free one
+    #[arg(long, default_value_t = 11435)]
+    pub port: u16,
+    /// Milliseconds before an answer begins
+    #[arg(long, value_name = "MS", default_value_t = 50)]
+    pub delay_ms: u64,
+}

@@ -1,0 +1,124 @@
+//! What went wrong, in words and as an exit code.
+
+use crate::client::ClientError;
+use crate::domain::clip_text;
+
+/// Exit codes, fixed for scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// Something failed.
+    Failure = 1,
+    /// The command line or the settings are wrong.
+    Usage = 2,
+    /// There is no such thing.
+    NotFound = 3,
+    /// The server understood and refused.
+    Refused = 4,
+    /// No answer, or Redis behind the server is down.
+    Unreachable = 5,
+}
+
+/// What went wrong. The message says it in one line; the hint says what to do.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: Code,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint. The message may contain text from elsewhere: it is cleaned.
+    #[must_use]
+    pub fn new(code: Code, message: impl std::fmt::Display) -> Self {
+        Self { code, message: clip_text(&message.to_string(), 4096), hint: None }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// What to try for a refusal with this code.
+fn hint_for(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "unauthorized" => "set WINDLASS_API_KEY, or name the key's file with --api-key-file",
+        "forbidden" => "the key lacks a scope; `windlass keys list` shows the scopes of each",
+        "workspace_required" => "a key for all workspaces needs --workspace",
+        "request_id_reused" => "choose another --id, or send the same body again",
+        "outcome_unknown" => "run the same command again with the same --id; it cannot create a second job",
+        "redis_unavailable" | "redis_unsafe" | "redis_full" => "`windlass doctor` says more",
+        "queue_draining" => "`windlass queues resume QUEUE` opens it again",
+        "unknown_type" => "GET /ai/types lists what the server knows",
+        _ => return None,
+    })
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match &error {
+            ClientError::Unreachable { .. } => Self::new(Code::Unreachable, &error)
+                .hint("is `windlass serve` running there? WINDLASS_URL or --url says where to look"),
+            ClientError::Unexpected { status, .. } => {
+                let code = if matches!(status, 502..=504) { Code::Unreachable } else { Code::Failure };
+                Self::new(code, &error)
+            }
+            ClientError::Setup(_) => Self::new(Code::Usage, &error),
+            ClientError::Problem(problem) => {
+                let code = match problem.status {
+                    404 => Code::NotFound,
+                    400..=499 => Code::Refused,
+                    _ if matches!(problem.code.as_str(), "redis_unavailable" | "timeout" | "overloaded") => {
+                        Code::Unreachable
+                    }
+                    503 => Code::Refused,
+                    _ => Code::Failure,
+                };
+                let mut message = format!("{} ({})", problem.detail, problem.code);
+                for field in &problem.errors {
+                    message.push_str(&format!("\n  {}: {}", field.pointer, field.detail));
+                }
+                if problem.status >= 500 {
+                    message.push_str(&format!("\n  request {}", problem.request_id));
+                }
+                let failure = Self::new(code, message);
+                match hint_for(&problem.code) {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{ErrorCode, Problem};
+
+    #[test]
+    fn every_error_code_has_an_exit_code_of_its_kind() {
+        for code in ErrorCode::ALL {
+            let failure = Failure::from(ClientError::Problem(Box::new(Problem::new(*code, "x"))));
+            let expected = match code.status() {
+                404 => Code::NotFound,
+                400..=499 => Code::Refused,
+                500 => Code::Failure,
+                _ => failure.code,
+            };
+            assert_eq!(failure.code, expected, "{}", code.as_str());
+        }
+    }
+
+    #[test]
+    fn a_server_cannot_write_escape_sequences_to_the_terminal() {
+        let problem = Problem::new(ErrorCode::Internal, "\u{1b}]0;owned\u{7}");
+        let failure = Failure::from(ClientError::Problem(Box::new(problem)));
+        assert!(!failure.message.contains('\u{1b}') && !failure.message.contains('\u{7}'));
+    }
+}

@@ -1,0 +1,39 @@
+//! The command line: what it accepts, and the operator commands that speak HTTP to the API.
+//!
+//! Data goes to stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 usage, 3 not
+//! found, 4 refused, 5 unreachable. Text from the server is cleaned of control characters before it
+//! reaches a terminal.
+
+mod args;
+mod dead;
+mod failure;
+mod jobs;
+mod keys;
+mod output;
+mod queues;
+mod workers;
+mod workspaces;
+
+pub use args::{
+    Cli, Command, ConfigCommand, DemoArgs, DevArgs, FakeLlmArgs, Format, Global, OperatorCommand, ServeArgs, WorkerArgs,
+};
+pub use failure::{Code, Failure};
+pub use output::{Output, clean, render};
+
+use crate::client::Client;
+
+/// Runs one operator command.
+///
+/// # Errors
+/// What went wrong, with the exit code it deserves.
+pub async fn operate(command: OperatorCommand, client: &Client, out: &mut Output) -> Result<(), Failure> {
+    match command {
+        OperatorCommand::Jobs(command) => jobs::run(command, client, out).await,
+        OperatorCommand::Why { job } => jobs::why(job, client, out).await,
+        OperatorCommand::Queues(command) => queues::run(command, client, out).await,
+        OperatorCommand::Workers(command) => workers::run(command, client, out).await,
+        OperatorCommand::Dead(command) => dead::run(command, client, out).await,
+        OperatorCommand::Keys(command) => keys::run(command, client, out).await,
+        OperatorCommand::Workspaces(command) => workspaces::run(command, client, out).await,
+    }
+}

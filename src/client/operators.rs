@@ -1,0 +1,103 @@
+//! Queues, workers, dead letters, keys, limits and readiness.
+
+use reqwest::Method;
+
+use super::{Client, ClientError};
+use crate::api::dead::DeadList;
+use crate::api::health::Ready;
+use crate::api::key::{CreateKey, KeyList, NewKey};
+use crate::api::queue::{QueueCommand, QueueList};
+use crate::api::worker::WorkerList;
+use crate::api::workspace::Limits;
+use crate::domain::{QueueName, Workspace};
+
+impl Client {
+    /// Every queue.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn queues(&self) -> Result<QueueList, ClientError> {
+        self.get(&["queues"], &[]).await
+    }
+
+    /// Pauses, resumes or drains a queue; `verb` is the last segment of the path.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn queue_command(&self, queue: &QueueName, verb: &str, body: &QueueCommand) -> Result<(), ClientError> {
+        self.act(Method::POST, &["queues", queue.as_str(), verb], Some(body)).await
+    }
+
+    /// Live workers.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn workers(&self) -> Result<WorkerList, ClientError> {
+        self.get(&["workers"], &[]).await
+    }
+
+    /// Dead letters by cause.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn dead(&self) -> Result<DeadList, ClientError> {
+        self.get(&["dead-letters"], &[]).await
+    }
+
+    /// Makes a key; the answer is the only time it is shown.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn create_key(&self, key: &CreateKey) -> Result<NewKey, ClientError> {
+        self.call(Method::POST, &["keys"], Some(key)).await
+    }
+
+    /// All keys.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn keys(&self) -> Result<KeyList, ClientError> {
+        self.get(&["keys"], &[]).await
+    }
+
+    /// Revokes a key by its public id.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn revoke_key(&self, id: &str) -> Result<(), ClientError> {
+        self.act(Method::DELETE, &["keys", id], None::<&()>).await
+    }
+
+    /// The limits of a workspace.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn limits(&self, workspace: &Workspace) -> Result<Limits, ClientError> {
+        self.get(&["workspaces", workspace.as_str(), "limits"], &[]).await
+    }
+
+    /// Sets the limits of a workspace.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn set_limits(&self, workspace: &Workspace, limits: Limits) -> Result<(), ClientError> {
+        self.act(Method::PUT, &["workspaces", workspace.as_str(), "limits"], Some(&limits)).await
+    }
+
+    /// Whether the server may accept jobs; a red answer is an answer, not an error.
+    ///
+    /// # Errors
+    /// When no answer came, or one that is not a readiness report.
+    pub async fn ready(&self) -> Result<Ready, ClientError> {
+        let response = self.send(self.request(Method::GET, self.url(&["ready"], &[]))?).await?;
+        if response.status().as_u16() == 503 {
+            let body = self.body(response).await?;
+            return serde_json::from_slice(&body).map_err(|e| ClientError::Unexpected {
+                url: self.base().to_string(),
+                status: 503,
+                text: format!("not a readiness report: {e}"),
+            });
+        }
+        self.read(response).await
+    }
+}

@@ -1,0 +1,122 @@
+//! Every setting: its key in the file, its environment variable, and what a value may look like.
+
+/// What a value may look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text; empty means unset.
+    Text,
+    /// A URL whose password is hidden when shown; may come from a file.
+    SecretUrl,
+    /// Text that is never shown; may come from a file. Empty means unset.
+    Secret,
+    /// A whole number within bounds, both included.
+    Integer(u64, u64),
+    /// True or false.
+    Flag,
+    /// A list of words; in the environment separated by commas.
+    List,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+impl Kind {
+    /// Whether the value must not be shown as it is, and may come from a `*_FILE`.
+    #[must_use]
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::SecretUrl)
+    }
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// `topic.name` as in the file.
+    pub key: &'static str,
+    /// The environment variable.
+    pub env: &'static str,
+    /// What a value may look like.
+    pub kind: Kind,
+}
+
+macro_rules! settings {
+    ($($env:ident = $key:literal, $kind:expr;)+) => {
+        $(pub(super) const $env: Setting = Setting { key: $key, env: stringify!($env), kind: $kind };)+
+
+        /// Every setting, by topic. What each means is said in `config/default.toml`.
+        pub const SETTINGS: &[Setting] = &[$($env,)+];
+    };
+}
+
+const YEAR: u64 = 365 * 86_400;
+
+settings! {
+    HOST = "server.host", Kind::Text;
+    PORT = "server.port", Kind::Integer(0, 65_535);
+    MAX_CONNECTIONS = "server.max_connections", Kind::Integer(1, 1_000_000);
+    REQUEST_TIMEOUT_SECONDS = "server.request_timeout_seconds", Kind::Integer(1, 3_600);
+    ENVIRONMENT = "server.environment", Kind::Text;
+    WINDLASS_ADMIN_KEY = "server.admin_key", Kind::Secret;
+    CURSOR_SECRET = "server.cursor_secret", Kind::Secret;
+    REDIS_URL = "redis.url", Kind::SecretUrl;
+    REDIS_POOL_SIZE = "redis.pool_size", Kind::Integer(1, 10);
+    REDIS_COMMAND_TIMEOUT_SECONDS = "redis.command_timeout_seconds", Kind::Integer(1, 60);
+    IDEMPOTENCY_TTL = "queue.idempotency_ttl_seconds", Kind::Integer(60, YEAR);
+    RETENTION_SECONDS = "queue.retention_seconds", Kind::Integer(60, YEAR);
+    DEAD_RETENTION_SECONDS = "queue.dead_retention_seconds", Kind::Integer(60, YEAR);
+    MAX_DEPTH = "queue.max_depth", Kind::Integer(1, 100_000_000);
+    EVENTS = "queue.events", Kind::Flag;
+    LISTING_INDEX = "queue.listing_index", Kind::Flag;
+    DURABILITY = "queue.durability", Kind::Choice(&["standard", "strict"]);
+    QUEUES = "worker.queues", Kind::List;
+    WORKER_CONCURRENCY = "worker.concurrency", Kind::Integer(0, 4_096);
+    WORKER_PORT = "worker.port", Kind::Integer(0, 65_535);
+    LEASE_MS = "worker.lease_ms", Kind::Integer(500, 3_600_000);
+    HEARTBEAT_MS = "worker.heartbeat_ms", Kind::Integer(0, 1_200_000);
+    DRAIN_GRACE_SECONDS = "worker.drain_grace_seconds", Kind::Integer(0, 86_400);
+    KILL_TIMEOUT_SECONDS = "worker.kill_timeout_seconds", Kind::Integer(1, 86_400);
+    ACTIONS_ENABLED = "actions.enabled", Kind::Flag;
+    ALLOW_ACTIONS_DEFAULT = "actions.allow", Kind::List;
+    OPENAI_ENABLED = "llm.enabled", Kind::Flag;
+    OPENAI_API_KEY = "llm.api_key", Kind::Secret;
+    OPENAI_BASE_URL = "llm.base_url", Kind::Text;
+    OPENAI_DEFAULT_MODEL = "llm.default_model", Kind::Text;
+    LLM_URL = "llm.url", Kind::Text;
+    LLM_MODEL = "llm.model", Kind::Text;
+    AI_MODEL = "llm.fallback_model", Kind::Text;
+    AI_MAX_OUTPUT_TOKENS = "llm.max_output_tokens", Kind::Integer(1, 1_000_000);
+    WEBHOOK_SIGNING_SECRET = "webhook.signing_secret", Kind::Secret;
+    WEBHOOK_ALLOWED_HOSTS = "webhook.allowed_hosts", Kind::List;
+    WEBHOOK_ALLOW_INTERNAL = "webhook.allow_internal", Kind::List;
+    WEBHOOK_TIMEOUT_SECONDS = "webhook.timeout_seconds", Kind::Integer(1, 300);
+    LOG_LEVEL = "log.level", Kind::Text;
+    WINDLASS_URL = "client.url", Kind::Text;
+    WINDLASS_API_KEY = "client.api_key", Kind::Secret;
+}
+
+/// The setting with this key, if there is one.
+#[must_use]
+pub(super) fn by_key(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|s| s.key == key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn keys_and_variables_are_unique() {
+        let keys: BTreeSet<_> = SETTINGS.iter().map(|s| s.key).collect();
+        let variables: BTreeSet<_> = SETTINGS.iter().map(|s| s.env).collect();
+        assert_eq!((keys.len(), variables.len()), (SETTINGS.len(), SETTINGS.len()));
+    }
+
+    #[test]
+    fn the_defaults_file_explains_every_setting_by_its_variable() {
+        for setting in SETTINGS {
+            let start = format!("# {}: ", setting.env);
+            assert!(crate::config::DEFAULTS.lines().any(|l| l.starts_with(&start)), "{} is not explained", setting.env);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Settings: compiled-in defaults, then a file, then the environment, then flags.
+//!
+//! The only module that reads the environment. Every setting is one row of [`SETTINGS`]; its meaning
+//! and default are in `config/default.toml`. Loading reports every problem at once, and
+//! combinations that would lose work refuse to start.
+
+mod catalogue;
+mod checks;
+mod env;
+mod layers;
+mod log_filter;
+mod topics;
+mod value;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use catalogue::{Kind, SETTINGS, Setting};
+pub use env::{Environment, read_secret};
+pub use layers::Origin;
+pub use log_filter::log_filter;
+pub use topics::{
+    ActionsConfig, ClientConfig, LlmConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig,
+};
+
+use layers::Resolved;
+
+/// The defaults file.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// The settings file that is read when none is named.
+const FILE: &str = "windlass.toml";
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The API server.
+    pub server: ServerConfig,
+    /// Redis.
+    pub redis: RedisConfig,
+    /// Rules of all queues.
+    pub queue: QueueConfig,
+    /// A worker process.
+    pub worker: WorkerConfig,
+    /// Actions.
+    pub actions: ActionsConfig,
+    /// The LLM provider, if one is configured.
+    pub llm: Option<LlmConfig>,
+    /// `webhook.send`.
+    pub webhook: WebhookConfig,
+    /// What is logged, in the syntax of `EnvFilter`.
+    pub log_level: String,
+    /// The operator commands.
+    pub client: ClientConfig,
+    resolved: Resolved,
+}
+
+/// Values that win over everything else, from flags.
+#[derive(Clone, Default)]
+pub struct Overrides(Vec<(&'static Setting, &'static str, String)>);
+
+impl Overrides {
+    /// Sets the value of an environment variable's setting on behalf of `flag`; a name that is no
+    /// setting is ignored.
+    #[must_use]
+    pub fn with(mut self, env: &str, flag: &'static str, value: impl fmt::Display) -> Self {
+        if let Some(setting) = SETTINGS.iter().find(|s| s.env == env) {
+            self.0.push((setting, flag, value.to_string()));
+        }
+        self
+    }
+
+    /// Like [`Self::with`], for a flag that may be absent.
+    #[must_use]
+    pub fn with_option(self, env: &str, flag: &'static str, value: Option<impl fmt::Display>) -> Self {
+        match value {
+            Some(value) => self.with(env, flag, value),
+            None => self,
+        }
+    }
+}
+
+impl fmt::Debug for Overrides {
+    /// Values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(setting, ..)| setting.key)).finish()
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem(String);
+
+impl Problem {
+    fn of(setting: &Setting, origin: &Origin, message: impl fmt::Display) -> Self {
+        let place = match origin {
+            Origin::Variable(name) => name.clone(),
+            other => format!("{} ({}, from {other})", setting.env, setting.key),
+        };
+        Self(format!("{place}: {message}"))
+    }
+
+    fn plain(message: String) -> Self {
+        Self(message)
+    }
+}
+
+/// Settings that cannot be used; names all problems. Never contains a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// What is wrong, in the order of the layers.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings cannot be used:")?;
+        for problem in &self.problems {
+            write!(f, "\n  {}", problem.0)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Loads all layers: `file` must exist when named; otherwise `windlass.toml` in the current
+    /// directory is read if there is one.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub fn load(file: Option<&Path>, environment: &Environment, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let path = file.map_or_else(|| PathBuf::from(FILE), Path::to_owned);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => None,
+            Err(error) => {
+                let problem = Problem::plain(format!("cannot read {}: {error}", path.display()));
+                return Err(ConfigError { problems: vec![problem] });
+            }
+        };
+        Self::from_layers(text.as_deref().map(|t| (path.as_path(), t)), environment, overrides)
+    }
+
+    /// Merges layers that are already read.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub fn from_layers(
+        file: Option<(&Path, &str)>,
+        environment: &Environment,
+        overrides: &Overrides,
+    ) -> Result<Self, ConfigError> {
+        let resolved = Resolved::merge(file, environment, overrides)?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let worker = WorkerConfig::of(&resolved, cores).map_err(|p| ConfigError { problems: vec![p] })?;
+        let config = Self {
+            server: ServerConfig::of(&resolved),
+            redis: RedisConfig::of(&resolved),
+            queue: QueueConfig::of(&resolved),
+            worker,
+            actions: ActionsConfig::of(&resolved),
+            llm: LlmConfig::of(&resolved),
+            webhook: WebhookConfig::of(&resolved),
+            log_level: resolved.text(&catalogue::LOG_LEVEL).unwrap_or_else(|| "info".to_owned()),
+            client: ClientConfig::of(&resolved),
+            resolved,
+        };
+        let problems = checks::run(&config, &config.resolved);
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
+    }
+
+    /// Every setting with its value for people, secrets redacted, and where it came from.
+    pub fn rows(&self) -> impl Iterator<Item = (&'static Setting, String, &Origin)> {
+        self.resolved.rows()
+    }
+}
+
+#[cfg(test)]
+mod tests;
