@@ -1,6 +1,6 @@
 #!lua
 -- Purpose: write up to 100 jobs of one queue, each with its idempotency key, place in line and counters.
--- Uses: base line place admit
+-- Uses: base record line park place settle admit
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept (0 = off), 3 listing index (1/0), 4 depth limit, 5 seconds a key outlives its job,
 --       6 default time in line (ms), 7 n, then n times 9:
@@ -16,15 +16,6 @@ local limit, room = tonumber(ARGV[4]), nil
 room = limit - redis.call('LLEN', qkey('pending'))
 local draining = blocks()['drain']
 local replies, fresh = { now_text }, {}
-
-local function answer(id, print, held)
-  if type(held) ~= 'string' then
-    return 'E'
-  end
-  local owner, body = string.sub(held, 1, 22), string.sub(held, 23)
-  local same = body == print
-  return (same and (owner == id and 'n' or 'r') or 'm') .. owner
-end
 
 for i = 1, n do
   local p = 8 + (i - 1) * WIDTH

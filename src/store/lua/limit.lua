@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: set a workspace's weight and cap in one queue's view; called once per queue.
--- Uses: base line place
+-- Uses: base record line park settle
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 workspace, 3 weight, 4 cap or ''
 -- Returns: 1

@@ -1,6 +1,6 @@
 #!lua
 -- Purpose: give a dead, cancelled or expired job another life; attempts start anew, the last failure stays.
--- Uses: base line place close
+-- Uses: base record line park place settle close
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 default time in line (ms), 5 id, 6 done bucket or ''
 -- Returns: p pending again, s superseded followed by the other id, n nothing to redrive

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: lift pauses and bring back at most 100 parked jobs per band; called again while it answers more.
--- Uses: base line place
+-- Uses: base line park settle
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, then what: q, drain, t:<type>, w:<workspace>
 -- Returns: number of jobs brought back by this call

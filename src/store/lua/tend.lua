@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: the janitor's step for one queue: old dead letters, parked jobs whose block is gone, counts.
--- Uses: base line place close
+-- Uses: base record line park settle close
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 retention of dead letters (ms)
 -- Returns: dead letters removed, parked jobs brought back

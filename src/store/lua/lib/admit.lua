@@ -1,5 +1,14 @@
--- What an enqueue writes beside the line: the listing index and the jobs that wait for a time.
+-- What an enqueue answers and writes beside the line: the key, the listing index, jobs that wait for a time.
 local INDEX_LIFE = '2764800' -- 32 days: a job may wait 30 and is kept a day more
+
+local function answer(id, print, held)
+  if type(held) ~= 'string' then
+    return 'E'
+  end
+  local owner, body = string.sub(held, 1, 22), string.sub(held, 23)
+  local same = body == print
+  return (same and (owner == id and 'n' or 'r') or 'm') .. owner
+end
 
 local function enqueue_index(by_workspace)
   if ARGV[3] ~= '1' then
