@@ -29,6 +29,7 @@ if e.state == 'r' then
   local inbox = base .. ':worker:' .. e.worker .. ':inbox'
   redis.call('RPUSH', inbox, 'cancel ' .. member)
   redis.call('EXPIRE', inbox, '60')
+  e.token = '' -- its report, should it come, is stale
 elseif e.state == 'h' then
   redis.call('ZREM', qkey('held'), id)
 elseif redis.call('ZREM', scheduled_key, id) == 0 then

@@ -9,7 +9,7 @@ local function reap(ttl)
     if record then
       local h = header(record)
       local seen = tonumber(redis.call('ZSCORE', base .. ':workers', e.worker) or '0')
-      e.attempt = math.max(e.attempt - 1, 0)
+      e.attempt, e.token = math.max(e.attempt - 1, 0), '' -- its report, should it come, is stale
       if seen <= now then
         e.crashes = e.crashes + 1
       end
