@@ -6,8 +6,8 @@ local function settle()
   local in_order, parked = 0, tonumber(redis.call('HGET', parked_key, 'total')) or 0
   for _, band in ipairs(bands) do
     local n = redis.call('ZCARD', qkey('order:' .. band))
-    if n == 0 and parked == 0 and redis.call('HDEL', fair_key, 'v:' .. band) == 1 then
-      redis.call('DEL', qkey('finish:' .. band))
+    if n == 0 and parked == 0 and redis.call('DEL', qkey('finish:' .. band)) == 1 then
+      redis.call('HDEL', fair_key, 'v:' .. band)
     end
     in_order = in_order + n
   end
