@@ -6,7 +6,7 @@
 -- Returns: c cancelled now, d dead already, n not a live job
 -- Guarantee: once cancelled no attempt starts and no write of a running one is accepted.
 local id = ARGV[5]
-local bad = expect_types(line_types())
+local bad = expect_types(ending_types())
 if bad then
   return bad
 end

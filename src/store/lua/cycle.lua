@@ -6,7 +6,7 @@
 --       8 lease ms, 9 may take a suspect (1/0), 10 may reap (1/0), 11 types joined by a space, 12 n, then n items of 7
 -- Returns: now ms, ms until more is due or -1, 1 if jobs wait for another kind of worker, replies, id/record/entry list
 -- Guarantee: a stale attempt changes nothing; each claimed job has one lease, fenced by attempt_id.
-local bad = expect_types(line_types())
+local bad = expect_types(ending_types())
 if bad then
   return bad
 end

@@ -7,13 +7,12 @@
 --       id, workspace, request_id, band, type, run_at ms or '', expires_at ms or '', fingerprint, rest of the record
 -- Returns: now ms, then per item: n<id> new, r<id> replay, m<id> other body, F full, D draining, E broken key
 -- Guarantee: an item is written whole or not at all; a repeat with the same id answers n again.
-local bad = expect_types(line_types())
+local WIDTH, n = 9, tonumber(ARGV[7])
+local bad = expect_types(enqueue_types(n, WIDTH))
 if bad then
   return bad
 end
-local WIDTH, n = 9, tonumber(ARGV[7])
-local limit, room = tonumber(ARGV[4]), nil
-room = limit - redis.call('LLEN', qkey('pending'))
+local room = tonumber(ARGV[4]) - redis.call('LLEN', qkey('pending'))
 local draining = blocks()['drain']
 local replies, fresh = { now_text }, {}
 

@@ -6,7 +6,13 @@
 -- Returns: 1
 -- Guarantee: slots are counted anew from live leases, so a cap set under load is right at once.
 local ws = ARGV[2]
-local slots_key, taken = qkey('slots:' .. ws), {}
+local slots_key = qkey('slots:' .. ws)
+local types = line_types()
+types[slots_key] = 'set'
+local bad = expect_types(types)
+if bad then
+  return bad
+end
 redis.call('HSET', base .. ':limits', ws, ARGV[3] .. '\t' .. ARGV[4])
 redis.call('DEL', slots_key)
 if ARGV[4] ~= '' then

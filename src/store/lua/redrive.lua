@@ -6,11 +6,12 @@
 -- Returns: p pending again, s superseded followed by the other id, n nothing to redrive
 -- Guarantee: takes the idempotency key anew, or changes nothing.
 local id = ARGV[5]
-local bad = expect_types(line_types())
+local bucket, types = base .. ':done:' .. ARGV[6], ending_types()
+types[bucket] = 'hash'
+local bad = expect_types(types)
 if bad then
   return bad
 end
-local bucket = base .. ':done:' .. ARGV[6]
 local record, failure = redis.call('HGET', jobs_key, id), ''
 local label = nil
 if record then

@@ -6,6 +6,10 @@
 -- Returns: dead letters removed, parked jobs brought back
 -- Guarantee: idempotent and bounded; any number of processes may run it at once.
 local removed, moved = 0, 0
+local bad = expect_types(ending_types())
+if bad then
+  return bad
+end
 local old = redis.call('ZRANGEBYSCORE', qkey('dead'), '-inf', int(now - tonumber(ARGV[2])), 'LIMIT', '0', '100')
 for _, id in ipairs(old) do
   local e = entry_of(redis.call('HGET', attempts_key, id))

@@ -10,7 +10,8 @@ local function line_types()
     [qkey('pending')] = 'list', [wake_key] = 'list', [scheduled_key] = 'zset', [running_key] = 'zset',
     [expiring_key] = 'zset', [qkey('order:high')] = 'zset', [qkey('order:normal')] = 'zset',
     [qkey('order:low')] = 'zset', [qkey('finish:high')] = 'hash', [qkey('finish:normal')] = 'hash',
-    [qkey('finish:low')] = 'hash', [base .. ':events'] = 'stream',
+    [qkey('finish:low')] = 'hash', [base .. ':events'] = 'stream', [qkey('blocked')] = 'hash',
+    [qkey('workers')] = 'zset', [base .. ':limits'] = 'hash', [base .. ':queues'] = 'set',
   }
 end
 
