@@ -45,7 +45,10 @@ local function tend(may_reap, ttl, retention)
       step[3](ttl, retention)
       due = first_score(step[1])
     end
-    soonest = math.min(soonest, due or math.huge)
+    -- What this caller may not touch must not call it back at once.
+    if due and (due > now or step[2]) then
+      soonest = math.min(soonest, due)
+    end
   end
   return soonest == math.huge and -1 or math.max(soonest - now, 0)
 end

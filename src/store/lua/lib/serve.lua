@@ -1,5 +1,6 @@
 -- The claim half that claim and cycle share: ARGV 2-11 as their headers say.
-local function serve(due, replies)
+-- `sooner`: a due time earlier than all others came in. If this worker is full, another has to know.
+local function serve(due, replies, sooner)
   local types = {}
   for kind in string.gmatch(ARGV[11], '[^ ]+') do
     types[kind] = true
@@ -11,7 +12,7 @@ local function serve(due, replies)
   flush_closed(ARGV[3], ARGV[4])
   local in_order = settle()
   local declined = #jobs == 0 and waiting > 0
-  if not blocks()['q'] and (in_order > 0 or fresh_waiting or declined) then
+  if not blocks()['q'] and (in_order > 0 or fresh_waiting or declined or (sooner and #jobs / 3 >= tonumber(ARGV[5]))) then
     ring()
   end
   flush_events(ARGV[2])
