@@ -41,7 +41,7 @@ end
 
 -- One token for one idle worker; never more tokens than live workers.
 local function ring()
-  if redis.call('LLEN', wake_key) < redis.call('ZCARD', qkey('workers')) then
+  if redis.call('LLEN', wake_key) < redis.call('ZCOUNT', qkey('workers'), now_text, '+inf') then
     redis.call('RPUSH', wake_key, '1')
   end
 end
