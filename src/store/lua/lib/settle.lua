@@ -39,9 +39,13 @@ local function schedule(scored)
   return tonumber(redis.call('ZRANGE', scheduled_key, '0', '0', 'WITHSCORES')[2]) < was
 end
 
+local function live_workers()
+  return redis.call('ZCOUNT', qkey('workers'), now_text, '+inf')
+end
+
 -- One token for one idle worker; never more tokens than live workers.
 local function ring()
-  if redis.call('LLEN', wake_key) < redis.call('ZCOUNT', qkey('workers'), now_text, '+inf') then
+  if redis.call('LLEN', wake_key) < live_workers() then
     redis.call('RPUSH', wake_key, '1')
   end
 end
