@@ -19,6 +19,9 @@ local function reap(ttl)
         bury(id, e, idem_key(h.ws, request_of(record)), h.kind .. '\tpoison\tpoison', ttl)
       else
         e.state, e.extra = 'w', now_text
+        if seen <= now then
+          e.failure = '{"reason":"crashed","message":"its worker process died","at":' .. now_text .. '}'
+        end
         redis.call('HSET', attempts_key, id, entry_text(e))
         add_to(lists, h, id, true)
         event(id, 'P', int(e.attempt))
