@@ -1,5 +1,6 @@
 //! What tests share.
 
+pub(crate) mod api;
 pub(crate) mod context;
 pub(crate) mod fleet;
 pub(crate) mod jobs;
