@@ -1,7 +1,7 @@
 //! What clients and operators do to jobs and queues.
 
 use crate::domain::{Job, JobId, JobState, JobType, QueueName, Workspace};
-use crate::store::{Scope, Store, StoreError};
+use crate::store::{Cancelled, Redriven, Scope, Store, StoreError, Stored, Switch};
 
 /// Why a command had no effect.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ pub enum ControlError {
     /// The job's state forbids it.
     #[error("a {0} job cannot do that")]
     State(JobState),
-    /// Another live job has this job's `client_request_id`.
+    /// Another job has this job's `client_request_id`.
     #[error("superseded by job {0}")]
     Superseded(JobId),
     /// Redis did not do it, or (`Unknown`) may have; repeating is safe.
@@ -31,51 +31,97 @@ pub enum Selector {
     Workspace(Workspace),
 }
 
+impl Selector {
+    fn switch(&self) -> Switch {
+        match self {
+            Self::Queue => Switch::Queue,
+            Self::Type(name) => Switch::Type(name.clone()),
+            Self::Workspace(name) => Switch::Workspace(name.clone()),
+        }
+    }
+}
+
 /// Commands; cheap to clone. `by` is the name of the caller's key and goes into the record.
 #[derive(Clone, Debug)]
 pub struct Control {
-    _store: Store,
+    store: Store,
 }
 
 impl Control {
+    /// Commands on a store.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
     /// Cancels a job that is not terminal; a running attempt is aborted within a second.
     /// Cancelling a cancelled job again returns it.
     ///
     /// # Errors
     /// See [`ControlError`].
-    pub async fn cancel(&self, _scope: &Scope, _id: JobId, _by: &str) -> Result<Job, ControlError> {
-        todo!()
+    pub async fn cancel(&self, scope: &Scope, id: JobId, by: &str) -> Result<Job, ControlError> {
+        let found = self.find(scope, id).await?;
+        if !found.job.state.is_terminal() {
+            let outcome = self.store.cancel(&found.job.queue, id).await?;
+            tracing::info!(job.id = %id, by, ?outcome, "cancel");
+            if outcome == Cancelled::Now {
+                return Ok(self.find(scope, id).await?.job);
+            }
+        }
+        // It ended between the look and the cancel, or before.
+        match self.find(scope, id).await?.job {
+            job if job.state == JobState::Cancelled => Ok(job),
+            job => Err(ControlError::State(job.state)),
+        }
     }
 
     /// Gives a dead, cancelled or expired job another life.
     ///
     /// # Errors
     /// See [`ControlError`].
-    pub async fn redrive(&self, _scope: &Scope, _id: JobId, _by: &str) -> Result<Job, ControlError> {
-        todo!()
+    pub async fn redrive(&self, scope: &Scope, id: JobId, by: &str) -> Result<Job, ControlError> {
+        let found = self.find(scope, id).await?;
+        let outcome = self.store.redrive(&found.job.queue, id, found.bucket).await?;
+        tracing::info!(job.id = %id, by, ?outcome, "redrive");
+        match outcome {
+            Redriven::Now => Ok(self.find(scope, id).await?.job),
+            Redriven::Superseded(other) => Err(ControlError::Superseded(other)),
+            Redriven::NotRedrivable => Err(ControlError::State(found.job.state)),
+        }
     }
 
     /// Stops workers from claiming what the selector covers; jobs stay in line.
     ///
     /// # Errors
     /// When Redis did not take it.
-    pub async fn pause(&self, _q: &QueueName, _s: &Selector, _by: &str, _reason: &str) -> Result<(), StoreError> {
-        todo!()
+    pub async fn pause(&self, queue: &QueueName, what: &Selector, by: &str, reason: &str) -> Result<(), StoreError> {
+        tracing::info!(%queue, ?what, by, reason, "pause");
+        self.store.pause(queue, &what.switch(), by, reason).await
     }
 
     /// Lifts a pause, and re-opens intake when the selector is the whole queue.
     ///
     /// # Errors
     /// When Redis did not take it.
-    pub async fn resume(&self, _queue: &QueueName, _selector: &Selector, _by: &str) -> Result<(), StoreError> {
-        todo!()
+    pub async fn resume(&self, queue: &QueueName, what: &Selector, by: &str) -> Result<(), StoreError> {
+        tracing::info!(%queue, ?what, by, "resume");
+        let mut switches = vec![what.switch()];
+        if *what == Selector::Queue {
+            switches.push(Switch::Intake);
+        }
+        self.store.resume(queue, &switches).await
     }
 
     /// Closes intake; workers finish what is in line. `resume` opens it again.
     ///
     /// # Errors
     /// When Redis did not take it.
-    pub async fn drain(&self, _queue: &QueueName, _by: &str, _reason: &str) -> Result<(), StoreError> {
-        todo!()
+    pub async fn drain(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), StoreError> {
+        tracing::info!(%queue, by, reason, "drain");
+        self.store.pause(queue, &Switch::Intake, by, reason).await
+    }
+
+    async fn find(&self, scope: &Scope, id: JobId) -> Result<Stored, ControlError> {
+        self.store.stored(scope, id).await?.ok_or(ControlError::NotFound)
     }
 }

@@ -1,7 +1,22 @@
 //! Lifecycle events, tailed once per process and handed to whoever waits for a job.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
 use crate::domain::{JobId, JobState, Timestamp};
-use crate::store::StoreError;
+use crate::store::{EventTail, Store, StoreError, Transitioned};
+
+use super::tasks;
+
+/// Deliveries a slow subscriber may be behind before it is told to read the job anew.
+const BEHIND: usize = 64;
+/// How long one read of the stream blocks.
+const BLOCK: Duration = Duration::from_secs(5);
 
 /// One transition of one job.
 #[derive(Clone, Debug)]
@@ -27,30 +42,88 @@ pub enum Delivery {
     Reset,
 }
 
-/// Events of one job.
+#[derive(Debug)]
+struct Listener {
+    number: u64,
+    sender: mpsc::Sender<Delivery>,
+    missed: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    epoch: Mutex<String>,
+    listeners: Mutex<HashMap<JobId, Vec<Listener>>>,
+    next_number: AtomicU64,
+}
+
+/// Events of one job; unsubscribes when dropped.
 #[derive(Debug)]
 pub struct Subscription {
-    _private: (),
+    job: JobId,
+    number: u64,
+    receiver: mpsc::Receiver<Delivery>,
+    missed: Arc<AtomicBool>,
+    hub: EventHub,
 }
 
 impl Subscription {
     /// The next delivery; `None` when the hub stops.
     pub async fn next(&mut self) -> Option<Delivery> {
-        todo!()
+        let delivery = self.receiver.recv().await?;
+        if self.missed.swap(false, Ordering::Relaxed) {
+            return Some(Delivery::Reset);
+        }
+        Some(delivery)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut listeners = self.hub.listeners();
+        if let Some(of_job) = listeners.get_mut(&self.job) {
+            of_job.retain(|listener| listener.number != self.number);
+            if of_job.is_empty() {
+                listeners.remove(&self.job);
+            }
+        }
     }
 }
 
 /// Fans the event stream out to subscribers; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EventHub {
-    _private: (),
+    inner: Arc<Inner>,
 }
 
 impl EventHub {
+    /// Starts the tail; it ends with `shutdown`.
+    ///
+    /// # Errors
+    /// When the tail's connection cannot be configured.
+    pub fn start(store: Store, shutdown: CancellationToken) -> Result<Self, StoreError> {
+        let tail = store.event_tail()?;
+        let hub = Self {
+            inner: Arc::new(Inner {
+                store,
+                epoch: Mutex::default(),
+                listeners: Mutex::default(),
+                next_number: AtomicU64::new(0),
+            }),
+        };
+        tasks::spawn("events", hub.clone().follow(tail, shutdown));
+        Ok(hub)
+    }
+
     /// Events of `job` from now on. Subscribe first, then read the job: nothing falls between.
     #[must_use]
-    pub fn subscribe(&self, _job: JobId) -> Subscription {
-        todo!()
+    pub fn subscribe(&self, job: JobId) -> Subscription {
+        let (sender, receiver) = mpsc::channel(BEHIND);
+        let number = self.inner.next_number.fetch_add(1, Ordering::Relaxed);
+        let missed = Arc::new(AtomicBool::new(false));
+        let listener = Listener { number, sender, missed: Arc::clone(&missed) };
+        self.listeners().entry(job).or_default().push(listener);
+        Subscription { job, number, receiver, missed, hub: self.clone() }
     }
 
     /// Events of `job` after `cursor`, oldest first, as far as the stream still has them;
@@ -58,7 +131,79 @@ impl EventHub {
     ///
     /// # Errors
     /// When Redis cannot be read.
-    pub async fn since(&self, _job: JobId, _cursor: &str) -> Result<Vec<Delivery>, StoreError> {
-        todo!()
+    pub async fn since(&self, job: JobId, cursor: &str) -> Result<Vec<Delivery>, StoreError> {
+        let mut parts = cursor.rsplitn(3, '-');
+        let (seq, ms, epoch) = (parts.next(), parts.next(), parts.next());
+        let (Some(seq), Some(ms), Some(epoch)) = (seq, ms, epoch) else { return Ok(vec![Delivery::Reset]) };
+        let ours = self.inner.store.server_facts().await?.epoch;
+        if epoch != ours || seq.parse::<u64>().is_err() || ms.parse::<u64>().is_err() {
+            return Ok(vec![Delivery::Reset]);
+        }
+        let (events, reaches) = self.inner.store.events_after(job, &format!("{ms}-{seq}")).await?;
+        let mut deliveries = if reaches { Vec::new() } else { vec![Delivery::Reset] };
+        deliveries.extend(events.iter().map(|event| Delivery::Event(job_event(&ours, event))));
+        Ok(deliveries)
+    }
+
+    async fn follow(self, mut tail: EventTail, shutdown: CancellationToken) {
+        let mut broken = true;
+        while !shutdown.is_cancelled() {
+            if broken {
+                broken = !self.learn_epoch(&mut tail).await;
+            }
+            match tail.next(BLOCK).await {
+                Ok(events) => events.iter().for_each(|event| self.deliver(event)),
+                Err(error) => {
+                    tracing::debug!(%error, "the event stream cannot be read");
+                    broken = true;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+        }
+    }
+
+    /// After lost state the old positions mean nothing: everyone reads anew.
+    async fn learn_epoch(&self, tail: &mut EventTail) -> bool {
+        let Ok(facts) = self.inner.store.server_facts().await else { return false };
+        let changed = {
+            let mut epoch = self.inner.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+            let changed = !epoch.is_empty() && *epoch != facts.epoch;
+            *epoch = facts.epoch;
+            changed
+        };
+        if changed {
+            tracing::error!("Redis lost state: its epoch changed");
+            tail.forget();
+        }
+        // Whatever happened while the link was down was not heard.
+        for listener in self.listeners().values().flatten() {
+            drop(listener.sender.try_send(Delivery::Reset));
+        }
+        true
+    }
+
+    fn deliver(&self, event: &Transitioned) {
+        let listeners = self.listeners();
+        let Some(of_job) = listeners.get(&event.job) else { return };
+        let epoch = self.inner.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        for listener in of_job {
+            if listener.sender.try_send(Delivery::Event(job_event(&epoch, event))).is_err() {
+                listener.missed.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn listeners(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Vec<Listener>>> {
+        self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn job_event(epoch: &str, event: &Transitioned) -> JobEvent {
+    JobEvent {
+        cursor: format!("{epoch}-{}", event.entry),
+        job: event.job,
+        state: event.state,
+        attempt: event.attempt,
+        at: event.at,
     }
 }

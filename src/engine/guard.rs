@@ -1,6 +1,23 @@
 //! Watches whether Redis may be trusted with acknowledged jobs.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics;
+use crate::store::{ServerFacts, Store, StoreError};
+
+use super::tasks;
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// Between two looks while Redis does not answer.
+const INTERVAL_DOWN: Duration = Duration::from_millis(250);
+/// Share of maxmemory above which no job is accepted, so that those in line can be finished.
+const FULL_RATIO: f64 = 0.85;
 
 /// How a check stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,16 +42,23 @@ pub struct Check {
 }
 
 /// The latest findings.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// By name: `redis` `version` `role` `policy` `layout` `persistence` `maxmemory` `memory`.
     pub checks: BTreeMap<&'static str, Check>,
-    /// Durability class of an acknowledgement: `everysec`, `always`, `none`.
+    /// How durable an acknowledgement is: `always`, `everysec`, `no`, or `unknown` where the server
+    /// does not say.
     pub durability: &'static str,
+    /// Set while no job is accepted for want of memory.
+    pub full: Option<String>,
+    /// The server's run id; changes when it restarts.
+    pub run_id: String,
+    /// The epoch of the state; changes when Redis lost it.
+    pub epoch: String,
 }
 
 impl Findings {
-    /// Whether jobs may be accepted and run: no check failed and Redis was seen.
+    /// Whether jobs may be accepted and run: Redis was seen and no check failed.
     #[must_use]
     pub fn ready(&self) -> bool {
         !self.checks.is_empty() && self.checks.values().all(|c| c.level < Level::Failed)
@@ -45,18 +69,256 @@ impl Findings {
     pub fn degraded(&self) -> bool {
         self.ready() && self.checks.values().any(|c| c.level == Level::Degraded)
     }
+
+    /// Why jobs must not be acknowledged, other than that Redis is away (the enqueue itself finds
+    /// that out, and sooner).
+    #[must_use]
+    pub fn unsafe_reason(&self) -> Option<String> {
+        let failed = self.checks.iter().find(|(name, c)| **name != "redis" && c.level == Level::Failed);
+        failed.map(|(name, check)| format!("{name}: {}", check.detail))
+    }
 }
 
-/// Keeps the findings fresh (every 2 s, and at once after a reconnect); cheap to clone.
+/// Keeps the findings fresh: every 2 s, four times a second while Redis is away; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    _private: (),
+    latest: watch::Receiver<Findings>,
+    store: Store,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    epoch: String,
 }
 
 impl Guard {
-    /// The latest findings.
+    /// Starts watching; ends with `shutdown`.
+    #[must_use]
+    pub fn start(store: Store, shutdown: CancellationToken) -> Self {
+        let (sender, latest) = watch::channel(Findings::default());
+        let guard = Self { latest, store, known: Arc::default() };
+        tasks::spawn("guard", guard.clone().watch(sender, shutdown));
+        guard
+    }
+
+    /// The latest findings; empty (and so not ready) before the first look.
     #[must_use]
     pub fn findings(&self) -> Findings {
-        todo!()
+        self.latest.borrow().clone()
+    }
+
+    /// Waits for the first look, and returns its findings.
+    pub async fn first_look(&self) -> Findings {
+        let mut latest = self.latest.clone();
+        match latest.wait_for(|findings| !findings.checks.is_empty()).await {
+            Ok(findings) => findings.clone(),
+            Err(_) => Findings::default(),
+        }
+    }
+
+    /// Looks now, beside the regular looks.
+    pub async fn look(&self) -> Findings {
+        let findings = match self.store.server_facts().await {
+            Ok(facts) => judge(&facts),
+            Err(error) => unreachable_redis(&error),
+        };
+        self.notice_lost_state(&findings);
+        findings
+    }
+
+    async fn watch(self, sender: watch::Sender<Findings>, shutdown: CancellationToken) {
+        loop {
+            let findings = self.look().await;
+            publish(&findings);
+            let down = findings.checks.get("redis").is_none_or(|c| c.level == Level::Failed);
+            let before = sender.send_replace(findings.clone());
+            if before.ready() != findings.ready() {
+                tracing::warn!(ready = findings.ready(), reason = ?findings.unsafe_reason(), "readiness changed");
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(if down { INTERVAL_DOWN } else { INTERVAL }) => {}
+            }
+        }
+    }
+
+    fn notice_lost_state(&self, findings: &Findings) {
+        if findings.epoch.is_empty() {
+            return;
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.epoch.is_empty() && known.epoch != findings.epoch {
+            tracing::error!("Redis lost state: its epoch changed; acknowledged jobs may be gone");
+        }
+        known.epoch.clone_from(&findings.epoch);
+    }
+}
+
+fn publish(findings: &Findings) {
+    let flag = |on: bool| if on { 1.0 } else { 0.0 };
+    let up = findings.checks.get("redis").is_some_and(|c| c.level == Level::Ok);
+    ::metrics::gauge!(metrics::REDIS_UP.name).set(flag(up));
+    for (name, check) in &findings.checks {
+        ::metrics::gauge!(metrics::REDIS_UNSAFE.name, "check" => *name).set(flag(check.level == Level::Failed));
+        ::metrics::gauge!(metrics::REDIS_DEGRADED.name, "check" => *name).set(flag(check.level == Level::Degraded));
+    }
+}
+
+fn check(level: Level, detail: impl Into<String>, remedy: &str) -> Check {
+    let remedy = if level == Level::Ok { String::new() } else { remedy.to_owned() };
+    Check { level, detail: detail.into(), remedy }
+}
+
+fn unreachable_redis(error: &StoreError) -> Findings {
+    let remedy = "start Redis, or correct REDIS_URL; nothing else has to be restarted";
+    let checks = BTreeMap::from([("redis", check(Level::Failed, error.to_string(), remedy))]);
+    Findings { checks, durability: "unknown", ..Findings::default() }
+}
+
+/// Turns facts into findings. Eviction is a failure because it drops acknowledged jobs without an
+/// error (and `volatile-*` drops first the idempotency keys, which are the ones with a TTL).
+fn judge(facts: &ServerFacts) -> Findings {
+    let when = |bad: bool, level: Level| if bad { level } else { Level::Ok };
+    let version = facts.valkey_version.clone().map_or(facts.redis_version.clone(), |v| format!("Valkey {v}"));
+    let policy_remedy = "redis-cli CONFIG SET maxmemory-policy noeviction, and set it in redis.conf";
+    let (persistence, durability) = persistence(facts);
+    let ratio = if facts.max_memory == 0 { 0.0 } else { facts.used_memory as f64 / facts.max_memory as f64 };
+    ::metrics::gauge!(metrics::REDIS_MEMORY.name).set(ratio);
+    let full = (ratio >= FULL_RATIO).then(|| format!("{:.0} % of maxmemory is in use", ratio * 100.0));
+    let memory_remedy = "let workers finish what is in line, or raise maxmemory; enqueue opens again below 85 %";
+    let checks = BTreeMap::from([
+        ("redis", check(Level::Ok, "connected", "")),
+        (
+            "version",
+            check(
+                when(too_old(facts), Level::Failed),
+                version,
+                "upgrade to Redis 7.0 or Valkey 7.2: without script flags a full Redis cannot drain",
+            ),
+        ),
+        (
+            "role",
+            check(
+                when(facts.role != "master", Level::Failed),
+                facts.role.clone(),
+                "point REDIS_URL at the primary: a replica refuses writes",
+            ),
+        ),
+        ("policy", check(when(facts.policy != "noeviction", Level::Failed), facts.policy.clone(), policy_remedy)),
+        (
+            "layout",
+            check(
+                when(!facts.layout_ok && !facts.layout.is_empty(), Level::Failed),
+                facts.layout.clone(),
+                "the keys were written by another version of Windlass; use its binary, or another database",
+            ),
+        ),
+        ("persistence", persistence),
+        (
+            "maxmemory",
+            check(
+                when(facts.max_memory == 0, Level::Degraded),
+                if facts.max_memory == 0 { "no limit".to_owned() } else { facts.max_memory.to_string() },
+                "set maxmemory below the machine's memory: then a full Redis refuses instead of being killed",
+            ),
+        ),
+        (
+            "memory",
+            check(
+                when(full.is_some(), Level::Degraded),
+                full.clone().unwrap_or_else(|| format!("{:.0} %", ratio * 100.0)),
+                memory_remedy,
+            ),
+        ),
+    ]);
+    Findings { checks, durability, full, run_id: facts.run_id.clone(), epoch: facts.epoch.clone() }
+}
+
+fn persistence(facts: &ServerFacts) -> (Check, &'static str) {
+    if !facts.aof {
+        let remedy = "redis-cli CONFIG SET appendonly yes, and set it in redis.conf: a restart now loses every job";
+        return (check(Level::Degraded, "the append-only file is off", remedy), "none");
+    }
+    if !facts.aof_ok {
+        let remedy = "free the disk under the append-only file; Redis refuses writes until then";
+        return (check(Level::Failed, "the last write of the append-only file failed", remedy), "none");
+    }
+    let class = match facts.fsync.as_deref() {
+        Some("always") => "always",
+        Some("everysec") => "everysec",
+        Some("no") => "no",
+        _ => "unknown",
+    };
+    (check(Level::Ok, format!("append-only file, fsync {class}"), ""), class)
+}
+
+fn too_old(facts: &ServerFacts) -> bool {
+    let (text, least) = match &facts.valkey_version {
+        Some(version) => (version, (7, 2)),
+        None => (&facts.redis_version, (7, 0)),
+    };
+    let mut parts = text.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) < least
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn healthy() -> ServerFacts {
+        ServerFacts {
+            redis_version: "7.0.15".into(),
+            role: "master".into(),
+            policy: "noeviction".into(),
+            max_memory: 1000,
+            used_memory: 100,
+            aof: true,
+            aof_ok: true,
+            fsync: Some("everysec".into()),
+            layout: "1:1".into(),
+            layout_ok: true,
+            ..ServerFacts::default()
+        }
+    }
+
+    #[test]
+    fn a_healthy_server_is_ready_and_names_its_durability() {
+        let findings = judge(&healthy());
+        assert!(findings.ready() && !findings.degraded());
+        assert_eq!(findings.durability, "everysec");
+    }
+
+    #[test]
+    fn what_could_lose_acknowledged_jobs_is_not_ready_and_says_what_to_do() {
+        type Change = fn(&mut ServerFacts);
+        let cases: &[(&str, Change)] = &[
+            ("policy", |f| f.policy = "allkeys-lru".into()),
+            ("policy", |f| f.policy = "volatile-ttl".into()),
+            ("role", |f| f.role = "slave".into()),
+            ("version", |f| f.redis_version = "6.2.14".into()),
+            ("version", |f| f.valkey_version = Some("7.1.0".into())),
+            ("layout", |f| (f.layout, f.layout_ok) = ("1:4".into(), false)),
+            ("persistence", |f| f.aof_ok = false),
+        ];
+        for (name, change) in cases {
+            let mut facts = healthy();
+            change(&mut facts);
+            let findings = judge(&facts);
+            assert!(!findings.ready(), "{name}");
+            assert!(findings.unsafe_reason().unwrap().starts_with(name));
+            assert!(!findings.checks[name].remedy.is_empty());
+        }
+    }
+
+    #[test]
+    fn risks_degrade_and_memory_closes_intake_only() {
+        let mut facts = healthy();
+        (facts.aof, facts.max_memory) = (false, 0);
+        assert!(judge(&facts).degraded());
+        let mut facts = healthy();
+        facts.used_memory = 860;
+        let findings = judge(&facts);
+        assert!(findings.ready() && findings.full.is_some());
     }
 }

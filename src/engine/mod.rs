@@ -1,12 +1,19 @@
 //! Behaviour over time: submitting, claiming, running, renewing, draining.
 
+mod attempt;
+mod claim_loop;
 mod control;
 mod events;
 mod executor;
 mod guard;
+mod janitor;
+mod keeper;
+mod lease;
+mod listener;
 mod registry;
 mod submit;
 pub mod tasks;
+mod worker;
 
 pub use control::{Control, ControlError, Selector};
 pub use events::{Delivery, EventHub, JobEvent, Subscription};
@@ -14,5 +21,7 @@ pub use executor::{
     Disposition, EffectGate, ExecutionError, Executor, JobContext, JobFuture, ProgressError, ProgressSink, TypeInfo,
 };
 pub use guard::{Check, Findings, Guard, Level};
+pub use janitor::{Janitor, Round};
 pub use registry::{AllowList, Registry, RegistryError, TypeRefusal};
 pub use submit::{SubmitError, Submitted, Submitter};
+pub use worker::{Worker, WorkerError, WorkerHandle, WorkerHealth, WorkerOptions};

@@ -1,9 +1,29 @@
-//! Accepting jobs: enqueues that arrive together are written by one script call.
+//! Accepting jobs: enqueues that arrive together are written by one script call (group commit, as
+//! databases do with their log), which is where the factor over one call per job comes from.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::domain::{Job, JobId, JobSpec, QueueName};
-use crate::store::{Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{Job, JobId, JobSpec, QueueName, bounds};
+use crate::store::{Enqueued, Scope, Store, StoreError};
+
+use super::guard::Guard;
+use super::tasks;
+
+/// Payload bytes in one script call.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// Enqueues that may wait for their turn; beyond it the answer is "unavailable".
+const WAITING: usize = 10_000;
+/// Queues that may exist: names come from clients, and each has keys, gauges and a lane.
+const QUEUES: usize = 256;
+/// Waits before a call whose outcome is unknown is repeated with the same ids.
+const REPEATS: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_millis(1000)];
+/// What a refused client is told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// An accepted job.
 #[derive(Clone, Debug)]
@@ -23,13 +43,19 @@ pub enum SubmitError {
         /// The job that has it.
         existing: JobId,
     },
-    /// The queue or the workspace's share of it is full. Not enqueued.
+    /// The queue is at its depth limit. Not enqueued.
     #[error("queue `{queue}` is full")]
     QueueFull {
         /// The queue.
         queue: QueueName,
         /// When to try again.
         retry_after: Duration,
+    },
+    /// There are as many queues as may be, and this is none of them. Not enqueued.
+    #[error("`{queue}` would be one queue too many: {QUEUES} exist")]
+    TooManyQueues {
+        /// The queue.
+        queue: QueueName,
     },
     /// The queue takes no new jobs. Not enqueued.
     #[error("queue `{queue}` is draining and takes no new jobs")]
@@ -45,23 +71,167 @@ pub enum SubmitError {
     Store(#[from] StoreError),
 }
 
+struct Waiting {
+    id: JobId,
+    spec: JobSpec,
+    reply: oneshot::Sender<Result<Enqueued, StoreError>>,
+}
+
+type Lanes = Arc<Mutex<HashMap<QueueName, mpsc::Sender<Waiting>>>>;
+
 /// Takes jobs in; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Submitter {
-    _store: Store,
+    store: Store,
+    guard: Guard,
+    lanes: Lanes,
+    shutdown: CancellationToken,
 }
 
 impl Submitter {
+    /// A submitter whose lanes end with `shutdown`, after they wrote what they took.
+    #[must_use]
+    pub fn start(store: Store, guard: Guard, shutdown: CancellationToken) -> Self {
+        Self { store, guard, lanes: Lanes::default(), shutdown }
+    }
+
     /// Writes one job.
     ///
     /// # Errors
     /// See [`SubmitError`].
-    pub async fn submit(&self, _spec: JobSpec) -> Result<Submitted, SubmitError> {
-        todo!()
+    pub async fn submit(&self, spec: JobSpec) -> Result<Submitted, SubmitError> {
+        self.admit()?;
+        let waiting = self.hand_in(spec.clone()).await?;
+        let outcome = waiting.await.map_err(|_| StoreError::Unknown("the process is stopping".to_owned()))??;
+        self.answer(&spec, outcome).await
     }
 
     /// Writes many jobs; each item is all or nothing, the batch never. Results keep the order.
-    pub async fn submit_many(&self, _specs: Vec<JobSpec>) -> Vec<Result<Submitted, SubmitError>> {
-        todo!()
+    pub async fn submit_many(&self, specs: Vec<JobSpec>) -> Vec<Result<Submitted, SubmitError>> {
+        futures_util::future::join_all(specs.into_iter().map(|spec| self.submit(spec))).await
     }
+
+    fn admit(&self) -> Result<(), SubmitError> {
+        let findings = self.guard.findings();
+        if let Some(reason) = findings.unsafe_reason() {
+            return Err(SubmitError::Unsafe(reason));
+        }
+        if let Some(full) = &findings.full {
+            return Err(StoreError::Full(full.clone()).into());
+        }
+        Ok(())
+    }
+
+    async fn hand_in(&self, spec: JobSpec) -> Result<oneshot::Receiver<Result<Enqueued, StoreError>>, SubmitError> {
+        let lane = self.lane(&spec.queue).await?;
+        let (reply, receiver) = oneshot::channel();
+        let made = u64::try_from(self.store.now_estimate().unix_ms()).unwrap_or_default();
+        let waiting = Waiting { id: JobId::new(made, 0), spec, reply };
+        lane.try_send(waiting).map_err(|_| StoreError::Unavailable("too many enqueues are waiting".to_owned()))?;
+        Ok(receiver)
+    }
+
+    async fn lane(&self, queue: &QueueName) -> Result<mpsc::Sender<Waiting>, SubmitError> {
+        if let Some(lane) = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(queue) {
+            return Ok(lane.clone());
+        }
+        let known = self.store.queue_names().await?;
+        if known.len() >= QUEUES && !known.contains(queue) {
+            return Err(SubmitError::TooManyQueues { queue: queue.clone() });
+        }
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let lane = lanes.entry(queue.clone()).or_insert_with(|| {
+            let (sender, receiver) = mpsc::channel(WAITING);
+            tasks::spawn("enqueue", run_lane(self.store.clone(), queue.clone(), receiver, self.shutdown.clone()));
+            sender
+        });
+        Ok(lane.clone())
+    }
+
+    async fn answer(&self, spec: &JobSpec, outcome: Enqueued) -> Result<Submitted, SubmitError> {
+        match outcome {
+            Enqueued::New(job) => Ok(Submitted { job: *job, replayed: false }),
+            Enqueued::Replay(id) => {
+                let scope = Scope::Workspace(spec.workspace.clone());
+                let job = self.store.job(&scope, id).await?;
+                let gone = || StoreError::Corrupt(format!("job {id} has a request id and no record"));
+                Ok(Submitted { job: job.ok_or_else(gone)?, replayed: true })
+            }
+            Enqueued::OtherBody(existing) => Err(SubmitError::RequestIdReused { existing }),
+            Enqueued::Full => Err(SubmitError::QueueFull { queue: spec.queue.clone(), retry_after: RETRY_AFTER }),
+            Enqueued::Draining => Err(SubmitError::Draining { queue: spec.queue.clone() }),
+            Enqueued::Broken => {
+                let what = format!("the idempotency key of request id `{}` is not ours", spec.request_id);
+                Err(StoreError::Corrupt(what).into())
+            }
+        }
+    }
+}
+
+/// One lane per queue, one batch in flight: what arrives during a call makes up the next one.
+async fn run_lane(store: Store, queue: QueueName, mut waiting: mpsc::Receiver<Waiting>, shutdown: CancellationToken) {
+    let mut ahead: Option<Waiting> = None;
+    loop {
+        let first = match ahead.take() {
+            Some(first) => first,
+            None => tokio::select! {
+                biased;
+                first = waiting.recv() => match first { Some(first) => first, None => return },
+                () = shutdown.cancelled() => return,
+            },
+        };
+        let mut bytes = first.spec.input.as_str().len();
+        let mut batch = vec![first];
+        while batch.len() < bounds::SCRIPT_ITEMS {
+            let Ok(next) = waiting.try_recv() else { break };
+            bytes += next.spec.input.as_str().len();
+            if bytes > BATCH_BYTES {
+                ahead = Some(next);
+                break;
+            }
+            batch.push(next);
+        }
+        write(&store, &queue, batch).await;
+    }
+}
+
+async fn write(store: &Store, queue: &QueueName, batch: Vec<Waiting>) {
+    let (replies, items): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.reply, (w.id, w.spec))).unzip();
+    match write_surely(store, queue, &items).await {
+        Ok(outcomes) => {
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                // A client that went away reads its job by repeating the request.
+                drop(reply.send(Ok(outcome)));
+            }
+        }
+        Err(error) => {
+            tracing::warn!(queue = %queue, jobs = items.len(), %error, "an enqueue was not confirmed");
+            for reply in replies {
+                drop(reply.send(Err(error.clone())));
+            }
+        }
+    }
+}
+
+/// Repeats a call whose outcome is unknown: with the same ids that is safe, and most often it turns
+/// "unknown" into an answer.
+async fn write_surely(
+    store: &Store,
+    queue: &QueueName,
+    items: &[(JobId, JobSpec)],
+) -> Result<Vec<Enqueued>, StoreError> {
+    let mut unknown = match store.enqueue(queue, items).await {
+        Err(error @ StoreError::Unknown(_)) => error,
+        other => return other,
+    };
+    for wait in REPEATS {
+        tokio::time::sleep(wait).await;
+        match store.enqueue(queue, items).await {
+            Ok(outcomes) => return Ok(outcomes),
+            Err(error @ StoreError::Unknown(_)) => unknown = error,
+            // "Not done" of a repeat says nothing of the first call.
+            Err(_) => {}
+        }
+    }
+    Err(unknown)
 }

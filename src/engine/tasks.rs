@@ -1,6 +1,8 @@
-//! The one home of task spawning: every task has a name, and its panic is logged, never lost.
+//! The one home of task and thread spawning: every task has a name, and its panic is logged.
 
 use std::future::Future;
+use std::io;
+use std::thread;
 
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -13,4 +15,18 @@ where
     F::Output: Send + 'static,
 {
     tokio::spawn(future.instrument(tracing::debug_span!("task", task = name)))
+}
+
+/// Runs a future on a thread and a runtime of its own, so that nothing on the main runtime can
+/// starve it.
+///
+/// # Errors
+/// When the system gives no thread or no runtime.
+pub fn spawn_thread<F, Fut>(name: &'static str, make: F) -> io::Result<thread::JoinHandle<()>>
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(make()))
 }

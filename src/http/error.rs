@@ -113,6 +113,7 @@ impl From<SubmitError> for ApiError {
             SubmitError::QueueFull { retry_after, .. } => {
                 Self::new(ErrorCode::QueueFull, detail).retry_after(retry_after)
             }
+            SubmitError::TooManyQueues { .. } => Self::at(ErrorCode::InvalidField, "/queue", detail),
             SubmitError::Draining { .. } => {
                 Self::new(ErrorCode::QueueDraining, detail).retry_after(Duration::from_secs(30))
             }

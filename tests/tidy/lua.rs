@@ -58,6 +58,26 @@ fn every_shared_piece_says_what_it_is_for() {
     assert_none("the first line of a shared piece is a comment:", &offenders);
 }
 
+/// `-- Uses: base line` lists the shared pieces that are put before a script, in that order.
+#[test]
+fn every_shared_piece_that_is_used_exists_and_every_one_is_used() {
+    let all = all();
+    let mut used = std::collections::BTreeSet::new();
+    let mut offenders = Vec::new();
+    for file in all.iter().filter(|f| is_verb(f)) {
+        let pieces = file.text.lines().filter_map(|l| l.strip_prefix("-- Uses: ")).flat_map(str::split_whitespace);
+        for piece in pieces {
+            used.insert(piece);
+            if !exists(&format!("{FOLDER}lib/{piece}.lua")) {
+                offenders.push(format!("{}: no {FOLDER}lib/{piece}.lua", file.path));
+            }
+        }
+    }
+    let idle = all.iter().filter(|f| !is_verb(f) && !used.contains(f.stem()));
+    offenders.extend(idle.map(|f| format!("{}: no script uses it", f.path)));
+    assert_none("scripts and their shared pieces:", &offenders);
+}
+
 #[test]
 fn every_verb_has_its_wrapper_and_its_test_file() {
     let mut offenders = Vec::new();

@@ -1,6 +1,7 @@
 //! What tests share.
 
 pub(crate) mod context;
+pub(crate) mod fleet;
 pub(crate) mod jobs;
 pub(crate) mod receiver;
 pub(crate) mod redis;

@@ -1,0 +1,219 @@
+//! One attempt from claim to ending: the checks before it, its deadline, its panic, its stop.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::JoinHandle;
+
+use crate::clock;
+use crate::domain::{Failure, FailureReason, HeldReason, RawJson, RetryPolicy, Timestamp, bounds};
+use crate::metrics;
+use crate::store::{Claimed, Ending, Store, StoreError};
+
+use super::executor::{Disposition, ExecutionError, JobContext, ProgressError, ProgressSink};
+use super::lease::{Lease, Stop};
+use super::registry::{Registry, TypeRefusal};
+use super::tasks;
+
+/// How long an aborted handler may take to stop before its slot is counted as leaked.
+const ABORT_GRACE: Duration = Duration::from_secs(1);
+
+/// An attempt's end as the claim loop hears of it.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// What to report; `None` when nothing the attempt says counts (lost or cancelled).
+    pub(super) ending: Option<Ending>,
+    /// The handler did not stop when told to: it blocks its thread.
+    pub(super) leaked: bool,
+}
+
+/// Everything an attempt needs.
+pub(super) struct Attempt {
+    pub(super) store: Store,
+    pub(super) registry: Arc<Registry>,
+    pub(super) claimed: Claimed,
+    pub(super) lease: Arc<Lease>,
+}
+
+struct Progress {
+    store: Store,
+    claimed: Claimed,
+    last: Mutex<Option<RawJson>>,
+}
+
+impl ProgressSink for Progress {
+    fn store(&self, document: RawJson) -> Pin<Box<dyn Future<Output = Result<(), ProgressError>> + Send + '_>> {
+        Box::pin(async move {
+            match self.store.progress(&self.claimed, &document).await {
+                Ok(true) => {
+                    *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(document);
+                    Ok(())
+                }
+                Ok(false) => Err(ProgressError::Stale),
+                Err(error) => Err(ProgressError::Unavailable(error.to_string())),
+            }
+        })
+    }
+}
+
+impl Attempt {
+    /// Runs the attempt to its end.
+    pub(super) async fn run(self) -> Ended {
+        let started = clock::now();
+        let (ending, leaked, outcome) = self.supervise().await;
+        let kind = self.claimed.job.job_type.to_string();
+        ::metrics::histogram!(metrics::JOB_RUN.name, "type" => kind.clone()).record(started.elapsed().as_secs_f64());
+        ::metrics::counter!(metrics::ATTEMPTS.name, "type" => kind, "outcome" => outcome).increment(1);
+        let job = &self.claimed.job;
+        tracing::debug!(
+            job.id = %job.id, workspace.id = %job.workspace, attempt = job.attempt, outcome,
+            duration_ms = started.elapsed().as_millis(), "attempt ended"
+        );
+        Ended { ending, leaked }
+    }
+
+    async fn supervise(&self) -> (Option<Ending>, bool, &'static str) {
+        let job = &self.claimed.job;
+        let input = job.input.as_ref().map(RawJson::to_value).unwrap_or_default();
+        let executor = match self.registry.admit(job.job_type.as_str(), &input) {
+            Ok(_) => self.registry.executor(job.job_type.as_str()),
+            Err(refusal) => Err(refusal),
+        };
+        let executor = match executor {
+            Ok(executor) => Arc::clone(executor),
+            Err(refusal) => return (Some(self.refused(&refusal)), false, "refused"),
+        };
+        let progress = Arc::new(Progress {
+            store: self.store.clone(),
+            claimed: self.claimed.clone(),
+            last: Mutex::new(job.progress.clone()),
+        });
+        let deadline = clock::now() + job.timeout;
+        let context = JobContext::new(
+            (job.id, job.workspace.clone(), job.job_type.clone()),
+            (job.attempt, job.max_attempts),
+            deadline,
+            self.lease.stop.clone(),
+            job.input.clone().unwrap_or_else(|| RawJson::from_compact("null")),
+            Arc::clone(&progress) as Arc<dyn ProgressSink>,
+            Arc::clone(&self.lease) as Arc<dyn super::EffectGate>,
+        );
+        let policy = executor.info().retry;
+        let mut handler = tasks::spawn("handler", async move { executor.run(context).await });
+        tokio::select! {
+            biased;
+            () = self.lease.stop.cancelled() => {
+                let leaked = !stop(handler).await;
+                match self.lease.why() {
+                    Stop::Shutdown => (Some(Ending::Released), leaked, "released"),
+                    Stop::Cancelled => (None, leaked, "cancelled"),
+                    Stop::Lost => (None, leaked, "lost"),
+                }
+            }
+            outcome = &mut handler => {
+                let outcome = outcome.unwrap_or_else(|error| Err(panicked(error)));
+                let (ending, word) = self.conclude(outcome, &progress, policy);
+                (Some(ending), false, word)
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                let leaked = !stop(handler).await;
+                let after = format_args!("ran longer than {} ms", job.timeout.as_millis()).to_string();
+                let error = ExecutionError::retryable(FailureReason::Timeout, after);
+                (Some(self.failed(&error, policy).0), leaked, "timeout")
+            }
+        }
+    }
+
+    fn conclude(
+        &self,
+        outcome: Result<RawJson, ExecutionError>,
+        progress: &Progress,
+        policy: RetryPolicy,
+    ) -> (Ending, &'static str) {
+        match outcome {
+            Ok(result) if result.as_str().len() > bounds::RESULT => {
+                let size = format!("the result has {} bytes, {} are allowed", result.as_str().len(), bounds::RESULT);
+                self.failed(&ExecutionError::permanent(FailureReason::Permanent, size), policy)
+            }
+            Ok(result) => {
+                let progress = progress.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                (Ending::Succeeded { result, progress }, "succeeded")
+            }
+            Err(error) => self.failed(&error, policy),
+        }
+    }
+
+    /// What a failure means for the job. `policy` gives the backoff; the job says how many attempts.
+    fn failed(&self, error: &ExecutionError, policy: RetryPolicy) -> (Ending, &'static str) {
+        let job = &self.claimed.job;
+        let failure = self.failure(error.reason, &error.message);
+        match error.disposition {
+            Disposition::Retry { .. } if job.attempt >= job.max_attempts => {
+                let message = format!("{}: {}", error.reason, error.message);
+                (Ending::Dead { failure: self.failure(FailureReason::RetriesExhausted, &message) }, "dead")
+            }
+            Disposition::Retry { after } => {
+                let after = policy.delay(job.attempt, after, &mut rand::random::<f64>);
+                (Ending::Retry { after, failure, charged: true }, "retried")
+            }
+            Disposition::Postpone { after } => {
+                let after = after.clamp(Duration::from_millis(1), RetryPolicy::RETRY_AFTER_LIMIT);
+                (Ending::Retry { after, failure, charged: false }, "postponed")
+            }
+            Disposition::Dead => (Ending::Dead { failure }, "dead"),
+            Disposition::Hold(reason) => (Ending::Held { reason, failure }, "held"),
+        }
+    }
+
+    /// The allow-list and the schema are checked again here: the door may have another version or
+    /// another configuration.
+    fn refused(&self, refusal: &TypeRefusal) -> Ending {
+        let text = refusal.to_string();
+        match refusal {
+            TypeRefusal::ActionsDisabled(_) => Ending::Held {
+                reason: HeldReason::ActionsDisabled,
+                failure: self.failure(FailureReason::NotAllowed, &text),
+            },
+            TypeRefusal::Unknown(_) | TypeRefusal::NotAllowed(_) => {
+                Ending::Dead { failure: self.failure(FailureReason::NotAllowed, &text) }
+            }
+            TypeRefusal::Invalid { .. } => Ending::Dead { failure: self.failure(FailureReason::Invalid, &text) },
+        }
+    }
+
+    fn failure(&self, reason: FailureReason, message: &str) -> Failure {
+        let at: Timestamp = self.store.now_estimate();
+        Failure::new(reason, message, at)
+    }
+}
+
+/// Aborts a handler; false when it does not come to an end (it blocks its thread).
+async fn stop(handler: JoinHandle<Result<RawJson, ExecutionError>>) -> bool {
+    handler.abort();
+    tokio::time::timeout(ABORT_GRACE, handler.map(drop)).await.is_ok()
+}
+
+fn panicked(error: tokio::task::JoinError) -> ExecutionError {
+    let message = match error.try_into_panic() {
+        Ok(payload) => payload
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "the handler panicked".to_owned()),
+        Err(_) => "the handler was aborted".to_owned(),
+    };
+    ExecutionError::retryable(FailureReason::Panic, message)
+}
+
+impl std::fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attempt").field("job", &self.claimed.job.id).finish_non_exhaustive()
+    }
+}
+
+/// Whether an error leaves the reports to be repeated.
+pub(super) fn repeatable(error: &StoreError) -> bool {
+    !matches!(error, StoreError::Corrupt(_))
+}

@@ -1,0 +1,375 @@
+//! The loop at the heart of a worker: one exchange with Redis at a time, so that everything that
+//! ended meanwhile rides with the next claim; no polling, because the bell and the due times wake it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{self, Instant};
+use crate::domain::{AttemptId, JobType, QueueName, WorkerId, bounds};
+use crate::metrics;
+use crate::store::{Answer, Bell, ClaimRequest, Claimed, Claims, Finished, LeaseRef, Store, StoreError};
+
+use super::attempt::{Attempt, Ended, repeatable};
+use super::keeper::Keeper;
+use super::lease::{Lease, Stop};
+use super::listener::{BellListener, Heard};
+use super::registry::Registry;
+use super::tasks;
+use super::worker::{Vitals, WorkerOptions};
+
+/// Result bytes that ride with one claim.
+const REPORT_BYTES: usize = 4 * 1024 * 1024;
+/// Shortest wait before looking again without having been called.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// The wait after a claim that found only work for other kinds of workers.
+const DECLINED: Duration = Duration::from_secs(1);
+/// How long the reports of a stopping worker are repeated while Redis is away.
+const LAST_REPORTS: Duration = Duration::from_secs(5);
+
+/// What an attempt's task sends back.
+#[derive(Debug)]
+pub(super) struct Report {
+    claimed: Claimed,
+    ended: Ended,
+}
+
+/// The state of the loop.
+pub(super) struct ClaimLoop {
+    worker: WorkerId,
+    store: Store,
+    registry: Arc<Registry>,
+    types: Vec<JobType>,
+    options: WorkerOptions,
+    keeper: Arc<Keeper>,
+    vitals: Arc<Vitals>,
+    reports: UnboundedSender<Report>,
+    inbox: UnboundedReceiver<Report>,
+    waiting: HashMap<QueueName, VecDeque<Finished>>,
+    running: usize,
+    suspects: usize,
+    hungry: bool,
+    look_at: Option<Instant>,
+    quiet_until: Option<Instant>,
+    failures: u32,
+}
+
+impl ClaimLoop {
+    pub(super) fn new(
+        (worker, store, registry, types): (WorkerId, Store, Arc<Registry>, Vec<JobType>),
+        options: WorkerOptions,
+        (keeper, vitals): (Arc<Keeper>, Arc<Vitals>),
+        (reports, inbox): (UnboundedSender<Report>, UnboundedReceiver<Report>),
+    ) -> Self {
+        Self {
+            worker,
+            store,
+            registry,
+            types,
+            options,
+            keeper,
+            vitals,
+            reports,
+            inbox,
+            waiting: HashMap::new(),
+            running: 0,
+            suspects: 0,
+            hungry: true,
+            look_at: None,
+            quiet_until: None,
+            failures: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self, bell: Bell, shutdown: CancellationToken) {
+        let mut listener = BellListener::start(bell);
+        let mut link = self.keeper.link();
+        while !shutdown.is_cancelled() {
+            while let Ok(report) = self.inbox.try_recv() {
+                self.take(report);
+            }
+            let may_claim = self.hungry && self.free() > 0 && self.keeper.registered();
+            if may_claim || self.has_reports() {
+                self.exchange(true).await;
+                continue;
+            }
+            if self.free() == 0 {
+                self.vitals.turn();
+            } else if self.quiet_until.is_none() && !self.hungry {
+                listener.arm(self.options.timing.lease / 3);
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => {}
+                Some(report) = self.inbox.recv() => self.take(report),
+                heard = listener.heard() => self.hear(heard).await,
+                () = until(self.look_at) => self.hungry = true,
+                () = until(self.quiet_until) => (self.quiet_until, self.hungry) = (None, true),
+                _ = link.changed(), if self.hungry => {}
+            }
+        }
+        self.drain(listener).await;
+    }
+
+    fn free(&self) -> usize {
+        self.options.slots.saturating_sub(self.running)
+    }
+
+    fn has_reports(&self) -> bool {
+        self.waiting.values().any(|queue| !queue.is_empty())
+    }
+
+    async fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Rang(queue) if self.free() == 0 => self.pass_on(&queue).await,
+            Heard::Rang(_) | Heard::Silence => {
+                self.vitals.turn();
+                self.hungry = true;
+            }
+            Heard::Broken => {}
+        }
+    }
+
+    /// A token that this worker cannot use wakes another.
+    async fn pass_on(&self, queue: &QueueName) {
+        if let Err(error) = self.store.ring(queue).await {
+            tracing::debug!(%error, "a wake-up token was dropped; idle workers look by themselves");
+        }
+    }
+
+    /// One attempt ended: its slot is free, and its report waits for the next exchange.
+    fn take(&mut self, report: Report) {
+        self.running -= 1;
+        self.suspects -= usize::from(report.claimed.job.crashes > 0);
+        self.show_busy();
+        if report.ended.leaked {
+            self.vitals.leaked.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(job.id = %report.claimed.job.id, "a handler did not stop when told to; it blocks its thread");
+        }
+        match report.ended.ending {
+            Some(ending) => {
+                let queue = report.claimed.job.queue.clone();
+                self.waiting.entry(queue).or_default().push_back(Finished { claimed: report.claimed, ending });
+            }
+            None => {
+                self.keeper.forget(&lease_of(&report.claimed));
+                self.hungry = true;
+            }
+        }
+    }
+
+    fn show_busy(&self) {
+        self.vitals.busy.store(self.running, Ordering::Relaxed);
+        self.keeper.set_busy(self.running);
+    }
+
+    /// Reports what ended and claims for the free slots, a call per queue that has either.
+    async fn exchange(&mut self, claim: bool) {
+        let mut want = if claim && self.keeper.registered() { self.free() } else { 0 };
+        let mut full_answer = false;
+        let mut due: Option<Duration> = None;
+        let mut declined = false;
+        for queue in self.queue_order() {
+            let batch = self.next_batch(&queue);
+            let ask = want.min(bounds::SCRIPT_ITEMS);
+            if batch.is_empty() && ask == 0 {
+                continue;
+            }
+            match self.call(&queue, &batch, ask).await {
+                Ok((answers, claims)) => {
+                    self.settle(&batch, &answers);
+                    full_answer |= ask > 0 && claims.jobs.len() == ask;
+                    declined |= claims.declined;
+                    due = due.into_iter().chain(claims.next_due).min();
+                    want = want.saturating_sub(claims.jobs.len());
+                    self.start_all(claims);
+                }
+                Err(error) => return self.failed(&queue, batch, &error).await,
+            }
+        }
+        self.failures = 0;
+        self.vitals.turn();
+        self.hungry = full_answer && self.free() > 0;
+        // What is overdue and may not be reaped yet must not make this a busy loop.
+        let floor = if self.keeper.may_reap() { LOOK_AGAIN } else { DECLINED };
+        self.look_at = due.map(|wait| clock::now() + wait.max(floor));
+        self.quiet_until = declined.then(|| clock::now() + DECLINED);
+    }
+
+    async fn call(
+        &self,
+        queue: &QueueName,
+        batch: &[Finished],
+        want: usize,
+    ) -> Result<(Vec<Answer>, Claims), StoreError> {
+        let sent = clock::now();
+        let request = ClaimRequest {
+            queue,
+            want,
+            worker: self.worker,
+            attempt_id: AttemptId::random(),
+            lease: self.options.timing.lease,
+            may_suspect: self.suspects == 0,
+            may_reap: self.keeper.may_reap(),
+            types: &self.types,
+        };
+        let (answers, claims) = match batch {
+            [] => (Vec::new(), self.store.claim(&request).await?),
+            _ => self.store.cycle(batch, &request).await?,
+        };
+        for claimed in &claims.jobs {
+            self.keeper.hold(Lease::new(lease_of(claimed), sent, self.options.timing.hold()));
+        }
+        Ok((answers, claims))
+    }
+
+    /// The next reports of a queue: 100 at most, and not too many bytes of results.
+    fn next_batch(&mut self, queue: &QueueName) -> Vec<Finished> {
+        let Some(waiting) = self.waiting.get_mut(queue) else { return Vec::new() };
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(next) = waiting.front() {
+            bytes += size_of(next);
+            if batch.len() == bounds::SCRIPT_ITEMS || (bytes > REPORT_BYTES && !batch.is_empty()) {
+                break;
+            }
+            batch.extend(waiting.pop_front());
+        }
+        batch
+    }
+
+    fn settle(&self, batch: &[Finished], answers: &[Answer]) {
+        for (finished, answer) in batch.iter().zip(answers) {
+            self.keeper.forget(&lease_of(&finished.claimed));
+            if *answer == Answer::Stale {
+                tracing::warn!(job.id = %finished.claimed.job.id, "the attempt's report came too late and changed nothing");
+            }
+        }
+    }
+
+    /// Keeps the reports for the next exchange. A batch that Redis cannot digest is reported one by
+    /// one, so that one broken job does not hold up its neighbours.
+    async fn failed(&mut self, queue: &QueueName, batch: Vec<Finished>, error: &StoreError) {
+        self.failures += 1;
+        if self.failures == 1 {
+            tracing::warn!(%queue, reports = batch.len(), %error, "an exchange with Redis failed");
+        }
+        if repeatable(error) {
+            let waiting = self.waiting.entry(queue.clone()).or_default();
+            for finished in batch.into_iter().rev() {
+                waiting.push_front(finished);
+            }
+        } else {
+            tracing::error!(%queue, %error, "Redis could not digest an exchange");
+            for finished in batch {
+                if let Err(error) = self.store.release(queue, std::slice::from_ref(&finished)).await {
+                    tracing::error!(job.id = %finished.claimed.job.id, %error, "a report was dropped; its lease runs out");
+                }
+                self.keeper.forget(&lease_of(&finished.claimed));
+            }
+        }
+        self.hungry = true;
+        let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
+        tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+    }
+
+    fn start_all(&mut self, claims: Claims) {
+        for claimed in claims.jobs {
+            let job = &claimed.job;
+            if job.attempt == 1 && job.crashes == 0 {
+                let able = job.run_at.unwrap_or(job.created_at).max(job.created_at);
+                let waited = claims.now.since(able).as_secs_f64();
+                ::metrics::histogram!(metrics::JOB_WAIT.name, "queue" => job.queue.to_string()).record(waited);
+            }
+            self.running += 1;
+            self.suspects += usize::from(job.crashes > 0);
+            self.start(claimed);
+        }
+        self.show_busy();
+    }
+
+    fn start(&self, claimed: Claimed) {
+        let Some(lease) = self.keeper.lease(&lease_of(&claimed)) else { return };
+        let (store, registry) = (self.store.clone(), Arc::clone(&self.registry));
+        let reports = self.reports.clone();
+        let attempt = Attempt { store, registry, claimed: claimed.clone(), lease };
+        tasks::spawn("attempt", async move {
+            let ended = attempt.run().await;
+            // The loop outlives every attempt.
+            drop(reports.send(Report { claimed, ended }));
+        });
+    }
+
+    /// The first choice is random by weight, the others follow in order.
+    fn queue_order(&self) -> Vec<QueueName> {
+        let total: u32 = self.options.queues.iter().map(|(_, weight)| *weight).sum();
+        let mut at = rand::random_range(0..total.max(1));
+        let mut first = 0;
+        for (i, (_, weight)) in self.options.queues.iter().enumerate() {
+            if at < *weight {
+                first = i;
+                break;
+            }
+            at -= weight;
+        }
+        let mut order: Vec<QueueName> = self.options.queues.iter().map(|(name, _)| name.clone()).collect();
+        if first < order.len() {
+            order[..=first].rotate_right(1);
+        }
+        order
+    }
+
+    /// Claims nothing more, lets running jobs finish within the grace, gives the rest back.
+    async fn drain(mut self, mut listener: BellListener) {
+        self.vitals.draining.store(true, Ordering::Relaxed);
+        self.keeper.describe(|about| "draining".clone_into(&mut about.status));
+        let mut grace = Some(clock::now() + self.options.drain_grace);
+        let mut give_up: Option<Instant> = None;
+        while self.running > 0 || self.has_reports() {
+            if self.has_reports() {
+                self.exchange(false).await;
+            }
+            if self.running == 0 {
+                let limit = *give_up.get_or_insert_with(|| clock::now() + LAST_REPORTS);
+                if self.failures > 0 && clock::now() >= limit {
+                    tracing::error!("Redis is away: the last reports are dropped and their leases run out");
+                    break;
+                }
+                continue;
+            }
+            tokio::select! {
+                Some(report) = self.inbox.recv() => self.take(report),
+                () = until(grace) => {
+                    tracing::info!(running = self.running, "the grace is over: running jobs are given back");
+                    self.keeper.end_all(Stop::Shutdown);
+                    grace = None;
+                }
+                () = tokio::time::sleep(LOOK_AGAIN), if self.has_reports() => {}
+            }
+        }
+        if let Some(queue) = listener.last_token() {
+            self.pass_on(&queue).await;
+        }
+    }
+}
+
+fn lease_of(claimed: &Claimed) -> LeaseRef {
+    LeaseRef { queue: claimed.job.queue.clone(), job: claimed.job.id, attempt_id: claimed.attempt_id }
+}
+
+fn size_of(finished: &Finished) -> usize {
+    match &finished.ending {
+        crate::store::Ending::Succeeded { result, .. } => result.as_str().len(),
+        _ => 0,
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

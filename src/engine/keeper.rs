@@ -1,0 +1,212 @@
+//! The lease keeper: renews a worker's registration and leases on a thread and a connection of its
+//! own, so that busy handlers cannot starve it; ends leases that are lost, cancelled or in doubt.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{self, Instant};
+use crate::domain::{AttemptId, JobId, LeaseTiming, WorkerId, bounds};
+use crate::store::{LeaseRef, Message, Store, StoreError, WorkerAbout};
+
+use super::lease::{Lease, Stop};
+
+/// Between two tries while heartbeats fail.
+const RETRY: Duration = Duration::from_millis(250);
+/// How long one look into the inbox blocks.
+const INBOX_BLOCK: Duration = Duration::from_secs(5);
+
+type Held = HashMap<(JobId, AttemptId), Arc<Lease>>;
+
+/// How the link to Redis stands, as the heartbeats see it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Link {
+    /// When the last renewal that succeeded was sent.
+    pub(super) renewed: Option<Instant>,
+    /// Since when every heartbeat succeeded and no connection broke.
+    pub(super) calm_since: Option<Instant>,
+}
+
+/// What the keeper and the claim loop share.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    held: Mutex<Held>,
+    about: Mutex<WorkerAbout>,
+    link: watch::Sender<Link>,
+    nudge: Notify,
+    worker: WorkerId,
+    timing: LeaseTiming,
+    /// The claim loop's store: a break there counts as well.
+    claims: Store,
+}
+
+impl Keeper {
+    pub(super) fn new(worker: WorkerId, timing: LeaseTiming, about: WorkerAbout, claims: Store) -> Arc<Self> {
+        let (link, _) = watch::channel(Link::default());
+        let (held, about) = (Mutex::default(), Mutex::new(about));
+        Arc::new(Self { held, about, link, nudge: Notify::new(), worker, timing, claims })
+    }
+
+    pub(super) fn link(&self) -> watch::Receiver<Link> {
+        self.link.subscribe()
+    }
+
+    /// Whether the registration certainly lives, so that a crash would be told from a lost reply.
+    pub(super) fn registered(&self) -> bool {
+        let renewed = self.link.borrow().renewed;
+        renewed.is_some_and(|at| clock::now().duration_since(at) < self.timing.hold())
+    }
+
+    /// Whether leases of others may be taken away: after a broken connection their holders get one
+    /// interval to renew first.
+    pub(super) fn may_reap(&self) -> bool {
+        let calm = self.link.borrow().calm_since;
+        calm.is_some_and(|since| clock::now().duration_since(since) >= self.timing.heartbeat)
+    }
+
+    pub(super) fn hold(&self, lease: Arc<Lease>) {
+        self.lock().insert((lease.of.job, lease.of.attempt_id), lease);
+    }
+
+    /// The lease that was held last under this name, if it still is.
+    pub(super) fn lease(&self, of: &LeaseRef) -> Option<Arc<Lease>> {
+        self.lock().get(&(of.job, of.attempt_id)).cloned()
+    }
+
+    pub(super) fn forget(&self, of: &LeaseRef) {
+        self.lock().remove(&(of.job, of.attempt_id));
+    }
+
+    /// Ends every lease still held; their attempts stop.
+    pub(super) fn end_all(&self, why: Stop) {
+        self.lock().values().for_each(|lease| lease.end(why));
+    }
+
+    /// Changes what the worker says of itself, and says it soon.
+    pub(super) fn describe(&self, change: impl FnOnce(&mut WorkerAbout)) {
+        change(&mut self.about.lock().unwrap_or_else(PoisonError::into_inner));
+        self.nudge.notify_one();
+    }
+
+    pub(super) fn set_busy(&self, busy: usize) {
+        let mut about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
+        about.busy = u32::try_from(busy).unwrap_or(u32::MAX);
+    }
+
+    /// Runs on the keeper's thread until `done`.
+    pub(super) async fn run(self: Arc<Self>, done: CancellationToken) {
+        let store = match self.claims.reconnect().await {
+            Ok(store) => store,
+            Err(error) => {
+                tracing::error!(%error, "the lease keeper has no connection");
+                return;
+            }
+        };
+        tokio::select! {
+            () = done.cancelled() => {}
+            () = self.beat(&store) => {}
+            () = self.fence() => {}
+            () = self.read_inbox(&store) => {}
+        }
+    }
+
+    async fn beat(&self, store: &Store) {
+        let mut breaks = self.breaks(store);
+        let mut failing = false;
+        loop {
+            let outcome = self.renew(store).await;
+            let now_breaks = self.breaks(store);
+            let calm = outcome.is_ok() && now_breaks == breaks;
+            breaks = now_breaks;
+            if outcome.is_err() != failing {
+                failing = !failing;
+                tracing::warn!(failing, error = ?outcome.as_ref().err(), "heartbeats");
+            }
+            self.link.send_modify(|link| {
+                if let Ok(sent) = outcome {
+                    link.renewed = Some(sent);
+                    link.calm_since = if calm { link.calm_since.or(Some(sent)) } else { Some(clock::now()) };
+                } else {
+                    link.calm_since = None;
+                }
+            });
+            let pause = if failing { RETRY } else { self.timing.heartbeat };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.nudge.notified() => {}
+            }
+        }
+    }
+
+    /// One heartbeat over everything held; the time its first call was sent.
+    async fn renew(&self, store: &Store) -> Result<Instant, StoreError> {
+        let leases: Vec<Arc<Lease>> = self.lock().values().cloned().collect();
+        let about = self.about.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let first_sent = clock::now();
+        let mut chunks = leases.chunks(bounds::SCRIPT_ITEMS);
+        loop {
+            let chunk = chunks.next().unwrap_or_default();
+            let refs: Vec<LeaseRef> = chunk.iter().map(|lease| lease.of.clone()).collect();
+            let sent = clock::now();
+            let held = store.heartbeat(self.worker, self.timing.lease, &about, &refs).await?;
+            for (lease, held) in chunk.iter().zip(held) {
+                if held {
+                    lease.renew(sent);
+                } else {
+                    // Ended and not yet forgotten, taken over, or cancelled: the attempt's own
+                    // report tells which.
+                    lease.end(Stop::Lost);
+                }
+            }
+            if chunks.len() == 0 {
+                return Ok(first_sent);
+            }
+        }
+    }
+
+    /// Stops attempts before their lease could end. Separate from the heartbeats, because one of
+    /// them may hang for as long as a command may.
+    async fn fence(&self) {
+        loop {
+            tokio::time::sleep(self.timing.margin / 5).await;
+            for lease in self.lock().values() {
+                if !lease.stop.is_cancelled() && lease.in_doubt() {
+                    tracing::warn!(job.id = %lease.of.job, "the lease could not be renewed; the attempt is stopped");
+                    lease.end(Stop::Lost);
+                }
+            }
+        }
+    }
+
+    async fn read_inbox(&self, store: &Store) {
+        let inbox = match store.inbox(self.worker) {
+            Ok(inbox) => inbox,
+            Err(error) => {
+                tracing::error!(%error, "the worker has no inbox; heartbeats still tell it of cancels");
+                return std::future::pending().await;
+            }
+        };
+        loop {
+            match inbox.wait(INBOX_BLOCK).await {
+                Ok(Some(Message::Cancel(job, attempt))) => {
+                    if let Some(lease) = self.lock().get(&(job, attempt)) {
+                        lease.end(Stop::Cancelled);
+                    }
+                }
+                Ok(Some(Message::Unknown) | None) => {}
+                Err(_) => tokio::time::sleep(RETRY).await,
+            }
+        }
+    }
+
+    fn breaks(&self, own: &Store) -> u64 {
+        own.link_breaks() + self.claims.link_breaks()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

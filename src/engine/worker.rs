@@ -1,0 +1,205 @@
+//! A worker process: claims jobs for its slots, runs them, reports their ends with its next claim.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{self, Instant};
+use crate::domain::{JobType, LeaseTiming, QueueName, WorkerId};
+use crate::metrics;
+use crate::store::{Store, StoreError, WorkerAbout};
+
+use super::claim_loop::ClaimLoop;
+use super::keeper::Keeper;
+use super::registry::Registry;
+use super::tasks;
+
+/// The claim loop is deaf when it has not come around for this long: three times the longest wait
+/// it ever asks for.
+const DEAF_AFTER: Duration = Duration::from_secs(15);
+
+/// How a worker process works.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Queues with weights: the first choice is random by weight, then the others in order.
+    pub queues: Vec<(QueueName, u32)>,
+    /// Jobs at once.
+    pub slots: usize,
+    /// Lease, heartbeat and margin.
+    pub timing: LeaseTiming,
+    /// How long running jobs may go on after the shutdown began.
+    pub drain_grace: Duration,
+    /// The machine's name, for operators.
+    pub host: String,
+    /// This build's version, for operators.
+    pub version: &'static str,
+}
+
+/// Why a worker stopped other than by its shutdown.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The registry offers nothing.
+    #[error("no job type is allowed here, so the worker would have nothing to do")]
+    NothingOffered,
+    /// The system gave no thread for the lease keeper.
+    #[error("the lease keeper could not start: {0}")]
+    Keeper(#[from] std::io::Error),
+    /// A connection cannot be configured.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How a worker process stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerHealth {
+    /// Its id.
+    pub id: WorkerId,
+    /// Jobs it may run at once.
+    pub slots: usize,
+    /// Jobs it runs.
+    pub busy: usize,
+    /// Handlers that did not stop when told to.
+    pub leaked: usize,
+    /// Since when the claim loop has not come around, once that is too long.
+    pub deaf: Option<Duration>,
+    /// Whether it is shutting down.
+    pub draining: bool,
+    /// Whether its last heartbeat succeeded in time.
+    pub redis_up: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Vitals {
+    pub(super) busy: AtomicUsize,
+    pub(super) leaked: AtomicUsize,
+    pub(super) draining: AtomicBool,
+    pub(super) turned: Mutex<Instant>,
+}
+
+impl Vitals {
+    /// The claim loop came around: Redis answered it, or every slot is taken.
+    pub(super) fn turn(&self) {
+        *self.turned.lock().unwrap_or_else(PoisonError::into_inner) = clock::now();
+    }
+}
+
+/// Looks at a worker from outside; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct WorkerHandle {
+    id: WorkerId,
+    slots: usize,
+    vitals: Arc<Vitals>,
+    keeper: Arc<Keeper>,
+}
+
+impl WorkerHandle {
+    /// How the worker stands; also sets its gauges.
+    #[must_use]
+    pub fn health(&self) -> WorkerHealth {
+        let turned = *self.vitals.turned.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = clock::now().duration_since(turned);
+        let health = WorkerHealth {
+            id: self.id,
+            slots: self.slots,
+            busy: self.vitals.busy.load(Ordering::Relaxed),
+            leaked: self.vitals.leaked.load(Ordering::Relaxed),
+            deaf: (silent > DEAF_AFTER).then_some(silent),
+            draining: self.vitals.draining.load(Ordering::Relaxed),
+            redis_up: self.keeper.registered(),
+        };
+        ::metrics::gauge!(metrics::WORKER_SLOTS.name).set(health.slots as f64);
+        ::metrics::gauge!(metrics::WORKER_BUSY.name).set(health.busy as f64);
+        ::metrics::gauge!(metrics::WORKER_DEAF.name).set(if health.deaf.is_some() { 1.0 } else { 0.0 });
+        health
+    }
+}
+
+/// A worker process, not yet running.
+#[derive(Debug)]
+pub struct Worker {
+    id: WorkerId,
+    store: Store,
+    registry: Arc<Registry>,
+    options: WorkerOptions,
+    vitals: Arc<Vitals>,
+    keeper: Arc<Keeper>,
+}
+
+impl Worker {
+    /// A worker under a fresh id.
+    #[must_use]
+    pub fn new(store: Store, registry: Arc<Registry>, options: WorkerOptions) -> Self {
+        let id = WorkerId::fresh();
+        let vitals = Arc::new(Vitals {
+            busy: AtomicUsize::new(0),
+            leaked: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            turned: Mutex::new(clock::now()),
+        });
+        let about = WorkerAbout {
+            host: options.host.clone(),
+            pid: std::process::id(),
+            version: options.version.to_owned(),
+            queues: options.queues.iter().map(|(name, weight)| (name.to_string(), *weight)).collect(),
+            types: registry.offered().iter().map(JobType::to_string).collect(),
+            slots: u32::try_from(options.slots).unwrap_or(u32::MAX),
+            busy: 0,
+            status: "running".to_owned(),
+            started_ms: clock::wall().unix_ms(),
+        };
+        let keeper = Keeper::new(id, options.timing, about, store.clone());
+        Self { id, store, registry, options, vitals, keeper }
+    }
+
+    /// A handle for health checks.
+    #[must_use]
+    pub fn handle(&self) -> WorkerHandle {
+        WorkerHandle {
+            id: self.id,
+            slots: self.options.slots,
+            vitals: Arc::clone(&self.vitals),
+            keeper: Arc::clone(&self.keeper),
+        }
+    }
+
+    /// Works until `shutdown`; then claims nothing more, gives running jobs the grace to finish,
+    /// gives the rest back uncharged, and returns.
+    ///
+    /// # Errors
+    /// When it cannot start. Once started, it mends itself after any outage.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
+        let types = self.registry.offered();
+        if types.is_empty() {
+            return Err(WorkerError::NothingOffered);
+        }
+        let queues: Vec<QueueName> = self.options.queues.iter().map(|(name, _)| name.clone()).collect();
+        let bell = self.store.bell(&queues)?;
+        let done = CancellationToken::new();
+        let keeper_done = done.clone();
+        let keeper = Arc::clone(&self.keeper);
+        let thread = tasks::spawn_thread("lease-keeper", move || keeper.run(keeper_done))?;
+        tracing::info!(worker.id = %self.id, slots = self.options.slots, ?queues, "worker started");
+
+        let (reports, inbox) = mpsc::unbounded_channel();
+        let claim_loop = ClaimLoop::new(
+            (self.id, self.store.clone(), self.registry, types),
+            self.options,
+            (Arc::clone(&self.keeper), Arc::clone(&self.vitals)),
+            (reports, inbox),
+        );
+        claim_loop.run(bell, shutdown).await;
+
+        done.cancel();
+        if let Err(error) = self.store.retire(self.id, &queues).await {
+            tracing::debug!(%error, "the registration runs out by itself");
+        }
+        // The thread ends within one tick of its runtime; a panic in it was logged.
+        drop(tokio::task::spawn_blocking(move || thread.join()).await);
+        tracing::info!(worker.id = %self.id, "worker stopped");
+        Ok(())
+    }
+}

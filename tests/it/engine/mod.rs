@@ -1,0 +1,3 @@
+//! The worker and its companions, against a real redis-server.
+
+mod worker;
