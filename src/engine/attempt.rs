@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::domain::{Failure, FailureReason, HeldReason, RawJson, RetryPolicy, Timestamp, bounds};
 use crate::metrics;
 use crate::store::{Claimed, Ending, Store, StoreError};
 
-use super::executor::{Disposition, ExecutionError, JobContext, ProgressError, ProgressSink};
+use super::executor::{Disposition, EffectGate, ExecutionError, JobContext, ProgressError, ProgressSink};
 use super::lease::{Lease, Stop};
 use super::registry::{Registry, TypeRefusal};
 use super::tasks;
@@ -91,15 +91,7 @@ impl Attempt {
             last: Mutex::new(job.progress.clone()),
         });
         let deadline = clock::now() + job.timeout;
-        let context = JobContext::new(
-            (job.id, job.workspace.clone(), job.job_type.clone()),
-            (job.attempt, job.max_attempts),
-            deadline,
-            self.lease.stop.clone(),
-            job.input.clone().unwrap_or_else(|| RawJson::from_compact("null")),
-            Arc::clone(&progress) as Arc<dyn ProgressSink>,
-            Arc::clone(&self.lease) as Arc<dyn super::EffectGate>,
-        );
+        let context = self.context(deadline, Arc::clone(&progress) as Arc<dyn ProgressSink>);
         let policy = executor.info().retry;
         let mut handler = tasks::spawn("handler", async move { executor.run(context).await });
         tokio::select! {
@@ -124,6 +116,19 @@ impl Attempt {
                 (Some(self.failed(&error, policy).0), leaked, "timeout")
             }
         }
+    }
+
+    fn context(&self, deadline: Instant, progress: Arc<dyn ProgressSink>) -> JobContext {
+        let job = &self.claimed.job;
+        JobContext::new(
+            (job.id, job.workspace.clone(), job.job_type.clone()),
+            (job.attempt, job.max_attempts),
+            deadline,
+            self.lease.stop.clone(),
+            job.input.clone().unwrap_or_else(|| RawJson::from_compact("null")),
+            progress,
+            Arc::clone(&self.lease) as Arc<dyn EffectGate>,
+        )
     }
 
     fn conclude(

@@ -176,63 +176,75 @@ fn unreachable_redis(error: &StoreError) -> Findings {
     Findings { checks, durability: "unknown", ..Findings::default() }
 }
 
-/// Turns facts into findings. Eviction is a failure because it drops acknowledged jobs without an
-/// error (and `volatile-*` drops first the idempotency keys, which are the ones with a TTL).
+/// Turns facts into findings.
 fn judge(facts: &ServerFacts) -> Findings {
-    let when = |bad: bool, level: Level| if bad { level } else { Level::Ok };
-    let version = facts.valkey_version.clone().map_or(facts.redis_version.clone(), |v| format!("Valkey {v}"));
-    let policy_remedy = "redis-cli CONFIG SET maxmemory-policy noeviction, and set it in redis.conf";
     let (persistence, durability) = persistence(facts);
-    let ratio = if facts.max_memory == 0 { 0.0 } else { facts.used_memory as f64 / facts.max_memory as f64 };
-    ::metrics::gauge!(metrics::REDIS_MEMORY.name).set(ratio);
-    let full = (ratio >= FULL_RATIO).then(|| format!("{:.0} % of maxmemory is in use", ratio * 100.0));
-    let memory_remedy = "let workers finish what is in line, or raise maxmemory; enqueue opens again below 85 %";
-    let checks = BTreeMap::from([
-        ("redis", check(Level::Ok, "connected", "")),
+    let (memory, full) = memory(facts);
+    let mut checks = server(facts);
+    checks.extend([("redis", check(Level::Ok, "connected", "")), ("persistence", persistence)]);
+    checks.extend(memory);
+    Findings { checks, durability, full, run_id: facts.run_id.clone(), epoch: facts.epoch.clone() }
+}
+
+fn when(bad: bool, level: Level) -> Level {
+    if bad { level } else { Level::Ok }
+}
+
+/// What the server is. Eviction is a failure because it drops acknowledged jobs without an error
+/// (and `volatile-*` drops first the idempotency keys, which are the ones with a TTL).
+fn server(facts: &ServerFacts) -> BTreeMap<&'static str, Check> {
+    let version = facts.valkey_version.clone().map_or(facts.redis_version.clone(), |v| format!("Valkey {v}"));
+    let foreign = !facts.layout_ok && !facts.layout.is_empty();
+    let failed = |bad: bool, detail: &str, remedy: &str| check(when(bad, Level::Failed), detail, remedy);
+    BTreeMap::from([
         (
             "version",
-            check(
-                when(too_old(facts), Level::Failed),
-                version,
+            failed(
+                too_old(facts),
+                &version,
                 "upgrade to Redis 7.0 or Valkey 7.2: without script flags a full Redis cannot drain",
             ),
         ),
         (
             "role",
-            check(
-                when(facts.role != "master", Level::Failed),
-                facts.role.clone(),
-                "point REDIS_URL at the primary: a replica refuses writes",
+            failed(facts.role != "master", &facts.role, "point REDIS_URL at the primary: a replica refuses writes"),
+        ),
+        (
+            "policy",
+            failed(
+                facts.policy != "noeviction",
+                &facts.policy,
+                "redis-cli CONFIG SET maxmemory-policy noeviction, and set it in redis.conf",
             ),
         ),
-        ("policy", check(when(facts.policy != "noeviction", Level::Failed), facts.policy.clone(), policy_remedy)),
         (
             "layout",
-            check(
-                when(!facts.layout_ok && !facts.layout.is_empty(), Level::Failed),
-                facts.layout.clone(),
+            failed(
+                foreign,
+                &facts.layout,
                 "the keys were written by another version of Windlass; use its binary, or another database",
             ),
         ),
-        ("persistence", persistence),
-        (
-            "maxmemory",
-            check(
-                when(facts.max_memory == 0, Level::Degraded),
-                if facts.max_memory == 0 { "no limit".to_owned() } else { facts.max_memory.to_string() },
-                "set maxmemory below the machine's memory: then a full Redis refuses instead of being killed",
-            ),
-        ),
-        (
-            "memory",
-            check(
-                when(full.is_some(), Level::Degraded),
-                full.clone().unwrap_or_else(|| format!("{:.0} %", ratio * 100.0)),
-                memory_remedy,
-            ),
-        ),
-    ]);
-    Findings { checks, durability, full, run_id: facts.run_id.clone(), epoch: facts.epoch.clone() }
+    ])
+}
+
+/// The checks of memory, and why no job is accepted, if it is for want of memory.
+fn memory(facts: &ServerFacts) -> ([(&'static str, Check); 2], Option<String>) {
+    let unlimited = facts.max_memory == 0;
+    let ratio = if unlimited { 0.0 } else { facts.used_memory as f64 / facts.max_memory as f64 };
+    ::metrics::gauge!(metrics::REDIS_MEMORY.name).set(ratio);
+    let full = (ratio >= FULL_RATIO).then(|| format!("{:.0} % of maxmemory is in use", ratio * 100.0));
+    let limit = check(
+        when(unlimited, Level::Degraded),
+        if unlimited { "no limit".to_owned() } else { format!("{} bytes", facts.max_memory) },
+        "set maxmemory below the machine's memory: then a full Redis refuses instead of being killed",
+    );
+    let used = check(
+        when(full.is_some(), Level::Degraded),
+        full.clone().unwrap_or_else(|| format!("{:.0} % in use", ratio * 100.0)),
+        "let workers finish what is in line, or raise maxmemory; enqueue opens again below 85 %",
+    );
+    ([("maxmemory", limit), ("memory", used)], full)
 }
 
 fn persistence(facts: &ServerFacts) -> (Check, &'static str) {

@@ -71,11 +71,11 @@ impl Store {
 
 fn outcome(answer: &str, id: JobId, spec: &JobSpec, now: Timestamp) -> Result<Enqueued, StoreError> {
     let (code, rest) = answer.split_at_checked(1).ok_or_else(|| corrupt("an empty enqueue answer"))?;
-    let owner = || rest.parse::<JobId>().map_err(|_| corrupt("an idempotency key without a job id"));
+    let owned = |known: fn(JobId) -> Enqueued| rest.parse::<JobId>().map_or(Enqueued::Broken, known);
     Ok(match code {
         "n" => Enqueued::New(Box::new(codec::new_job(id, spec, now, bounds::IN_LINE_DEFAULT))),
-        "r" => Enqueued::Replay(owner()?),
-        "m" => Enqueued::OtherBody(owner()?),
+        "r" => owned(Enqueued::Replay),
+        "m" => owned(Enqueued::OtherBody),
         "F" => Enqueued::Full,
         "D" => Enqueued::Draining,
         "E" => Enqueued::Broken,

@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
 -- Purpose: cancel a job wherever it is; a running attempt loses its lease and its worker is told.
--- Uses: base line place close due
+-- Uses: base record line park place settle close
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 done retention (s), 5 id
 -- Returns: c cancelled now, d dead already, n not a live job
 -- Guarantee: once cancelled no attempt starts and no write of a running one is accepted.
 local id = ARGV[5]
-local bad = expect_types(line_types())
+local bad = expect_types(ending_types())
 if bad then
   return bad
 end
@@ -29,6 +29,7 @@ if e.state == 'r' then
   local inbox = base .. ':worker:' .. e.worker .. ':inbox'
   redis.call('RPUSH', inbox, 'cancel ' .. member)
   redis.call('EXPIRE', inbox, '60')
+  e.token = '' -- its report, should it come, is stale
 elseif e.state == 'h' then
   redis.call('ZREM', qkey('held'), id)
 elseif redis.call('ZREM', scheduled_key, id) == 0 then

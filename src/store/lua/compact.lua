@@ -6,6 +6,10 @@
 -- Returns: 1 if more is to do, else 0
 -- Guarantee: idempotent; at most 200 ids a call; an hour is replaced only when it is fully sifted.
 local indexes = base .. ':indexes'
+local bad = expect_types({ [indexes] = 'zset', [base .. ':sifting'] = 'hash', [jobs_key] = 'hash' })
+if bad then
+  return bad
+end
 local due = redis.call('ZRANGEBYSCORE', indexes, '-inf', int(math.floor(now / 3600000) - tonumber(ARGV[2])), 'LIMIT', '0', '1')
 if #due == 0 then
   return 0

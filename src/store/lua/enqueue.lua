@@ -1,30 +1,20 @@
 #!lua
 -- Purpose: write up to 100 jobs of one queue, each with its idempotency key, place in line and counters.
--- Uses: base line place admit
+-- Uses: base record line park place settle admit
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept (0 = off), 3 listing index (1/0), 4 depth limit, 5 seconds a key outlives its job,
 --       6 default time in line (ms), 7 n, then n times 9:
 --       id, workspace, request_id, band, type, run_at ms or '', expires_at ms or '', fingerprint, rest of the record
 -- Returns: now ms, then per item: n<id> new, r<id> replay, m<id> other body, F full, D draining, E broken key
 -- Guarantee: an item is written whole or not at all; a repeat with the same id answers n again.
-local bad = expect_types(line_types())
+local WIDTH, n = 9, tonumber(ARGV[7])
+local bad = expect_types(enqueue_types(n, WIDTH))
 if bad then
   return bad
 end
-local WIDTH, n = 9, tonumber(ARGV[7])
-local limit, room = tonumber(ARGV[4]), nil
-room = limit - redis.call('LLEN', qkey('pending'))
+local room = tonumber(ARGV[4]) - redis.call('LLEN', qkey('pending'))
 local draining = blocks()['drain']
 local replies, fresh = { now_text }, {}
-
-local function answer(id, print, held)
-  if type(held) ~= 'string' then
-    return 'E'
-  end
-  local owner, body = string.sub(held, 1, 22), string.sub(held, 23)
-  local same = body == print
-  return (same and (owner == id and 'n' or 'r') or 'm') .. owner
-end
 
 for i = 1, n do
   local p = 8 + (i - 1) * WIDTH

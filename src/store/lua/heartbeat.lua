@@ -10,14 +10,26 @@ local worker, life = ARGV[2], tonumber(ARGV[3])
 local deadline, nq = int(now + life), tonumber(ARGV[5])
 local replies, by_queue = { now_text }, {}
 local workers_key, worker_key = base .. ':workers', base .. ':worker:' .. worker
-redis.call('ZADD', workers_key, deadline, worker)
-redis.call('HSET', worker_key, 'about', ARGV[4], 'seen', now_text)
-redis.call('PEXPIRE', worker_key, int(life * 4))
-redis.call('ZREMRANGEBYSCORE', workers_key, '-inf', '(' .. now_text)
+local types = { [workers_key] = 'zset', [worker_key] = 'hash', [base .. ':queues'] = 'set' }
 
 local function in_queue(name, key)
   return base .. ':queue:' .. key .. (name == 'default' and '' or ':' .. name)
 end
+
+for i = 6, 5 + nq do
+  types[in_queue(ARGV[i], 'workers')] = 'zset'
+end
+for i = 6 + nq, #ARGV, 2 do
+  types[in_queue(ARGV[i], 'running')] = 'zset'
+end
+local bad = expect_types(types)
+if bad then
+  return bad
+end
+redis.call('ZADD', workers_key, deadline, worker)
+redis.call('HSET', worker_key, 'about', ARGV[4], 'seen', now_text)
+redis.call('PEXPIRE', worker_key, int(life * 4))
+redis.call('ZREMRANGEBYSCORE', workers_key, '-inf', '(' .. now_text)
 
 for i = 6, 5 + nq do
   local key = in_queue(ARGV[i], 'workers')

@@ -1,12 +1,18 @@
 #!lua flags=allow-oom
 -- Purpose: set a workspace's weight and cap in one queue's view; called once per queue.
--- Uses: base line place
+-- Uses: base record line park settle
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 workspace, 3 weight, 4 cap or ''
 -- Returns: 1
 -- Guarantee: slots are counted anew from live leases, so a cap set under load is right at once.
 local ws = ARGV[2]
-local slots_key, taken = qkey('slots:' .. ws), {}
+local slots_key = qkey('slots:' .. ws)
+local types = line_types()
+types[slots_key] = 'set'
+local bad = expect_types(types)
+if bad then
+  return bad
+end
 redis.call('HSET', base .. ':limits', ws, ARGV[3] .. '\t' .. ARGV[4])
 redis.call('DEL', slots_key)
 if ARGV[4] ~= '' then

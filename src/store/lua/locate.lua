@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Purpose: where one live job waits, and what it waits behind.
--- Uses: base line
+-- Uses: base line park
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 id, 3 workspace, 4 type, 5 band
 -- Returns: blocker ('' in order, '-' not in line), rank in its band or '', blocked (flat), limits of the workspace,

@@ -5,6 +5,10 @@
 -- ARGV: 1 queue, 2 events kept, 3 id, 4 attempt_id, 5 attempt number, 6 document (JSON, 4 KiB at most)
 -- Returns: 1 stored, 0 stale
 -- Guarantee: a stale attempt changes nothing.
+local bad = expect_types({ [qkey('running')] = 'zset', [base .. ':progress'] = 'hash', [base .. ':events'] = 'stream' })
+if bad then
+  return bad
+end
 if not redis.call('ZSCORE', qkey('running'), ARGV[3] .. ':' .. ARGV[4]) then
   return 0
 end

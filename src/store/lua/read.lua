@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Purpose: read up to 100 jobs by id, live or ended.
--- Uses: base
+-- Uses: base record
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 '-', 2 hours a done bucket can be old, then pairs of id and the hour it was made
 -- Returns: now ms, then per id: '' missing, or {record, entry, due ms, progress}, or {done record, bucket}

@@ -1,16 +1,17 @@
 #!lua
 -- Purpose: give a dead, cancelled or expired job another life; attempts start anew, the last failure stays.
--- Uses: base line place close
+-- Uses: base record line park place settle close
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 default time in line (ms), 5 id, 6 done bucket or ''
 -- Returns: p pending again, s superseded followed by the other id, n nothing to redrive
 -- Guarantee: takes the idempotency key anew, or changes nothing.
 local id = ARGV[5]
-local bad = expect_types(line_types())
+local bucket, types = base .. ':done:' .. ARGV[6], ending_types()
+types[bucket] = 'hash'
+local bad = expect_types(types)
 if bad then
   return bad
 end
-local bucket = base .. ':done:' .. ARGV[6]
 local record, failure = redis.call('HGET', jobs_key, id), ''
 local label = nil
 if record then

@@ -1,10 +1,14 @@
 #!lua flags=allow-oom
 -- Purpose: lift pauses and bring back at most 100 parked jobs per band; called again while it answers more.
--- Uses: base line place
+-- Uses: base line park settle
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, then what: q, drain, t:<type>, w:<workspace>
 -- Returns: number of jobs brought back by this call
 -- Guarantee: parked jobs keep the tag, and so the place, they had.
+local bad = expect_types(line_types())
+if bad then
+  return bad
+end
 for i = 2, #ARGV do
   redis.call('HDEL', qkey('blocked'), ARGV[i])
 end

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Purpose: one queue at one moment, for gauges and operators.
--- Uses: base
+-- Uses: base record
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue
 -- Returns: now ms, depth, parked, scheduled, running, held, dead, workers, created ms of the next in line or '',

@@ -1,11 +1,15 @@
 #!lua flags=allow-oom
 -- Purpose: the janitor's step for one queue: old dead letters, parked jobs whose block is gone, counts.
--- Uses: base line place close
+-- Uses: base record line park settle close
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 retention of dead letters (ms)
 -- Returns: dead letters removed, parked jobs brought back
 -- Guarantee: idempotent and bounded; any number of processes may run it at once.
 local removed, moved = 0, 0
+local bad = expect_types(ending_types())
+if bad then
+  return bad
+end
 local old = redis.call('ZRANGEBYSCORE', qkey('dead'), '-inf', int(now - tonumber(ARGV[2])), 'LIMIT', '0', '100')
 for _, id in ipairs(old) do
   local e = entry_of(redis.call('HGET', attempts_key, id))

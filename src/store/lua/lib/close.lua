@@ -1,6 +1,14 @@
 -- Terminal transitions: the record moves to the hour's bucket, the idempotency key gets its last TTL.
 local done_values, closed_ids, closed_keys = {}, {}, {}
 
+local function ending_types()
+  local types = line_types()
+  types[base .. ':done:' .. int(math.floor(now / 3600000))] = 'hash'
+  types[base .. ':progress'], types[base .. ':dead:groups'] = 'hash', 'hash'
+  types[qkey('dead')], types[qkey('held')], types[base .. ':workers'] = 'zset', 'zset', 'zset'
+  return types
+end
+
 -- Collects one terminal job. `facts` is attempt \t crashes \t started \t attempt_id; `tail` follows
 -- the header line of the done record.
 local function close(id, letter, facts, key, tail)

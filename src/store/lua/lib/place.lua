@@ -73,38 +73,3 @@ local function unline(id, h)
   end
   return out
 end
-
--- Ends every change of membership: the depth list's length becomes order + parked. A band that
--- emptied drops its tags. Returns the number of jobs in order.
-local function settle()
-  local in_order, parked = 0, tonumber(redis.call('HGET', parked_key, 'total')) or 0
-  for _, band in ipairs(bands) do
-    local n = redis.call('ZCARD', qkey('order:' .. band))
-    if n == 0 and parked == 0 and redis.call('HDEL', fair_key, 'v:' .. band) == 1 then
-      redis.call('DEL', qkey('finish:' .. band))
-    end
-    in_order = in_order + n
-  end
-  local depth_key = qkey('pending')
-  local want, have = in_order + parked, redis.call('LLEN', depth_key)
-  if have > want then
-    redis.call('LTRIM', depth_key, '0', int(want - 1))
-    if want == 0 then
-      redis.call('DEL', depth_key)
-    end
-  elseif have < want then
-    local ones = {}
-    for i = 1, math.min(want - have, 2000) do
-      ones[i] = '1'
-    end
-    redis.call('RPUSH', depth_key, unpack(ones))
-  end
-  return in_order
-end
-
--- One token for one idle worker; never more tokens than live workers.
-local function ring()
-  if redis.call('LLEN', wake_key) < redis.call('ZCARD', qkey('workers')) then
-    redis.call('RPUSH', wake_key, '1')
-  end
-end

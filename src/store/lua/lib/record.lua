@@ -1,0 +1,33 @@
+-- What is stored of a job: its key, its record, its attempts entry (formats: codec.rs).
+local function idem_key(workspace, request)
+  return base .. ':idempotency:' .. workspace .. ':' .. request
+end
+
+-- Record: created \t expires \t workspace \t type \t queue \t band \t … \t request_id \n body
+local function header(record)
+  local created, expires, workspace, kind, q, band =
+    string.match(record, '^(%d+)\t(%d+)\t([^\t]+)\t([^\t]+)\t([^\t]+)\t([^\t]+)\t')
+  return { created = tonumber(created), expires = tonumber(expires), ws = workspace, kind = kind, queue = q, band = band }
+end
+
+local function request_of(record)
+  return string.match(record, '^[^\n]*\t([^\t\n]+)\n')
+end
+
+-- Attempts entry: state \t attempt \t crashes \t started \t worker \t attempt_id \t extra \n failure
+local function entry_of(text)
+  if not text then
+    return { state = 'w', attempt = 0, crashes = 0, started = '', worker = '', token = '', extra = '', failure = '' }
+  end
+  local state, attempt, crashes, started, worker, token, extra, failure =
+    string.match(text, '^(%a)\t(%d+)\t(%d+)\t(%d*)\t([^\t]*)\t([^\t]*)\t([^\n]*)\n(.*)$')
+  return {
+    state = state, attempt = tonumber(attempt), crashes = tonumber(crashes), started = started,
+    worker = worker, token = token, extra = extra, failure = failure,
+  }
+end
+
+local function entry_text(e)
+  return e.state .. '\t' .. int(e.attempt) .. '\t' .. int(e.crashes) .. '\t' .. e.started .. '\t' .. e.worker
+    .. '\t' .. e.token .. '\t' .. e.extra .. '\n' .. e.failure
+end
