@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use windlass::app::{self, Signals};
 use windlass::cli::{Cli, Failure};
 use windlass::config::Environment;
@@ -12,7 +11,7 @@ use windlass::config::Environment;
 const HURRIED: u8 = 130;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     // Losing the race to another installer is impossible here, and would be harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

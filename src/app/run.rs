@@ -33,7 +33,7 @@ pub async fn run(cli: Cli, environment: &Environment, shutdown: CancellationToke
         }
         Command::Dev(args) => {
             let config = load(&global, environment, Overrides::default())?;
-            start_logging("windlass-dev", &config.log_level, &LogOutput::Plain)?;
+            start_logging("windlass-dev", config.quiet_log_level(), &LogOutput::Plain)?;
             Ok(Box::pin(dev::run(&args, &global, environment, shutdown)).await?)
         }
         Command::Demo(args) => {

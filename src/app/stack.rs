@@ -159,7 +159,7 @@ impl Stack {
             if self.api.is_finished() || clock::now() > deadline {
                 return Err(StartError::Part(format!("the API is not ready: {why}")));
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }

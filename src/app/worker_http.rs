@@ -101,16 +101,9 @@ fn report(level: Level, detail: &str) -> Value {
 }
 
 async fn render(State(shared): State<Shared>) -> Response {
+    // Looking sets the worker's gauges.
     let health = shared.worker.health();
-    let is = |yes: bool| f64::from(u8::from(yes));
-    ::metrics::gauge!(metrics::WORKER_SLOTS.name).set(count(health.slots));
-    ::metrics::gauge!(metrics::WORKER_BUSY.name).set(count(health.busy));
-    ::metrics::gauge!(metrics::WORKER_DEAF.name).set(is(health.deaf.is_some()));
-    ::metrics::gauge!(metrics::REDIS_UP.name).set(is(health.redis_up));
+    ::metrics::gauge!(metrics::REDIS_UP.name).set(f64::from(u8::from(health.redis_up)));
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (kind, shared.prometheus.render()).into_response()
-}
-
-fn count(number: usize) -> f64 {
-    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }

@@ -1,5 +1,6 @@
 //! Everything that can be typed, and its help.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -10,7 +11,7 @@ use super::keys::KeysCommand;
 use super::queues::QueuesCommand;
 use super::workers::WorkersCommand;
 use super::workspaces::WorkspacesCommand;
-use crate::domain::JobId;
+use crate::domain::{IdError, JobId};
 
 const EXAMPLES: &str = "Examples:
   windlass dev                                    everything on this machine, nothing to configure
@@ -18,7 +19,7 @@ const EXAMPLES: &str = "Examples:
   REDIS_URL=redis://10.0.0.5 windlass worker      a worker, on as many machines as you like
   windlass jobs submit echo --input '{\"text\":\"hello\"}' --wait 10
   windlass jobs list --state dead --output json
-  windlass why 0KQn3-Fq0000000000000V
+  windlass why -0cUlW7X0ti7x4HzDGkDc-
 
 The operator commands speak to WINDLASS_URL with the key in WINDLASS_API_KEY.
 Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 refused, 5 unreachable.";
@@ -33,6 +34,35 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Marks an argument as the id of a job.
+const JOB_MARK: &str = "job:";
+
+impl Cli {
+    /// Parses the arguments of this process; prints help or a usage error and exits when they ask
+    /// for it.
+    ///
+    /// Ids of jobs begin with `-`, which clap takes for an option. They are told apart by shape
+    /// before parsing: 22 characters of the alphabet of ids, and no `--`.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::parse_from(std::env::args_os().map(mark_job))
+    }
+}
+
+fn mark_job(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some(text) if text.starts_with('-') && !text.starts_with("--") && text.parse::<JobId>().is_ok() => {
+            format!("{JOB_MARK}{text}").into()
+        }
+        _ => argument,
+    }
+}
+
+/// Parses an id of a job.
+pub(super) fn parse_job(text: &str) -> Result<JobId, IdError> {
+    text.strip_prefix(JOB_MARK).unwrap_or(text).parse()
 }
 
 /// What holds for every command.
@@ -95,6 +125,7 @@ pub enum OperatorCommand {
     /// Say what a job waits for
     Why {
         /// The job's id
+        #[arg(value_parser = parse_job)]
         job: JobId,
     },
     /// List, pause, resume and drain queues
@@ -195,4 +226,32 @@ pub struct FakeLlmArgs {
     /// Milliseconds before an answer begins
     #[arg(long, value_name = "MS", default_value_t = 50)]
     pub delay_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_id_that_begins_with_a_hyphen_is_no_option() {
+        let id = JobId::new(1_763_000_000_123, 0).to_string();
+        assert!(id.starts_with('-'));
+        let arguments = ["windlass", "jobs", "cancel", &id, &id, "-o", "json"];
+        let cli = Cli::try_parse_from(arguments.map(|a| mark_job(a.into()))).unwrap();
+        assert_eq!(cli.global.output, Format::Json);
+    }
+
+    #[test]
+    fn options_are_left_alone() {
+        for option in ["-o", "--output", "--abcdefghijklmnopqrst", "-", "--"] {
+            assert_eq!(mark_job(option.into()), OsString::from(option));
+        }
+    }
 }

@@ -97,11 +97,14 @@ fn accept_closed_pipe(result: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// A table without frames: easy to read, and to cut with the usual tools.
+/// A table without frames: easy to read, and to cut with the usual tools. The header may be empty.
 #[must_use]
 pub fn render(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.to_vec());
+    table.load_style(presets::NOTHING);
+    if !header.is_empty() {
+        table.set_header(header.to_vec());
+    }
     for row in rows {
         table.add_row(row.iter().map(|cell| clean(cell)));
     }

@@ -33,7 +33,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the API at `url`. Nothing is sent yet. Needs an installed TLS provider.
+    /// A client of the API at `url`. Nothing is sent yet.
     ///
     /// # Errors
     /// When `url` is not an http(s) address.
@@ -41,6 +41,11 @@ impl Client {
         let base = Url::parse(url).map_err(|e| ClientError::Setup(format!("`{url}` is not a URL: {e}")))?;
         if !matches!(base.scheme(), "http" | "https") {
             return Err(ClientError::Setup(format!("`{url}` is not an http:// or https:// address")));
+        }
+        // reqwest panics without a TLS provider; the binary installs one first thing, a program that
+        // embeds this client may not have. Losing the race to another installer is fine.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            drop(rustls::crypto::ring::default_provider().install_default());
         }
         let http = reqwest::Client::builder()
             .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))

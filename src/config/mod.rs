@@ -171,6 +171,15 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
     }
 
+    /// What `windlass dev` logs: warnings, unless someone asked for more. Its terminal is for people.
+    #[must_use]
+    pub fn quiet_log_level(&self) -> &str {
+        match self.resolved.origin(&catalogue::LOG_LEVEL) {
+            Origin::Default => "warn",
+            _ => &self.log_level,
+        }
+    }
+
     /// Every setting with its value for people, secrets redacted, and where it came from.
     pub fn rows(&self) -> impl Iterator<Item = (&'static Setting, String, &Origin)> {
         self.resolved.rows()

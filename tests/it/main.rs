@@ -2,6 +2,8 @@
 //! companions, `executors`, `http` and `cli` mirror the sources; `support` is what they share.
 
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod engine;
 #[cfg(test)]
 mod executors;

@@ -1,0 +1,72 @@
+//! Operator commands against a running server.
+
+use std::io::Write;
+
+use super::process::{ADMIN_KEY, Server, run_in};
+use crate::support::redis::TestRedis;
+
+#[tokio::test]
+async fn a_job_is_submitted_listed_shown_cancelled_and_redriven() {
+    let redis = TestRedis::start().await;
+    let server = Server::start(&redis).await;
+    let submit = ["jobs", "submit", "echo", "--workspace", "acme", "--id", "r-1", "--input", "{\"a\":1}", "-o", "json"];
+    let job = server.run(&submit).json();
+    let id = job["id"].as_str().unwrap();
+    let again = server.run(&submit);
+    assert!(again.stderr.contains("replayed"), "{}", again.stderr);
+    assert_eq!(again.json()["id"], id);
+    let list = server.run(&["jobs", "list", "--workspace", "acme", "-o", "json"]).json();
+    assert_eq!(list["jobs"].as_array().unwrap().len(), 1);
+    assert!(server.run(&["jobs", "show", id]).ok().contains("pending"));
+    assert!(server.run(&["why", id]).ok().contains("pending"));
+    assert!(server.run(&["jobs", "cancel", id]).ok().contains("cancelled"));
+    assert!(server.run(&["jobs", "redrive", id]).ok().contains("pending"));
+    let other = ["jobs", "submit", "echo", "--workspace", "acme", "--id", "r-1", "--input", "{\"a\":2}"];
+    let refused = server.run(&other);
+    assert_eq!(refused.code, 4);
+    assert!(refused.stderr.contains("request_id_reused"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn a_queue_is_paused_resumed_and_drained() {
+    let redis = TestRedis::start().await;
+    let server = Server::start(&redis).await;
+    server.run(&["queues", "pause", "default", "--reason", "maintenance"]).ok();
+    assert!(server.run(&["queues", "list"]).ok().contains("maintenance"));
+    server.run(&["queues", "resume", "default"]).ok();
+    server.run(&["queues", "drain", "default"]).ok();
+    let refused = server.run(&["jobs", "submit", "echo", "--workspace", "acme"]);
+    assert_eq!(refused.code, 4);
+    assert!(refused.stderr.contains("queue_draining"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn a_key_is_made_used_from_a_file_and_revoked() {
+    let redis = TestRedis::start().await;
+    let server = Server::start(&redis).await;
+    let made =
+        server.run(&["keys", "create", "--workspace", "acme", "--scope", "jobs:read", "--name", "ci", "-o", "json"]);
+    let made = made.json();
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = std::fs::File::create(dir.path().join("key")).unwrap();
+    writeln!(file, "{}", made["key"].as_str().unwrap()).unwrap();
+    let list = ["jobs", "list", "--api-key-file", "key", "--url", &server.url];
+    run_in(dir.path(), &list, &[("WINDLASS_API_KEY", ADMIN_KEY)]).ok();
+    let submit = ["jobs", "submit", "echo", "--api-key-file", "key", "--url", &server.url];
+    let refused = run_in(dir.path(), &submit, &[]);
+    assert!(refused.code == 4 && refused.stderr.contains("forbidden"), "{}", refused.stderr);
+    let listed = server.run(&["keys", "list"]).ok();
+    assert!(listed.contains("ci") && !listed.contains(made["key"].as_str().unwrap()), "{listed}");
+    server.run(&["keys", "revoke", made["id"].as_str().unwrap()]).ok();
+    assert_eq!(run_in(dir.path(), &list, &[]).code, 4);
+}
+
+#[tokio::test]
+async fn limits_of_a_workspace_are_set_and_shown() {
+    let redis = TestRedis::start().await;
+    let server = Server::start(&redis).await;
+    server.run(&["workspaces", "limits", "acme", "--weight", "3", "--max-running", "20"]).ok();
+    server.run(&["workspaces", "limits", "acme", "--max-running", "none"]).ok();
+    let limits = server.run(&["workspaces", "limits", "acme", "-o", "json"]).json();
+    assert_eq!(limits, serde_json::json!({"weight": 3, "max_running": null}));
+}
