@@ -23,10 +23,13 @@ if e.state == 'd' then
 end
 load_limits({ [h.ws] = true })
 if e.state == 'r' then
-  local member = id .. ':' .. e.token
+  local member, inbox = id .. ':' .. e.token, base .. ':worker:' .. e.worker .. ':inbox'
+  bad = expect_types({ [inbox] = 'list' })
+  if bad then
+    return bad
+  end
   redis.call('ZREM', running_key, member)
   free_slot(h.ws, member)
-  local inbox = base .. ':worker:' .. e.worker .. ':inbox'
   redis.call('RPUSH', inbox, 'cancel ' .. member)
   redis.call('EXPIRE', inbox, '60')
   e.token = '' -- its report, should it come, is stale
