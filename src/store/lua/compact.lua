@@ -16,6 +16,10 @@ if #due == 0 then
 end
 local key = base .. ':index:' .. due[1]
 local sifted = key .. ':sifted'
+bad = expect_types({ [key] = 'list', [sifted] = 'list' })
+if bad then
+  return bad
+end
 local at = tonumber(redis.call('HGET', base .. ':sifting', due[1])) or 0
 local ids = redis.call('LRANGE', key, int(at), int(at + 199))
 if #ids > 0 then
