@@ -160,6 +160,14 @@ pub(super) fn classify(error: FredError) -> StoreError {
     if starts(&["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM", "NOSCRIPT"]) {
         return StoreError::Unavailable(details);
     }
+    // fred gives these the kind `Unknown`. The first three are said before a byte is written; the last
+    // is said of a command that had its one attempt.
+    if starts(&["Failed to route command", "Failed to send command to router", "Client is not initialized"]) {
+        return StoreError::Unavailable("not connected".to_owned());
+    }
+    if starts(&["Too many failed write attempts"]) {
+        return StoreError::Unknown(details);
+    }
     match error.kind() {
         ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled => StoreError::Unknown(details),
         ErrorKind::Backpressure | ErrorKind::Auth | ErrorKind::Routing | ErrorKind::Sentinel | ErrorKind::Tls => {
