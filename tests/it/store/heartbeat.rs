@@ -1,5 +1,6 @@
 //! Verb `heartbeat`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use windlass::domain::{AttemptId, JobId, QueueName};
@@ -44,10 +45,11 @@ async fn a_lease_that_was_taken_away_is_never_brought_back() {
     let foreign = LeaseRef { attempt_id: AttemptId::random(), ..lease(&claimed[2]) };
     let unknown = LeaseRef { job: JobId::new(1, 0), ..foreign.clone() };
     let leases = [lease(&claimed[0]), lease(&claimed[1]), foreign, unknown, lease(&claimed[3])];
-    let before = Snapshot::take(&redis).members("ai:queue:running");
+    let leased = || Snapshot::take(&redis).members("ai:queue:running").into_iter().collect::<BTreeSet<_>>();
+    let before = leased();
     let held = store.heartbeat(worker.id, Duration::from_secs(60), &worker.about(), &leases).await.unwrap();
     assert_eq!(held, [false, false, false, false, true]);
-    assert_eq!(Snapshot::take(&redis).members("ai:queue:running"), before);
+    assert_eq!(leased(), before);
     audit(&redis);
 }
 
