@@ -330,3 +330,20 @@ async fn an_attempt_id_of_its_own_fences_every_claim() {
     assert_eq!(worker.end(&store, &two, success()).await, Answer::Stale);
     assert_eq!(Snapshot::take(&redis).contents(), before);
 }
+
+#[tokio::test]
+async fn a_claim_leaves_nothing_that_it_could_have_taken() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let other = TestWorker::offering(&store, &["other"]).await;
+    let limits = WorkspaceLimits { weight: 1, max_running: Some(1) };
+    store.set_workspace_limits(&workspace("capped"), limits).await.unwrap();
+    enqueue_many(&store, "capped", "r", 5, |_| {}).await;
+    let free = enqueue_new(&store, spec("free")).await;
+    assert!(other.claim(&store, 10).await.is_empty(), "all are parked for another worker");
+    let worker = TestWorker::register(&store).await;
+    let ids: Vec<_> = [worker.claim_one(&store).await, worker.claim_one(&store).await].map(|c| c.job.id).to_vec();
+    assert!(ids.contains(&free), "the capped workspace's jobs did not stand before it");
+    assert!(worker.claim(&store, 10).await.is_empty());
+    audit(&redis);
+}

@@ -3,7 +3,7 @@
 -- o: want, worker, token, lease_ms, types (set), may_suspect. Returns a flat list of id, record, entry.
 local CLAIM_LOOK = 100
 local found, served, leases, entries_out, parks, took = {}, {}, {}, {}, {}, {}
-local looked, took_suspect, fresh_waiting = 0, false, false
+local looked, took_suspect, fresh_waiting, made_room = 0, false, false, false
 
 local function set_aside(band, blocker, score, id)
   parks[band] = parks[band] or {}
@@ -69,6 +69,6 @@ local function consider(o, band, popped)
   end
   -- A job that left the order without taking a slot makes room for one parked behind the cap.
   for ws in pairs(names) do
-    unpark_capped(ws)
+    made_room = unpark_capped(ws) > 0 or made_room
   end
 end

@@ -1,19 +1,20 @@
--- Brings back jobs parked for want of a worker that takes them, if this one does.
+-- Brings back jobs parked for want of a worker that takes them, if this one does. Returns how many
+-- wait on for another, and how many came back.
 local function bring_back(o)
   local waiting = tonumber(redis.call('HGET', parked_key, 'waiting')) or 0
   if waiting == 0 then
-    return 0
+    return 0, 0
   end
   local moved = 0
   for _, band in ipairs(bands) do
     for kind in pairs(o.types) do
       moved = moved + unpark(band, 'o:' .. kind, o.want)
     end
-    if o.may_suspect then
+    if o.may_suspect and not took_suspect then
       moved = moved + unpark(band, 's', 1)
     end
   end
-  return waiting - moved
+  return waiting - moved, moved
 end
 
 local function pop(o, band, n)
@@ -26,28 +27,46 @@ local function pop(o, band, n)
   end
 end
 
--- Returns the jobs and the number of jobs that wait for a worker unlike this one.
-local function claim(o)
-  if o.want == 0 or blocks()['q'] then
-    return found, 0
-  end
-  local waiting = bring_back(o)
-  local fair = redis.call('HMGET', fair_key, 'slot', 'v:high', 'v:normal', 'v:low')
-  local slot = tonumber(fair[1]) or 0
-  o.cards, o.v = {}, {}
-  for i, band in ipairs(bands) do
+local function count_order(o)
+  o.cards = {}
+  for _, band in ipairs(bands) do
     o.cards[band] = redis.call('ZCARD', qkey('order:' .. band))
-    o.v[band] = tonumber(fair[i + 1]) or 0
   end
-  pop(o, 'low', math.floor((slot + o.want) / 16))
-  pop(o, 'normal', math.floor((slot + 8 + o.want) / 16) - math.floor((slot + 8) / 16))
+end
+
+local function fill(o)
   for _, band in ipairs(bands) do
     while #found / 3 < o.want and o.cards[band] > 0 and looked < CLAIM_LOOK do
       pop(o, band, o.want - #found / 3)
     end
   end
+end
+
+-- Returns the jobs and the number of jobs that wait for a worker unlike this one.
+local function claim(o)
+  if o.want == 0 or blocks()['q'] then
+    return found, 0
+  end
+  local fair = redis.call('HMGET', fair_key, 'slot', 'v:high', 'v:normal', 'v:low')
+  local slot = tonumber(fair[1]) or 0
+  o.v = { high = tonumber(fair[2]) or 0, normal = tonumber(fair[3]) or 0, low = tonumber(fair[4]) or 0 }
+  local waiting, moved = bring_back(o)
+  local came_back = moved > 0
+  count_order(o)
+  pop(o, 'low', math.floor((slot + o.want) / 16))
+  pop(o, 'normal', math.floor((slot + 8 + o.want) / 16) - math.floor((slot + 8) / 16))
+  fill(o)
+  -- What came back may have been blocked otherwise, and what it left room for may be behind it.
+  while (moved > 0 or made_room) and #found / 3 < o.want and looked < CLAIM_LOOK do
+    made_room = false
+    waiting, moved = bring_back(o)
+    count_order(o)
+    fill(o)
+  end
   if looked > 0 then
     record_claim(o, slot)
   end
+  -- More of what came back may wait, or not all was looked at: another worker goes on.
+  fresh_waiting = fresh_waiting or (waiting > 0 and (came_back or looked >= CLAIM_LOOK))
   return found, waiting
 end

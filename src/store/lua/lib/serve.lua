@@ -13,7 +13,7 @@ local function serve(due, replies, sooner)
   })
   flush_closed(ARGV[3], ARGV[4])
   local in_order = settle()
-  local declined = #jobs == 0 and waiting > 0
+  local declined = #jobs == 0 and (waiting > 0 or fresh_waiting)
   local pass_on = false
   if fresh_waiting then
     redis.call('HSET', parked_key, 'hops', int(live_workers()))
