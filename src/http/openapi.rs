@@ -1,11 +1,11 @@
 //! The OpenAPI document, made from the annotations of the handlers.
 
 use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{InfoBuilder, OpenApi, Ref, RefOr};
+use utoipa::openapi::{InfoBuilder, OpenApi, Ref, RefOr, Required};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::api::event::EventView;
@@ -53,6 +53,9 @@ pub fn openapi() -> OpenApi {
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
             operation.responses.responses.insert("default".into(), RefOr::T(problem()));
+            if operation.tags.as_ref().is_some_and(|tags| tags.iter().any(|tag| tag == "jobs")) {
+                operation.parameters.get_or_insert_default().push(RefOr::T(workspace_header()));
+            }
         }
     }
     document
@@ -69,6 +72,16 @@ pub fn openapi_json() -> String {
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
+}
+
+fn workspace_header() -> Parameter {
+    ParameterBuilder::new()
+        .name("X-Windlass-Workspace")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .schema(Some(String::schema()))
+        .description(Some("The workspace of the request; only for keys that are bound to none."))
+        .build()
 }
 
 fn problem() -> utoipa::openapi::Response {

@@ -30,7 +30,7 @@ use super::{Param, job_id};
 /// Follow a job until it ends.
 ///
 /// First comes a `job` event with the job as it is, or, when resuming by `Last-Event-ID`, what
-/// happened since; then a `state` event per transition. A `reset` event carries the whole job and
+/// happened since; then a `state` event per transition, and per report of progress. A `reset` event carries the whole job and
 /// replaces events that were missed. The stream ends after a terminal state; a client that comes
 /// back after that gets 204.
 #[utoipa::path(

@@ -3,6 +3,7 @@
 mod auth;
 mod bad_input;
 mod batch;
+mod contract;
 mod events;
 mod health;
 mod keys;

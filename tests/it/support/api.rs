@@ -153,13 +153,16 @@ impl Api {
 async fn services(store: &Store, shutdown: &CancellationToken) -> Services {
     let guard = Guard::start(store.clone(), shutdown.clone());
     guard.first_look().await;
+    let hub = EventHub::start(store.clone(), shutdown.clone()).expect("a hub");
+    // The hub tells everyone to read anew once it listens.
+    hub.subscribe(JobId::new(0, 0)).next().await;
     let allow = AllowList { actions_enabled: true, ..AllowList::default() };
     let mut registry = Registry::new(allow);
     register_all(&mut registry, &ExecutorOptions::default()).expect("executors");
     Services {
         submitter: Submitter::start(store.clone(), guard.clone(), shutdown.clone()),
         control: Control::new(store.clone()),
-        hub: EventHub::start(store.clone(), shutdown.clone()).expect("a hub"),
+        hub,
         guard,
         registry: Arc::new(registry),
         store: store.clone(),
