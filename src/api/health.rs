@@ -20,7 +20,7 @@ pub struct Ready {
     pub ready: bool,
     /// Ready, with a risk that someone should know of.
     pub degraded: bool,
-    /// How durable an acknowledgement is: `always`, `everysec`, `none`, or empty while unknown.
+    /// How durable an acknowledgement is: `always`, `everysec`, `no`, `none`, or `unknown`.
     pub durability: String,
     /// What was checked, by name.
     pub checks: BTreeMap<String, CheckView>,

@@ -206,7 +206,7 @@ pub fn json_problem(error: JsonError) -> Box<Problem> {
 #[schema(title = "Job")]
 pub struct JobView {
     /// The engine's id: 22 characters that sort by creation.
-    #[schema(pattern = "^[-0-9A-Z_a-z]{22}$")]
+    #[schema(pattern = "^[0-9A-Z_a-z~]{22}$")]
     pub id: String,
     /// Your id.
     pub client_request_id: String,

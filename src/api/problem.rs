@@ -161,6 +161,8 @@ codes! {
     InvalidInput = 422 "invalid_input" "The input does not fit its type.",
     /// The queue or the workspace's share of it is full.
     QueueFull = 429 "queue_full" "The queue is full; the job was not enqueued.",
+    /// The job would found a queue beyond the most that are kept.
+    TooManyQueues = 429 "too_many_queues" "There are too many queues; the job was not enqueued.",
     /// A bug.
     Internal = 500 "internal" "Something went wrong in the server.",
     /// Intake is closed.

@@ -168,7 +168,7 @@ mod tests {
     async fn a_child_that_ignores_sigterm_is_killed() {
         let dir = tempfile::tempdir().unwrap();
         let launcher = Launcher { death_signal: false };
-        let script = "trap '' TERM; echo ready; while :; do read line; done < /dev/zero";
+        let script = "trap '' TERM; echo ready; while :; do sleep 0.02; done";
         let mut child = launcher.start(spec(dir.path(), script)).unwrap();
         while child.last_words().is_empty() {
             tokio::task::yield_now().await;
@@ -181,7 +181,7 @@ mod tests {
     async fn a_child_that_stops_by_itself_is_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         let launcher = Launcher { death_signal: false };
-        let script = "trap 'exit 0' TERM; echo ready; while :; do read line; done < /dev/zero";
+        let script = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.02; done";
         let mut child = launcher.start(spec(dir.path(), script)).unwrap();
         while child.last_words().is_empty() {
             tokio::task::yield_now().await;

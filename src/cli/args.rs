@@ -1,6 +1,5 @@
 //! Everything that can be typed, and its help.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -11,7 +10,7 @@ use super::keys::KeysCommand;
 use super::queues::QueuesCommand;
 use super::workers::WorkersCommand;
 use super::workspaces::WorkspacesCommand;
-use crate::domain::{IdError, JobId};
+use crate::domain::JobId;
 
 const EXAMPLES: &str = "Examples:
   windlass dev                                    everything on this machine, nothing to configure
@@ -36,33 +35,13 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Marks an argument as the id of a job.
-const JOB_MARK: &str = "job:";
-
 impl Cli {
     /// Parses the arguments of this process; prints help or a usage error and exits when they ask
     /// for it.
-    ///
-    /// Ids of jobs begin with `-`, which clap takes for an option. They are told apart by shape
-    /// before parsing: 22 characters of the alphabet of ids, and no `--`.
     #[must_use]
     pub fn of_process() -> Self {
-        Self::parse_from(std::env::args_os().map(mark_job))
+        Self::parse()
     }
-}
-
-fn mark_job(argument: OsString) -> OsString {
-    match argument.to_str() {
-        Some(text) if text.starts_with('-') && !text.starts_with("--") && text.parse::<JobId>().is_ok() => {
-            format!("{JOB_MARK}{text}").into()
-        }
-        _ => argument,
-    }
-}
-
-/// Parses an id of a job.
-pub(super) fn parse_job(text: &str) -> Result<JobId, IdError> {
-    text.strip_prefix(JOB_MARK).unwrap_or(text).parse()
 }
 
 /// What holds for every command.
@@ -125,7 +104,6 @@ pub enum OperatorCommand {
     /// Say what a job waits for
     Why {
         /// The job's id
-        #[arg(value_parser = parse_job)]
         job: JobId,
     },
     /// List, pause, resume and drain queues
@@ -237,21 +215,5 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn an_id_that_begins_with_a_hyphen_is_no_option() {
-        let id = JobId::new(1_763_000_000_123, 0).to_string();
-        assert!(id.starts_with('-'));
-        let arguments = ["windlass", "jobs", "cancel", &id, &id, "-o", "json"];
-        let cli = Cli::try_parse_from(arguments.map(|a| mark_job(a.into()))).unwrap();
-        assert_eq!(cli.global.output, Format::Json);
-    }
-
-    #[test]
-    fn options_are_left_alone() {
-        for option in ["-o", "--output", "--abcdefghijklmnopqrst", "-", "--"] {
-            assert_eq!(mark_job(option.into()), OsString::from(option));
-        }
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::value::RawValue;
 
-use super::args::parse_job;
 use super::failure::{Code, Failure};
 use super::output::Output;
 use crate::api::job::{CreateJob, JobList, JobView};
@@ -31,7 +30,6 @@ Submitting the same --id with the same body again is safe and returns the same j
     /// Show one job
     Show {
         /// The job's id
-        #[arg(value_parser = parse_job)]
         job: JobId,
         /// Wait up to this many seconds for its end
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
@@ -40,19 +38,18 @@ Submitting the same --id with the same body again is safe and returns the same j
     /// Cancel jobs, running ones included
     Cancel {
         /// The jobs' ids
-        #[arg(required = true, value_parser = parse_job)]
+        #[arg(required = true)]
         jobs: Vec<JobId>,
     },
     /// Give dead, cancelled or expired jobs another life
     Redrive {
         /// The jobs' ids
-        #[arg(required = true, value_parser = parse_job)]
+        #[arg(required = true)]
         jobs: Vec<JobId>,
     },
     /// Say what a job waits for
     Why {
         /// The job's id
-        #[arg(value_parser = parse_job)]
         job: JobId,
     },
 }

@@ -1,5 +1,7 @@
 //! One attempt from claim to ending: the checks before it, its deadline, its panic, its stop.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -62,7 +64,13 @@ impl Attempt {
     /// Runs the attempt to its end.
     pub(super) async fn run(self) -> Ended {
         let started = clock::now();
-        let (ending, leaked, outcome) = self.supervise().await;
+        // The handler runs in a task of its own; this guards the executor's own check, whose panic
+        // would otherwise keep slot and lease for ever.
+        let (ending, leaked, outcome) =
+            AssertUnwindSafe(self.supervise()).catch_unwind().await.unwrap_or_else(|panic| {
+                let (ending, word) = self.failed(&panicked(panic), RetryPolicy::default());
+                (Some(ending), false, word)
+            });
         let kind = self.claimed.job.job_type.to_string();
         ::metrics::histogram!(metrics::JOB_RUN.name, "type" => kind.clone()).record(started.elapsed().as_secs_f64());
         ::metrics::counter!(metrics::ATTEMPTS.name, "type" => kind, "outcome" => outcome).increment(1);
@@ -101,11 +109,14 @@ impl Attempt {
                 match self.lease.why() {
                     Stop::Shutdown => (Some(Ending::Released), leaked, "released"),
                     Stop::Cancelled => (None, leaked, "cancelled"),
-                    Stop::Lost => (None, leaked, "lost"),
+                    // Most often still ours, because Redis was away: given back, it need not wait
+                    // for its lease to run out. A handler that goes on must keep others out.
+                    Stop::Doubt if !leaked => (Some(Ending::Released), leaked, "lost"),
+                    Stop::Lost | Stop::Doubt => (None, leaked, "lost"),
                 }
             }
             outcome = &mut handler => {
-                let outcome = outcome.unwrap_or_else(|error| Err(panicked(error)));
+                let outcome = outcome.unwrap_or_else(|error| Err(broken(error)));
                 let (ending, word) = self.conclude(outcome, &progress, policy);
                 (Some(ending), false, word)
             }
@@ -200,15 +211,20 @@ async fn stop(handler: JoinHandle<Result<RawJson, ExecutionError>>) -> bool {
     tokio::time::timeout(ABORT_GRACE, handler.map(drop)).await.is_ok()
 }
 
-fn panicked(error: tokio::task::JoinError) -> ExecutionError {
-    let message = match error.try_into_panic() {
-        Ok(payload) => payload
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "the handler panicked".to_owned()),
-        Err(_) => "the handler was aborted".to_owned(),
-    };
+fn broken(error: tokio::task::JoinError) -> ExecutionError {
+    match error.try_into_panic() {
+        Ok(payload) => panicked(payload),
+        Err(_) => ExecutionError::retryable(FailureReason::Panic, "the handler was aborted"),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a panic's payload ends here")]
+fn panicked(payload: Box<dyn Any + Send>) -> ExecutionError {
+    let message = payload
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "the handler panicked".to_owned());
     ExecutionError::retryable(FailureReason::Panic, message)
 }
 

@@ -107,7 +107,8 @@ impl ClaimLoop {
                 () = shutdown.cancelled() => {}
                 Some(report) = self.inbox.recv() => self.take(report),
                 heard = listener.heard() => self.hear(heard).await,
-                () = until(self.look_at) => self.hungry = true,
+                // Taken, or a moment in the past would make a full worker's loop spin.
+                () = until(self.look_at) => (self.look_at, self.hungry) = (None, true),
                 () = until(self.quiet_until) => (self.quiet_until, self.hungry) = (None, true),
                 _ = link.changed(), if self.hungry => {}
             }
@@ -130,7 +131,8 @@ impl ClaimLoop {
                 self.vitals.turn();
                 self.hungry = true;
             }
-            Heard::Broken => {}
+            // A token may have been lost with the connection.
+            Heard::Broken => self.hungry = true,
         }
     }
 
@@ -179,6 +181,7 @@ impl ClaimLoop {
             if batch.is_empty() && ask == 0 {
                 continue;
             }
+            let sent = clock::now();
             match self.call(&queue, &batch, ask).await {
                 Ok((answers, claims)) => {
                     self.settle(&batch, &answers);
@@ -186,7 +189,7 @@ impl ClaimLoop {
                     declined |= claims.declined;
                     due = due.into_iter().chain(claims.next_due).min();
                     want = want.saturating_sub(claims.jobs.len());
-                    self.start_all(claims);
+                    self.start_all(claims, sent);
                 }
                 Err(error) => return self.failed(&queue, batch, &error).await,
             }
@@ -206,7 +209,6 @@ impl ClaimLoop {
         batch: &[Finished],
         want: usize,
     ) -> Result<(Vec<Answer>, Claims), StoreError> {
-        let sent = clock::now();
         let request = ClaimRequest {
             queue,
             want,
@@ -217,14 +219,10 @@ impl ClaimLoop {
             may_reap: self.keeper.may_reap(),
             types: &self.types,
         };
-        let (answers, claims) = match batch {
-            [] => (Vec::new(), self.store.claim(&request).await?),
-            _ => self.store.cycle(batch, &request).await?,
-        };
-        for claimed in &claims.jobs {
-            self.keeper.hold(Lease::new(lease_of(claimed), sent, self.options.timing.hold()));
+        match batch {
+            [] => Ok((Vec::new(), self.store.claim(&request).await?)),
+            _ => self.store.cycle(batch, &request).await,
         }
-        Ok((answers, claims))
     }
 
     /// The next reports of a queue: 100 at most, and not too many bytes of results.
@@ -276,7 +274,8 @@ impl ClaimLoop {
         tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
     }
 
-    fn start_all(&mut self, claims: Claims) {
+    /// `sent` is when the claim was: the leases are as old.
+    fn start_all(&mut self, claims: Claims, sent: Instant) {
         for claimed in claims.jobs {
             let job = &claimed.job;
             if job.attempt == 1 && job.crashes == 0 {
@@ -286,13 +285,14 @@ impl ClaimLoop {
             }
             self.running += 1;
             self.suspects += usize::from(job.crashes > 0);
-            self.start(claimed);
+            let lease = Lease::new(lease_of(&claimed), sent, self.options.timing.hold());
+            self.keeper.hold(Arc::clone(&lease));
+            self.start(claimed, lease);
         }
         self.show_busy();
     }
 
-    fn start(&self, claimed: Claimed) {
-        let Some(lease) = self.keeper.lease(&lease_of(&claimed)) else { return };
+    fn start(&self, claimed: Claimed, lease: Arc<Lease>) {
         let (store, registry) = (self.store.clone(), Arc::clone(&self.registry));
         let reports = self.reports.clone();
         let attempt = Attempt { store, registry, claimed: claimed.clone(), lease };
@@ -347,6 +347,9 @@ impl ClaimLoop {
                     self.keeper.end_all(Stop::Shutdown);
                     grace = None;
                 }
+                heard = listener.heard() => if let Heard::Rang(queue) = heard {
+                    self.pass_on(&queue).await;
+                },
                 () = tokio::time::sleep(LOOK_AGAIN), if self.has_reports() => {}
             }
         }

@@ -17,6 +17,8 @@ use super::tasks;
 const BEHIND: usize = 64;
 /// How long one read of the stream blocks.
 const BLOCK: Duration = Duration::from_secs(5);
+/// Between two tries while the stream cannot be read.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// One transition of one job.
 #[derive(Clone, Debug)]
@@ -148,18 +150,22 @@ impl EventHub {
     async fn follow(self, mut tail: EventTail, shutdown: CancellationToken) {
         let mut broken = true;
         while !shutdown.is_cancelled() {
-            if broken {
-                broken = !self.learn_epoch(&mut tail).await;
+            if broken && !self.learn_epoch(&mut tail).await {
+                tokio::time::sleep(PAUSE).await;
+                continue;
             }
+            broken = false;
             match tail.next(BLOCK).await {
                 Ok(events) => events.iter().for_each(|event| self.deliver(event)),
                 Err(error) => {
                     tracing::debug!(%error, "the event stream cannot be read");
                     broken = true;
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }
+        // Drops the senders: `next` answers `None`.
+        self.listeners().clear();
     }
 
     /// After lost state the old positions mean nothing: everyone reads anew.
@@ -175,7 +181,10 @@ impl EventHub {
             tracing::error!("Redis lost state: its epoch changed");
             tail.forget();
         }
-        // Whatever happened while the link was down was not heard.
+        // Whatever happened while the link was down, or before the tail had its place, was not heard.
+        if tail.position().await.is_err() {
+            return false;
+        }
         for listener in self.listeners().values().flatten() {
             drop(listener.sender.try_send(Delivery::Reset));
         }

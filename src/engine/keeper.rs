@@ -1,7 +1,7 @@
 //! The lease keeper: renews a worker's registration and leases on a thread and a connection of its
 //! own, so that busy handlers cannot starve it; ends leases that are lost, cancelled or in doubt.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
 use crate::domain::{AttemptId, JobId, LeaseTiming, WorkerId, bounds};
-use crate::store::{LeaseRef, Message, Store, StoreError, WorkerAbout};
+use crate::store::{LeaseRef, Message, Store, StoreError, StoreOptions, WorkerAbout};
 
 use super::lease::{Lease, Stop};
 
@@ -18,6 +18,9 @@ use super::lease::{Lease, Stop};
 const RETRY: Duration = Duration::from_millis(250);
 /// How long one look into the inbox blocks.
 const INBOX_BLOCK: Duration = Duration::from_secs(5);
+
+/// Cancels remembered for claims under way: more than a worker gets in the time of one claim.
+const EARLY: usize = 256;
 
 type Held = HashMap<(JobId, AttemptId), Arc<Lease>>;
 
@@ -34,6 +37,8 @@ pub(super) struct Link {
 #[derive(Debug)]
 pub(super) struct Keeper {
     held: Mutex<Held>,
+    /// Cancels of attempts that are not held: ended ones, and those whose claim is under way.
+    early: Mutex<VecDeque<(JobId, AttemptId)>>,
     about: Mutex<WorkerAbout>,
     link: watch::Sender<Link>,
     nudge: Notify,
@@ -46,8 +51,8 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(worker: WorkerId, timing: LeaseTiming, about: WorkerAbout, claims: Store) -> Arc<Self> {
         let (link, _) = watch::channel(Link::default());
-        let (held, about) = (Mutex::default(), Mutex::new(about));
-        Arc::new(Self { held, about, link, nudge: Notify::new(), worker, timing, claims })
+        let (held, early, about) = (Mutex::default(), Mutex::default(), Mutex::new(about));
+        Arc::new(Self { held, early, about, link, nudge: Notify::new(), worker, timing, claims })
     }
 
     pub(super) fn link(&self) -> watch::Receiver<Link> {
@@ -68,12 +73,14 @@ impl Keeper {
     }
 
     pub(super) fn hold(&self, lease: Arc<Lease>) {
-        self.lock().insert((lease.of.job, lease.of.attempt_id), lease);
-    }
-
-    /// The lease that was held last under this name, if it still is.
-    pub(super) fn lease(&self, of: &LeaseRef) -> Option<Arc<Lease>> {
-        self.lock().get(&(of.job, of.attempt_id)).cloned()
+        let name = (lease.of.job, lease.of.attempt_id);
+        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        if early.contains(&name) {
+            lease.end(Stop::Cancelled);
+        }
+        // Under the guard of `early`: a cancel finds the lease here, or leaves its name there.
+        self.lock().insert(name, lease);
+        drop(early);
     }
 
     pub(super) fn forget(&self, of: &LeaseRef) {
@@ -98,7 +105,11 @@ impl Keeper {
 
     /// Runs on the keeper's thread until `done`.
     pub(super) async fn run(self: Arc<Self>, done: CancellationToken) {
-        let store = match self.claims.reconnect().await {
+        // Short timeouts, so that a connection that died silently is noticed, replaced, and the
+        // leases renewed over the new one before they are in doubt.
+        let options = self.claims.options().clone();
+        let command_timeout = options.command_timeout.min(self.timing.lease / 5);
+        let store = match Store::connect(StoreOptions { pool_size: 1, command_timeout, ..options }).await {
             Ok(store) => store,
             Err(error) => {
                 tracing::error!(%error, "the lease keeper has no connection");
@@ -114,6 +125,8 @@ impl Keeper {
     }
 
     async fn beat(&self, store: &Store) {
+        // Not yet connected is no failed heartbeat.
+        drop(store.wait_connected(self.timing.heartbeat).await);
         let mut breaks = self.breaks(store);
         let mut failing = false;
         loop {
@@ -175,7 +188,7 @@ impl Keeper {
             for lease in self.lock().values() {
                 if !lease.stop.is_cancelled() && lease.in_doubt() {
                     tracing::warn!(job.id = %lease.of.job, "the lease could not be renewed; the attempt is stopped");
-                    lease.end(Stop::Lost);
+                    lease.end(Stop::Doubt);
                 }
             }
         }
@@ -192,14 +205,24 @@ impl Keeper {
         loop {
             match inbox.wait(INBOX_BLOCK).await {
                 Ok(Some(Message::Cancel(job, attempt))) => {
-                    if let Some(lease) = self.lock().get(&(job, attempt)) {
-                        lease.end(Stop::Cancelled);
-                    }
+                    self.cancel((job, attempt));
                 }
                 Ok(Some(Message::Unknown) | None) => {}
                 Err(_) => tokio::time::sleep(RETRY).await,
             }
         }
+    }
+
+    /// A cancel can overtake the reply of the claim that it concerns.
+    fn cancel(&self, name: (JobId, AttemptId)) {
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lease) = self.lock().get(&name) {
+            return lease.end(Stop::Cancelled);
+        }
+        if early.len() == EARLY {
+            early.pop_front();
+        }
+        early.push_back(name);
     }
 
     fn breaks(&self, own: &Store) -> u64 {

@@ -14,8 +14,10 @@ use super::EffectGate;
 /// Why an attempt is stopped from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// The lease is gone or in doubt: nothing the attempt says counts any more.
+    /// The lease is gone: nothing the attempt says counts any more.
     Lost,
+    /// The lease could not be renewed and may end: the attempt must not go on.
+    Doubt,
     /// The job was cancelled.
     Cancelled,
     /// The worker shuts down and its grace is over: the job is given back.
@@ -57,6 +59,7 @@ impl Lease {
             Stop::Lost => 1,
             Stop::Cancelled => 2,
             Stop::Shutdown => 3,
+            Stop::Doubt => 4,
         };
         if self.why.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return;
@@ -69,6 +72,7 @@ impl Lease {
         match self.why.load(Ordering::Relaxed) {
             2 => Stop::Cancelled,
             3 => Stop::Shutdown,
+            4 => Stop::Doubt,
             _ => Stop::Lost,
         }
     }

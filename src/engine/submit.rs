@@ -140,6 +140,9 @@ impl Submitter {
             return Err(SubmitError::TooManyQueues { queue: queue.clone() });
         }
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if lanes.len() >= QUEUES && !lanes.contains_key(queue) {
+            return Err(SubmitError::TooManyQueues { queue: queue.clone() });
+        }
         let lane = lanes.entry(queue.clone()).or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(WAITING);
             tasks::spawn("enqueue", run_lane(self.store.clone(), queue.clone(), receiver, self.shutdown.clone()));
@@ -196,8 +199,17 @@ async fn run_lane(store: Store, queue: QueueName, mut waiting: mpsc::Receiver<Wa
 }
 
 async fn write(store: &Store, queue: &QueueName, batch: Vec<Waiting>) {
-    let (replies, items): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.reply, (w.id, w.spec))).unzip();
+    let (mut replies, items): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.reply, (w.id, w.spec))).unzip();
     match write_surely(store, queue, &items).await {
+        // One of them is the cause: apart, it fails alone. A repeat with the same ids is safe.
+        Err(StoreError::Corrupt(error)) if items.len() > 1 => {
+            tracing::error!(%queue, jobs = items.len(), %error, "Redis could not digest a batch");
+            for (reply, item) in replies.drain(..).zip(&items) {
+                let outcome = write_surely(store, queue, std::slice::from_ref(item)).await;
+                let none = || StoreError::Corrupt("an enqueue without an answer".to_owned());
+                drop(reply.send(outcome.and_then(|mut one| one.pop().ok_or_else(none))));
+            }
+        }
         Ok(outcomes) => {
             for (reply, outcome) in replies.into_iter().zip(outcomes) {
                 // A client that went away reads its job by repeating the request.

@@ -194,11 +194,12 @@ impl Worker {
         claim_loop.run(bell, shutdown).await;
 
         done.cancel();
+        // The thread ends within one tick of its runtime; a panic in it was logged. It ends first,
+        // because a last heartbeat would register the worker again.
+        drop(tokio::task::spawn_blocking(move || thread.join()).await);
         if let Err(error) = self.store.retire(self.id, &queues).await {
             tracing::debug!(%error, "the registration runs out by itself");
         }
-        // The thread ends within one tick of its runtime; a panic in it was logged.
-        drop(tokio::task::spawn_blocking(move || thread.join()).await);
         tracing::info!(worker.id = %self.id, "worker stopped");
         Ok(())
     }

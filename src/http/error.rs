@@ -113,7 +113,9 @@ impl From<SubmitError> for ApiError {
             SubmitError::QueueFull { retry_after, .. } => {
                 Self::new(ErrorCode::QueueFull, detail).retry_after(retry_after)
             }
-            SubmitError::TooManyQueues { .. } => Self::at(ErrorCode::InvalidField, "/queue", detail),
+            SubmitError::TooManyQueues { .. } => {
+                Self::at(ErrorCode::TooManyQueues, "/queue", detail).retry_after(Duration::from_secs(60))
+            }
             SubmitError::Draining { .. } => {
                 Self::new(ErrorCode::QueueDraining, detail).retry_after(Duration::from_secs(30))
             }

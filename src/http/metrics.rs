@@ -11,7 +11,6 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::clock::{self, Instant};
-use crate::engine::{Findings, Level};
 use crate::metrics as catalogue;
 use crate::metrics::{Metric, Sample, render_family};
 use crate::store::{QueueSummary, Store};
@@ -36,7 +35,7 @@ impl Fleet {
         Self { store, last: Mutex::new(None) }
     }
 
-    /// Appends the fleet's families to `out` and records whether Redis answered.
+    /// Appends the fleet's families to `out`.
     pub(super) async fn render(&self, out: &mut String) {
         let mut last = self.last.lock().await;
         let fresh = last.as_ref().is_some_and(|(_, at)| clock::now().duration_since(*at) < FRESH);
@@ -47,17 +46,6 @@ impl Fleet {
             *last = None;
         }
         render_queues(out, last.as_ref().map_or(&[], |(queues, _)| queues.as_slice()));
-    }
-}
-
-/// Sets the gauges of what the guard found.
-pub(super) fn record_findings(findings: &Findings) {
-    let seen = findings.checks.get("redis").is_some_and(|check| check.level < Level::Failed);
-    ::metrics::gauge!(catalogue::REDIS_UP.name).set(f64::from(u8::from(seen)));
-    for (name, check) in &findings.checks {
-        let is = |level| f64::from(u8::from(check.level == level));
-        ::metrics::gauge!(catalogue::REDIS_UNSAFE.name, "check" => *name).set(is(Level::Failed));
-        ::metrics::gauge!(catalogue::REDIS_DEGRADED.name, "check" => *name).set(is(Level::Degraded));
     }
 }
 

@@ -42,18 +42,7 @@ impl EventTail {
     /// # Errors
     /// When the connection broke; the next call goes on where this one stood.
     pub async fn next(&mut self, limit: Duration) -> Result<Vec<Transitioned>, StoreError> {
-        if !self.blocking.client.is_connected() {
-            let wait = tokio::time::timeout(limit, self.blocking.client.wait_for_connect()).await;
-            if !matches!(wait, Ok(Ok(()))) {
-                return Err(StoreError::Unavailable("not connected".to_owned()));
-            }
-        }
-        if self.last.is_none() {
-            // `$` would skip what comes between two calls.
-            let newest: Value =
-                self.blocking.client.xrevrange(self.key.as_str(), "+", "-", Some(1)).await.map_err(classify)?;
-            self.last = Some(entries(newest)?.pop().map_or_else(|| "0-0".to_owned(), |(id, _)| id));
-        }
+        self.position().await?;
         let from = self.last.clone().unwrap_or_default();
         let block = u64::try_from(limit.min(BLOCKING_LIMIT).as_millis()).unwrap_or(1).max(1);
         let read: Result<Value, _> =
@@ -74,6 +63,26 @@ impl EventTail {
             }
         }
         Ok(found)
+    }
+
+    /// Takes the newest entry as the place to start from, unless there is a place already.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn position(&mut self) -> Result<(), StoreError> {
+        if !self.blocking.client.is_connected() {
+            let wait = tokio::time::timeout(BLOCKING_LIMIT, self.blocking.client.wait_for_connect()).await;
+            if !matches!(wait, Ok(Ok(()))) {
+                return Err(StoreError::Unavailable("not connected".to_owned()));
+            }
+        }
+        if self.last.is_none() {
+            // `$` would skip what comes between two calls.
+            let newest: Value =
+                self.blocking.client.xrevrange(self.key.as_str(), "+", "-", Some(1)).await.map_err(classify)?;
+            self.last = Some(entries(newest)?.pop().map_or_else(|| "0-0".to_owned(), |(id, _)| id));
+        }
+        Ok(())
     }
 
     /// Starts over at the newest entry: after lost state the old position means nothing.

@@ -137,8 +137,8 @@ fn build(url: &SecretString, timeout: Duration) -> Result<Client, StoreError> {
             c.internal_command_timeout = Duration::from_secs(3);
             c.max_command_buffer_len = 10_000;
             c.unresponsive = UnresponsiveConfig {
-                max_timeout: Some(timeout + Duration::from_secs(5)),
-                interval: Duration::from_secs(2),
+                max_timeout: Some(timeout + Duration::from_secs(1)),
+                interval: Duration::from_secs(1),
             };
         })
         .with_performance_config(|p| p.default_command_timeout = timeout)

@@ -58,7 +58,7 @@ impl Store {
             "-".into(),
             query.workspace.as_str().into(),
             start.map(|hour| hour.to_string()).unwrap_or_default().into(),
-            from.map_or(0, |p| p.offset).to_string().into(),
+            from.map_or(-1, |p| p.offset).to_string().into(),
             oldest.to_string().into(),
             want.to_string().into(),
         ];

@@ -100,15 +100,6 @@ impl Store {
         })
     }
 
-    /// A second store with the same options and one connection of its own, driven by the runtime
-    /// that calls this.
-    ///
-    /// # Errors
-    /// As [`Self::connect`].
-    pub async fn reconnect(&self) -> Result<Self, StoreError> {
-        Self::connect(StoreOptions { pool_size: 1, ..self.inner.options.clone() }).await
-    }
-
     /// The options it was opened with.
     #[must_use]
     pub fn options(&self) -> &StoreOptions {

@@ -55,7 +55,7 @@ pub struct ListQuery {
 pub struct ListPosition {
     /// The hour of the index, in hours since the epoch.
     pub hour: i64,
-    /// Entries of that hour already seen, from the newest.
+    /// Entries of that hour not yet seen, counted from its oldest; -1 for all of them.
     pub offset: i64,
 }
 

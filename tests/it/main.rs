@@ -8,6 +8,8 @@ mod engine;
 #[cfg(test)]
 mod executors;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod support;

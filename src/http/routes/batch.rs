@@ -1,7 +1,5 @@
 //! Many jobs in one request.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Request, State};
 use bytes::Bytes;
@@ -11,13 +9,13 @@ use crate::api::job::{CreateJob, JobView, json_problem};
 use crate::api::json::{self, Json as Document, JsonError};
 use crate::api::{ErrorCode, Problem};
 use crate::domain::{JobSpec, Workspace, bounds};
-use crate::engine::{Registry, SubmitError, Submitted};
+use crate::engine::{SubmitError, Submitted};
 
 use super::super::admission::admit;
 use super::super::auth::{Caller, Permission};
 use super::super::body::{self, Media};
 use super::super::error::ApiError;
-use super::super::state::HttpState;
+use super::super::state::{HttpState, Services};
 
 /// The largest batch in bytes; each job in it has the limit of a single one.
 const BATCH_BODY: usize = 8 * 1024 * 1024;
@@ -42,9 +40,9 @@ pub(in crate::http) async fn create_many(
     let (parts, body) = request.into_parts();
     let media = body::media(&parts.headers, &[Media::Json, Media::Lines])?;
     let bytes = body::bytes(&parts.headers, body, BATCH_BODY, state.options().body_timeout).await?;
-    let registry = state.services().registry.clone();
+    let services = state.services().clone();
     // Megabytes of parsing and validation would hold up the other requests of this thread.
-    let admitted = tokio::task::spawn_blocking(move || admit_all(&registry, &workspace, media, &bytes))
+    let admitted = tokio::task::spawn_blocking(move || admit_all(&services, &workspace, media, &bytes))
         .await
         .map_err(|_| ApiError::new(ErrorCode::Internal, "the batch could not be checked"))??;
     let (specs, refusals) = split(admitted);
@@ -56,7 +54,7 @@ pub(in crate::http) async fn create_many(
 }
 
 fn admit_all(
-    registry: &Arc<Registry>,
+    services: &Services,
     workspace: &Workspace,
     media: Media,
     bytes: &Bytes,
@@ -71,7 +69,7 @@ fn admit_all(
         let detail = format!("a batch may have at most {} items", bounds::BATCH);
         return Err(ApiError::new(ErrorCode::BatchTooLarge, detail));
     }
-    let admit_one = |document: Result<Document, JsonError>| admit(registry, workspace, document.map_err(json_problem)?);
+    let admit_one = |document: Result<Document, JsonError>| admit(services, workspace, document.map_err(json_problem)?);
     Ok(documents.into_iter().map(admit_one).collect())
 }
 

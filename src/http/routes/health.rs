@@ -11,7 +11,7 @@ use crate::clock;
 use crate::engine::{Findings, Level};
 
 use super::super::state::{HttpState, ServiceState};
-use super::super::{metrics as own_metrics, views};
+use super::super::views;
 
 /// Say that the process answers.
 #[utoipa::path(
@@ -117,7 +117,6 @@ pub(in crate::http) async fn meta() -> Json<Meta> {
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"))
 )]
 pub(in crate::http) async fn metrics(State(state): State<HttpState>) -> Response {
-    own_metrics::record_findings(&state.services().guard.findings());
     let mut out = state.options().prometheus.as_ref().map(|handle| handle.render()).unwrap_or_default();
     state.fleet().render(&mut out).await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], out).into_response()

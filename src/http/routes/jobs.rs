@@ -49,7 +49,7 @@ pub(in crate::http) async fn create(
     caller.require(Permission::JobsWrite)?;
     let workspace = caller.workspace()?;
     let document = body::document(request, bounds::BODY, state.options().body_timeout).await?;
-    let spec = admit(&state.services().registry, workspace, document)?;
+    let spec = admit(state.services(), workspace, document)?;
     let submitted = state.services().submitter.submit(spec).await?;
     Ok(accepted(&submitted))
 }

@@ -23,9 +23,9 @@ fn no_queue() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no such queue")
 }
 
+/// The queue after a command; it may be one that has no jobs yet.
 async fn view(state: &HttpState, name: &QueueName) -> Result<Json<QueueView>, ApiError> {
-    let summary = state.services().store.queue(name).await?.ok_or_else(no_queue)?;
-    Ok(Json(views::queue(&summary)))
+    Ok(Json(views::queue(&state.services().store.summary(name).await?)))
 }
 
 async fn command(state: &HttpState, request: Request) -> Result<(QueueCommand, Selector), ApiError> {
@@ -67,7 +67,8 @@ pub(in crate::http) async fn show(
     queue: Param,
 ) -> Result<Json<QueueView>, ApiError> {
     caller.require_fleet(Permission::QueueOperate)?;
-    view(&state, &queue_name(queue)?).await
+    let summary = state.services().store.queue(&queue_name(queue)?).await?.ok_or_else(no_queue)?;
+    Ok(Json(views::queue(&summary)))
 }
 
 /// Pause a queue, a type in it, or a workspace in it.
@@ -89,7 +90,6 @@ pub(in crate::http) async fn pause(
     let queue = queue_name(queue)?;
     let (command, selector) = command(&state, request).await?;
     let reason = command.reason.unwrap_or_default();
-    tracing::info!(queue = %queue, by = caller.name(), selector = ?selector, "queue paused");
     state.services().control.pause(&queue, &selector, caller.name(), &reason).await?;
     view(&state, &queue).await
 }
@@ -110,7 +110,6 @@ pub(in crate::http) async fn resume(
     caller.require_fleet(Permission::QueueOperate)?;
     let queue = queue_name(queue)?;
     let (_, selector) = command(&state, request).await?;
-    tracing::info!(queue = %queue, by = caller.name(), selector = ?selector, "queue resumed");
     state.services().control.resume(&queue, &selector, caller.name()).await?;
     view(&state, &queue).await
 }
@@ -137,7 +136,6 @@ pub(in crate::http) async fn drain(
         return Err(ApiError::at(ErrorCode::InvalidField, field, detail));
     }
     let reason = command.reason.unwrap_or_default();
-    tracing::info!(queue = %queue, by = caller.name(), "queue draining");
     state.services().control.drain(&queue, caller.name(), &reason).await?;
     view(&state, &queue).await
 }

@@ -32,8 +32,8 @@ if e.state == 'r' then
   e.token = '' -- its report, should it come, is stale
 elseif e.state == 'h' then
   redis.call('ZREM', qkey('held'), id)
-elseif redis.call('ZREM', scheduled_key, id) == 0 then
-  unline(id, h)
+elseif redis.call('ZREM', scheduled_key, id) == 0 and unline(id, h) then
+  unpark_capped(h.ws)
 end
 redis.call('ZREM', expiring_key, id)
 close_unfinished(id, 'c', e, record)

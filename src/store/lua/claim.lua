@@ -11,4 +11,4 @@ if bad then
   return bad
 end
 local due = tend(ARGV[10] == '1', ARGV[3], ARGV[4])
-return serve(due, {})
+return serve(due, {}, false)

@@ -63,7 +63,7 @@ if #fresh > 0 then
     redis.call('ZADD', qkey('expiring'), unpack(ending))
   end
   enqueue_index(index)
-  local sooner = enqueue_later(later)
+  local sooner = schedule(later)
   if settle() > 0 or sooner then
     ring()
   end

@@ -50,6 +50,7 @@ if label then
 else
   redis.call('HDEL', bucket, id)
 end
+redis.call('HDEL', base .. ':progress', id)
 place(h.band, { { id = id, ws = h.ws, kind = h.kind } })
 count('redriven', 1)
 event(id, 'P', '0')

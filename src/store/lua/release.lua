@@ -9,9 +9,9 @@ local bad = expect_types(ending_types())
 if bad then
   return bad
 end
-local replies = finish(6, tonumber(ARGV[5]), ARGV[3])
+local replies, sooner = finish(6, tonumber(ARGV[5]), ARGV[3])
 flush_closed(ARGV[3], ARGV[4])
-if settle() > 0 then
+if settle() > 0 or sooner then
   ring()
 end
 flush_events(ARGV[2])

@@ -19,6 +19,7 @@ for _, id in ipairs(old) do
   end
   redis.call('HDEL', jobs_key, id)
   redis.call('HDEL', attempts_key, id)
+  redis.call('HDEL', base .. ':progress', id)
   redis.call('ZREM', qkey('dead'), id)
   removed = removed + 1
 end

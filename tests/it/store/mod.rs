@@ -1,4 +1,28 @@
-//! One file per verb: happy, repeated, wrong owner, missing, concurrent.
+//! One file per verb: happy, repeated, wrong owner, missing, concurrent, wrong types. `fairness`,
+//! `full`, `outage` and `leak` are about several verbs at once.
 
+mod cancel;
+mod claim;
+mod compact;
 mod cycle;
 mod enqueue;
+mod fairness;
+mod fleet;
+mod full;
+mod heartbeat;
+mod leak;
+mod limit;
+mod list;
+mod locate;
+mod outage;
+mod pause;
+mod progress;
+mod read;
+mod reap;
+mod redrive;
+mod release;
+mod resume;
+mod retire;
+mod ring;
+mod summary;
+mod tend;

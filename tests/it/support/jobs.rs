@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use windlass::domain::{
-    AttemptId, Failure, FailureReason, JobId, JobSpec, JobType, Priority, QueueName, RawJson, RequestId, Timestamp,
-    WorkerId, Workspace,
+    AttemptId, Failure, FailureReason, HeldReason, JobId, JobSpec, JobState, JobType, Priority, QueueName, RawJson,
+    RequestId, Timestamp, WorkerId, Workspace,
 };
-use windlass::store::{Answer, ClaimRequest, Claimed, Claims, Ending, Enqueued, Finished, Store, WorkerAbout};
+use windlass::store::{Answer, ClaimRequest, Claimed, Claims, Ending, Enqueued, Finished, Scope, Store, WorkerAbout};
 
 /// An `echo` job of workspace `ws` in queue `default`.
 pub(crate) fn spec(request: &str) -> JobSpec {
@@ -31,6 +31,21 @@ pub(crate) fn spec_of(workspace: &str, request: &str) -> JobSpec {
     }
 }
 
+/// `spec_of` with changes.
+pub(crate) fn shaped(workspace: &str, request: &str, change: impl FnOnce(&mut JobSpec)) -> JobSpec {
+    let mut spec = spec_of(workspace, request);
+    change(&mut spec);
+    spec
+}
+
+pub(crate) fn kind(name: &str) -> JobType {
+    JobType::new(name).unwrap()
+}
+
+pub(crate) fn workspace(name: &str) -> Workspace {
+    Workspace::new(name).unwrap()
+}
+
 pub(crate) fn queue() -> QueueName {
     QueueName::default_queue()
 }
@@ -39,6 +54,39 @@ pub(crate) async fn enqueue(store: &Store, spec: JobSpec) -> Enqueued {
     let id = JobId::new(store.now().await.unwrap().unix_ms() as u64, 0);
     let queue = spec.queue.clone();
     store.enqueue(&queue, &[(id, spec)]).await.unwrap().remove(0)
+}
+
+/// Enqueues `n` jobs in calls of 100; their requests are `<prefix>-<i>`.
+pub(crate) async fn enqueue_many(
+    store: &Store,
+    workspace: &str,
+    prefix: &str,
+    n: usize,
+    change: impl Fn(&mut JobSpec),
+) -> Vec<JobId> {
+    let now = store.now().await.unwrap().unix_ms() as u64;
+    let items: Vec<(JobId, JobSpec)> =
+        (0..n).map(|i| (JobId::new(now, 0), shaped(workspace, &format!("{prefix}-{i}"), &change))).collect();
+    for batch in items.chunks(100) {
+        for answer in store.enqueue(&queue(), batch).await.unwrap() {
+            assert!(matches!(answer, Enqueued::New(_)), "{answer:?}");
+        }
+    }
+    items.into_iter().map(|(id, _)| id).collect()
+}
+
+/// Redis time, this much later.
+pub(crate) async fn from_now(store: &Store, ms: i64) -> Timestamp {
+    Timestamp::from_unix_ms(store.now().await.unwrap().unix_ms() + ms)
+}
+
+/// Asks Redis for the time until it is past `moment`.
+pub(crate) async fn until_past(store: &Store, moment: Timestamp) {
+    while store.now().await.unwrap() <= moment {}
+}
+
+pub(crate) async fn state(store: &Store, id: JobId) -> JobState {
+    store.job(&Scope::All, id).await.unwrap().expect("the job is kept").state
 }
 
 /// Enqueues and returns the id of the new job.
@@ -78,6 +126,21 @@ impl TestWorker {
             may_reap: true,
             queue: queue(),
         }
+    }
+
+    /// A registered worker that offers these types.
+    pub(crate) async fn offering(store: &Store, types: &[&str]) -> Self {
+        let worker = Self { types: types.iter().map(|name| kind(name)).collect(), ..Self::unregistered() };
+        worker.heartbeat(store, Duration::from_secs(60)).await;
+        worker
+    }
+
+    /// Claims up to `want` jobs under leases that have run out when this returns.
+    pub(crate) async fn claim_and_lose(&self, store: &Store, want: usize) -> Vec<Claimed> {
+        let brief = Self { lease: Duration::from_millis(1), ..self.clone() };
+        let claims = brief.claims(store, want).await;
+        until_past(store, claims.now.plus(Duration::from_millis(1))).await;
+        claims.jobs
     }
 
     pub(crate) async fn heartbeat(&self, store: &Store, life: Duration) {
@@ -126,6 +189,20 @@ impl TestWorker {
         jobs.remove(0)
     }
 
+    /// Claims and completes one job after the other until none is left; the ids in that order.
+    pub(crate) async fn work_off(&self, store: &Store, at_once: usize) -> Vec<JobId> {
+        let (mut done, mut finished) = (Vec::new(), Vec::new());
+        loop {
+            let (answers, claims) = store.cycle(&finished, &self.request(at_once)).await.unwrap();
+            assert!(answers.iter().all(|answer| *answer == Answer::Done), "{answers:?}");
+            if claims.jobs.is_empty() {
+                return done;
+            }
+            done.extend(claims.jobs.iter().map(|claimed| claimed.job.id));
+            finished = claims.jobs.into_iter().map(|claimed| Finished { claimed, ending: success() }).collect();
+        }
+    }
+
     /// Ends one attempt and claims nothing.
     pub(crate) async fn end(&self, store: &Store, claimed: &Claimed, ending: Ending) -> Answer {
         let finished = [Finished { claimed: claimed.clone(), ending }];
@@ -143,6 +220,14 @@ pub(crate) fn failure() -> Failure {
 
 pub(crate) fn retry(after: Duration) -> Ending {
     Ending::Retry { after, failure: failure(), charged: true }
+}
+
+pub(crate) fn give_back(after: Duration) -> Ending {
+    Ending::Retry { after, failure: failure(), charged: false }
+}
+
+pub(crate) fn hold() -> Ending {
+    Ending::Held { reason: HeldReason::OutcomeUnknown, failure: failure() }
 }
 
 pub(crate) fn death() -> Ending {

@@ -1,5 +1,7 @@
 //! What tests share.
 
+pub(crate) mod api;
+pub(crate) mod audit;
 pub(crate) mod context;
 pub(crate) mod fleet;
 pub(crate) mod jobs;

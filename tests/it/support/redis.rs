@@ -1,10 +1,13 @@
 //! A redis-server child of its own for each test, on a unix socket in a temporary folder.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use windlass::domain::WorkerId;
 use windlass::store::{Store, StoreOptions};
 
 /// A private server; killed when dropped.
@@ -91,10 +94,45 @@ impl TestRedis {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// One command over a connection of its own, a hundred times faster than a redis-cli process.
+    /// Nested replies are joined by line ends; an error reply is returned as its text.
+    pub(crate) fn ask(&self, args: &[&str]) -> String {
+        let mut stream = UnixStream::connect(self.socket()).expect("redis-server listens");
+        let mut command = format!("*{}\r\n", args.len());
+        for arg in args {
+            command.push_str(&format!("${}\r\n{arg}\r\n", arg.len()));
+        }
+        stream.write_all(command.as_bytes()).expect("redis-server reads");
+        reply(&mut BufReader::new(stream))
+    }
+
+    /// Ends a worker's registration as if it had run out.
+    pub(crate) fn forget_worker(&self, worker: WorkerId) {
+        let id = worker.to_string();
+        self.ask(&["ZREM", "ai:workers", &id]);
+        self.ask(&["ZREM", "ai:queue:workers", &id]);
+    }
+
     /// The same as a number.
     pub(crate) fn cli_int(&self, args: &[&str]) -> i64 {
         let text = self.cli(args);
         text.parse().unwrap_or_else(|_| panic!("{args:?} printed {text:?}"))
+    }
+}
+
+fn reply(from: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    from.read_line(&mut line).expect("a reply");
+    let (kind, rest) = line.trim_end().split_at(1);
+    match (kind, rest.parse::<i64>()) {
+        ("$", Ok(length)) if length >= 0 => {
+            let mut bytes = vec![0; length as usize + 2];
+            from.read_exact(&mut bytes).expect("a whole reply");
+            String::from_utf8_lossy(&bytes[..length as usize]).into_owned()
+        }
+        ("*", Ok(n)) => (0..n).map(|_| reply(from)).collect::<Vec<_>>().join("\n"),
+        ("$", _) => String::new(),
+        _ => rest.to_owned(),
     }
 }
 

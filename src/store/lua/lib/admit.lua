@@ -37,14 +37,3 @@ local function enqueue_index(by_workspace)
     end
   end
 end
-
--- True when a due time earlier than all others came in, so that a worker has to wake sooner.
-local function enqueue_later(scored)
-  if #scored == 0 then
-    return false
-  end
-  local key = qkey('scheduled')
-  local was = tonumber(redis.call('ZRANGE', key, '0', '0', 'WITHSCORES')[2]) or math.huge
-  redis.call('ZADD', key, unpack(scored))
-  return tonumber(redis.call('ZRANGE', key, '0', '0', 'WITHSCORES')[2]) < was
-end

@@ -67,4 +67,8 @@ local function consider(o, band, popped)
       end
     end
   end
+  -- A job that left the order without taking a slot makes room for one parked behind the cap.
+  for ws in pairs(names) do
+    unpark_capped(ws)
+  end
 end

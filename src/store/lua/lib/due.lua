@@ -46,7 +46,13 @@ local function expire_due(ttl, retention)
   local ids, records, entries = take_due(expiring_key)
   for i, id in ipairs(ids) do
     if records[i] then
-      if unline(id, header(records[i])) or redis.call('ZREM', scheduled_key, id) == 1 then
+      local h = header(records[i])
+      local was_in_line = unline(id, h)
+      if was_in_line then
+        load_limits({ [h.ws] = true })
+        unpark_capped(h.ws)
+      end
+      if was_in_line or redis.call('ZREM', scheduled_key, id) == 1 then
         close_unfinished(id, 'e', entry_of(entries[i]), records[i])
         count('expired', 1)
       end

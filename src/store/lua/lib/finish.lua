@@ -21,7 +21,7 @@ local function done_before(id, token)
   return string.sub(head, 1, 1) ~= 'r' and string.find(head, token, 1, true) ~= nil
 end
 
-local finish_as = {}
+local finish_as, finish_later = {}, {}
 
 function finish_as.s(id, ws, facts, request, tail)
   close(id, 's', facts, idem_key(ws, request), tail)
@@ -32,7 +32,7 @@ function finish_as.r(id, ws, facts, delay, failure, lists)
   local due = now + tonumber(delay)
   redis.call('HSET', attempts_key, id, waiting_entry('w', facts, int(due), failure))
   if tonumber(delay) > 0 then
-    redis.call('ZADD', scheduled_key, int(due), id)
+    finish_later[#finish_later + 1], finish_later[#finish_later + 2] = int(due), id
     event(id, 'S', attempt)
   else
     local record = redis.call('HGET', jobs_key, id)

@@ -1,4 +1,4 @@
--- Ends `n` attempts whose items start at ARGV[at]; returns the replies and whether the line grew.
+-- Ends `n` attempts whose items start at ARGV[at]; returns the replies, and whether one of them is now the first to become due.
 local function finish(at, n, ttl)
   local members, replies, valid, names = {}, {}, {}, {}
   for i = 1, n do
@@ -6,7 +6,7 @@ local function finish(at, n, ttl)
     members[i] = ARGV[p] .. ':' .. ARGV[p + 1]
   end
   if n == 0 then
-    return replies
+    return replies, false
   end
   local scores = redis.call('ZMSCORE', running_key, unpack(members))
   local lists, codes, seen = {}, {}, {}
@@ -22,7 +22,7 @@ local function finish(at, n, ttl)
     end
   end
   if #valid == 0 then
-    return replies
+    return replies, false
   end
   redis.call('ZREM', running_key, unpack(valid))
   load_limits(names)
@@ -41,5 +41,5 @@ local function finish(at, n, ttl)
   count('succeeded', codes.s or 0)
   count('retried', codes.r or 0)
   count('released', codes.u or 0)
-  return replies
+  return replies, schedule(finish_later)
 end

@@ -19,6 +19,9 @@ local function reap(ttl)
         bury(id, e, idem_key(h.ws, request_of(record)), h.kind .. '\tpoison\tpoison', ttl)
       else
         e.state, e.extra = 'w', now_text
+        if seen <= now then
+          e.failure = '{"reason":"crashed","message":"its worker process died","at":' .. now_text .. '}'
+        end
         redis.call('HSET', attempts_key, id, entry_text(e))
         add_to(lists, h, id, true)
         event(id, 'P', int(e.attempt))
@@ -45,7 +48,10 @@ local function tend(may_reap, ttl, retention)
       step[3](ttl, retention)
       due = first_score(step[1])
     end
-    soonest = math.min(soonest, due or math.huge)
+    -- What this caller may not touch must not call it back at once.
+    if due and (due > now or step[2]) then
+      soonest = math.min(soonest, due)
+    end
   end
   return soonest == math.huge and -1 or math.max(soonest - now, 0)
 end

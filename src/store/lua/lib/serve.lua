@@ -1,5 +1,8 @@
 -- The claim half that claim and cycle share: ARGV 2-11 as their headers say.
-local function serve(due, replies)
+-- A job that waits for another kind of worker is offered round once: the longest idle worker hears
+-- the bell first, so as many tokens as there are workers reach each of them.
+-- `sooner`: a due time earlier than all others came in. If this worker is full, another has to know.
+local function serve(due, replies, sooner)
   local types = {}
   for kind in string.gmatch(ARGV[11], '[^ ]+') do
     types[kind] = true
@@ -11,7 +14,14 @@ local function serve(due, replies)
   flush_closed(ARGV[3], ARGV[4])
   local in_order = settle()
   local declined = #jobs == 0 and waiting > 0
-  if not blocks()['q'] and (in_order > 0 or fresh_waiting or declined) then
+  local pass_on = false
+  if fresh_waiting then
+    redis.call('HSET', parked_key, 'hops', int(live_workers()))
+    pass_on = true
+  elseif declined then
+    pass_on = redis.call('HINCRBY', parked_key, 'hops', '-1') >= 0
+  end
+  if not blocks()['q'] and (in_order > 0 or pass_on or (sooner and #jobs / 3 >= tonumber(ARGV[5]))) then
     ring()
   end
   flush_events(ARGV[2])

@@ -1,4 +1,4 @@
--- The depth list and the bell.
+-- The depth list, the jobs that wait for a time, and the bell.
 
 -- Ends every change of membership: the depth list's length becomes order + parked. A band that
 -- emptied drops its tags. Returns the number of jobs in order.
@@ -28,9 +28,24 @@ local function settle()
   return in_order
 end
 
+-- Sets jobs aside until their time: due, id, … True when one is due before all that were there, so
+-- that a worker has to wake sooner.
+local function schedule(scored)
+  if #scored == 0 then
+    return false
+  end
+  local was = tonumber(redis.call('ZRANGE', scheduled_key, '0', '0', 'WITHSCORES')[2]) or math.huge
+  redis.call('ZADD', scheduled_key, unpack(scored))
+  return tonumber(redis.call('ZRANGE', scheduled_key, '0', '0', 'WITHSCORES')[2]) < was
+end
+
+local function live_workers()
+  return redis.call('ZCOUNT', qkey('workers'), now_text, '+inf')
+end
+
 -- One token for one idle worker; never more tokens than live workers.
 local function ring()
-  if redis.call('LLEN', wake_key) < redis.call('ZCARD', qkey('workers')) then
+  if redis.call('LLEN', wake_key) < live_workers() then
     redis.call('RPUSH', wake_key, '1')
   end
 end

@@ -1,0 +1,16 @@
+//! The HTTP API over real sockets and a private Redis.
+
+mod auth;
+mod bad_input;
+mod batch;
+mod events;
+mod health;
+mod keys;
+mod limits;
+mod list;
+mod matrix;
+mod openapi;
+mod operators;
+mod outage;
+mod read;
+mod submit;
