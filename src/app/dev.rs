@@ -48,7 +48,7 @@ pub(super) async fn run(
 }
 
 /// Starts workers again that end, and gives up when Redis does.
-async fn watch(stack: &mut Stack, workers: &mut Vec<Child>, shutdown: &CancellationToken) -> Result<(), StartError> {
+async fn watch(stack: &mut Stack, workers: &mut [Child], shutdown: &CancellationToken) -> Result<(), StartError> {
     let mut ticks = tokio::time::interval(RESTART_PAUSE);
     loop {
         tokio::select! {

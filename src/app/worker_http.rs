@@ -1,5 +1,6 @@
 //! The small HTTP server of a worker process: is it alive, does it claim, what does it measure.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -8,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Guard, Level, WorkerHandle, WorkerHealth};
+use crate::api::health::{CheckView, Healthz, Ready};
+use crate::engine::{Check, Guard, Level, WorkerHandle, WorkerHealth};
 use crate::metrics;
 
 /// The longest that a request here may take.
@@ -59,45 +60,49 @@ async fn limit(request: axum::extract::Request, next: axum::middleware::Next) ->
 /// outage of Redis does not make it red: a restart would not help, and the worker mends itself.
 async fn healthz(State(shared): State<Shared>) -> Response {
     let health = shared.worker.health();
-    match health.deaf.filter(|_| health.redis_up) {
-        None => Json(json!({"status": "healthy"})).into_response(),
-        Some(silent) => {
-            let seconds = silent.as_secs();
-            let body = json!({"status": "deaf", "detail": format!("the claim loop is silent for {seconds} s")});
-            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
-        }
-    }
+    let is_deaf = health.deaf.is_some() && health.redis_up;
+    let (code, status) = if is_deaf { (StatusCode::SERVICE_UNAVAILABLE, "deaf") } else { (StatusCode::OK, "healthy") };
+    (code, Json(Healthz { status: status.to_owned() })).into_response()
 }
 
-/// Red as well while Redis is away or not safe, and while the worker drains.
+/// The same report as the API's, with a check of the claim loop: red as well while Redis is away or
+/// not safe, and while the worker drains.
 async fn ready(State(shared): State<Shared>) -> Response {
     let health = shared.worker.health();
     let findings = shared.guard.findings();
-    let mut checks = Map::new();
-    for (name, check) in &findings.checks {
-        checks.insert((*name).to_owned(), report(check.level, &check.detail));
-    }
+    let mut checks: BTreeMap<String, CheckView> =
+        findings.checks.iter().map(|(n, c)| ((*n).to_owned(), view(c))).collect();
     checks.insert("claims".to_owned(), claims(&health));
     let is_ready = findings.ready() && health.deaf.is_none() && !health.draining;
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({"ready": is_ready, "checks": checks}))).into_response()
+    let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let degraded = is_ready && findings.degraded();
+    let durability = findings.durability.to_owned();
+    (code, Json(Ready { ready: is_ready, degraded, durability, checks })).into_response()
 }
 
-fn claims(health: &WorkerHealth) -> Value {
+fn view(check: &Check) -> CheckView {
+    let remedy = Some(check.remedy.clone()).filter(|remedy| !remedy.is_empty());
+    report(check.level, check.detail.clone(), remedy)
+}
+
+fn claims(health: &WorkerHealth) -> CheckView {
     match health.deaf {
-        Some(silent) => report(Level::Failed, &format!("silent for {} s", silent.as_secs())),
-        None if health.draining => report(Level::Failed, "draining"),
-        None => report(Level::Ok, &format!("{} of {} slots busy", health.busy, health.slots)),
+        Some(silent) => {
+            let remedy = "if Redis answers, restart this worker and look at its log".to_owned();
+            report(Level::Failed, format!("silent for {} s", silent.as_secs()), Some(remedy))
+        }
+        None if health.draining => report(Level::Failed, "draining".to_owned(), None),
+        None => report(Level::Ok, format!("{} of {} slots busy", health.busy, health.slots), None),
     }
 }
 
-fn report(level: Level, detail: &str) -> Value {
+fn report(level: Level, detail: String, remedy: Option<String>) -> CheckView {
     let status = match level {
         Level::Ok => "ok",
         Level::Degraded => "degraded",
         Level::Failed => "failed",
     };
-    json!({"status": status, "detail": detail})
+    CheckView { status: status.to_owned(), detail, remedy }
 }
 
 async fn render(State(shared): State<Shared>) -> Response {

@@ -182,7 +182,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "DIR", default_value = ".demo")]
     pub data: PathBuf,
     /// Jobs to submit
-    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(40..=100_000))]
     pub jobs: u32,
     /// Keep everything running after the table, until Ctrl-C
     #[arg(long)]

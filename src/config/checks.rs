@@ -9,62 +9,73 @@ use super::{Config, Problem};
 /// The shortest bootstrap key that is accepted, in characters: it guards everything.
 const ADMIN_KEY_MIN: usize = 16;
 
+/// What is wrong, with the sources of the settings at fault.
+struct Refusals<'a> {
+    resolved: &'a Resolved,
+    problems: Vec<Problem>,
+}
+
+impl Refusals<'_> {
+    fn add(&mut self, setting: &c::Setting, message: impl std::fmt::Display) {
+        self.problems.push(Problem::of(setting, self.resolved.origin(setting), message));
+    }
+}
+
 /// Every combination that must not start.
 pub(super) fn run(config: &Config, resolved: &Resolved) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut refuse = |setting: &c::Setting, message: String| {
-        problems.push(Problem::of(setting, resolved.origin(setting), message));
-    };
+    let mut refusals = Refusals { resolved, problems: Vec::new() };
+    check_times(config, &mut refusals);
+    check_addresses(config, &mut refusals);
+    if config.queue.strict {
+        refusals.add(&c::DURABILITY, "`strict` is not available in this version; use `standard`");
+    }
+    if config.server.admin_key.as_ref().is_some_and(|k| k.expose_secret().chars().count() < ADMIN_KEY_MIN) {
+        refusals.add(&c::WINDLASS_ADMIN_KEY, format_args!("must have at least {ADMIN_KEY_MIN} characters"));
+    }
+    if let Err(message) = super::log_filter(&config.log_level) {
+        refusals.add(&c::LOG_LEVEL, message);
+    }
+    refusals.problems
+}
+
+fn check_times(config: &Config, refusals: &mut Refusals<'_>) {
     let timing = &config.worker.timing;
     if timing.lease < timing.heartbeat * 3 {
         let (lease, heartbeat) = (timing.lease.as_millis(), timing.heartbeat.as_millis());
-        refuse(
-            &c::HEARTBEAT_MS,
-            format!(
-                "a lease of {lease} ms must last at least three heartbeats of {heartbeat} ms, so that two may be lost"
-            ),
-        );
+        let text = "so that two may be lost";
+        let text = format_args!("a lease of {lease} ms must last at least three heartbeats of {heartbeat} ms, {text}");
+        refusals.add(&c::HEARTBEAT_MS, text);
     }
-    let (grace, kill) = (config.worker.drain_grace, config.worker.kill_timeout);
+    let (grace, kill) = (config.worker.drain_grace.as_secs(), config.worker.kill_timeout.as_secs());
     if grace >= kill {
-        let message = format!(
-            "a drain grace of {} s must be shorter than the kill timeout of {} s (KILL_TIMEOUT_SECONDS), \
-             or running jobs are killed instead of handed back",
-            grace.as_secs(),
-            kill.as_secs()
+        let message = format_args!(
+            "a drain grace of {grace} s must be shorter than the kill timeout of {kill} s (KILL_TIMEOUT_SECONDS), \
+             or running jobs are killed instead of handed back"
         );
-        refuse(&c::DRAIN_GRACE_SECONDS, message);
+        refusals.add(&c::DRAIN_GRACE_SECONDS, message);
     }
     let life = config.queue.idempotency_ttl;
     let kept =
         [(&c::RETENTION_SECONDS, config.queue.retention), (&c::DEAD_RETENTION_SECONDS, config.queue.dead_retention)];
     for (setting, retention) in kept.into_iter().filter(|(_, kept)| *kept < life) {
-        let message = format!(
-            "records are kept {} s, shorter than request ids stay taken ({} s, IDEMPOTENCY_TTL): \
-             a replay could not show its job",
-            retention.as_secs(),
-            life.as_secs()
+        let (retention, life) = (retention.as_secs(), life.as_secs());
+        let message = format_args!(
+            "records are kept {retention} s, shorter than request ids stay taken ({life} s, IDEMPOTENCY_TTL): \
+             a replay could not show its job"
         );
-        refuse(setting, message);
+        refusals.add(setting, message);
     }
-    if config.queue.strict {
-        refuse(&c::DURABILITY, "`strict` is not available in this version; use `standard`".to_owned());
-    }
+}
+
+fn check_addresses(config: &Config, refusals: &mut Refusals<'_>) {
     if let Some(message) = redis_url_problem(config.redis.url.expose_secret()) {
-        refuse(&c::REDIS_URL, message);
-    }
-    if config.server.admin_key.as_ref().is_some_and(|k| k.expose_secret().chars().count() < ADMIN_KEY_MIN) {
-        refuse(&c::WINDLASS_ADMIN_KEY, format!("must have at least {ADMIN_KEY_MIN} characters"));
+        refusals.add(&c::REDIS_URL, message);
     }
     for setting in [&c::LLM_URL, &c::OPENAI_BASE_URL, &c::WINDLASS_URL] {
-        if resolved.text(setting).is_some_and(|text| !is_http_url(&text)) {
-            refuse(setting, "must be an http:// or https:// URL".to_owned());
+        if refusals.resolved.text(setting).is_some_and(|text| !is_http_url(&text)) {
+            refusals.add(setting, "must be an http:// or https:// URL");
         }
     }
-    if let Err(message) = super::log_filter(&config.log_level) {
-        refuse(&c::LOG_LEVEL, message);
-    }
-    problems
 }
 
 fn is_http_url(text: &str) -> bool {

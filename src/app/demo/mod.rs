@@ -19,7 +19,7 @@ use super::StartError;
 use super::child::Child;
 use super::stack::{Stack, StackPlan};
 use crate::api::key::CreateKey;
-use crate::cli::{DemoArgs, Global};
+use crate::cli::{DemoArgs, Format, Global, Output};
 use crate::client::Client;
 use crate::config::Environment;
 use crate::domain::WorkerId;
@@ -111,7 +111,7 @@ impl Demo {
         let figures = Box::pin(drive::run(self)).await?;
         let (table, clean) = figures.table();
         self.progress.finish();
-        self.progress.say(&table);
+        Output::new(Format::Table).print(&table).map_err(|e| StartError::Part(e.message))?;
         Ok(clean)
     }
 

@@ -36,9 +36,9 @@ pub(super) struct Progress {
 impl Progress {
     /// Nothing is drawn before the first [`Self::show`].
     pub(super) fn start() -> Self {
-        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} done  {msg}").ok();
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} done  {wide_msg}").ok();
         let bar = style.filter(|_| std::io::stderr().is_terminal()).map(|style| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
             bar.set_style(style);
             bar
         });
@@ -62,6 +62,9 @@ impl Progress {
         let rest = format!("{running} running  {waiting} waiting  {workers} workers");
         match &self.bar {
             Some(bar) => {
+                if bar.is_hidden() {
+                    bar.set_draw_target(ProgressDrawTarget::stderr());
+                }
                 bar.set_length(total);
                 bar.set_position(done);
                 bar.set_message(rest);

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::process::{run_in, windlass};
+use super::process::{Patience, run_in, windlass};
 
 /// A running `windlass dev` without workers, and what it printed.
 struct Dev {
@@ -99,8 +99,9 @@ fn redis_dies_with_a_parent_that_is_killed() {
     assert!(runs(&redis));
     dev.signal("KILL");
     dev.child.wait().unwrap();
+    let patience = Patience::for_what("redis to die");
     while runs(&redis) {
-        std::thread::yield_now();
+        patience.pause_here();
     }
 }
 

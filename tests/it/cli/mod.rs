@@ -1,8 +1,11 @@
 //! The command line: the built binary, run as users run it.
+#![expect(clippy::disallowed_methods, reason = "tests start the binary and look at its processes")]
 
+mod demo;
 mod dev;
 mod exit_codes;
 mod help;
 mod operators;
 mod process;
+mod roles;
 mod settings;

@@ -1,8 +1,7 @@
 //! Runs the built binary with an environment of its own.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use windlass::client::Client;
 
@@ -10,6 +9,43 @@ use crate::support::redis::TestRedis;
 
 /// A bootstrap key for tests.
 pub(super) const ADMIN_KEY: &str = "an-admin-key-for-tests-only";
+
+/// Bounds a wait, so that what never happens fails with a name instead of hanging the suite.
+pub(super) struct Patience {
+    what: &'static str,
+    until: std::time::Instant,
+    /// What was there instead, for the message.
+    pub(super) last_seen: String,
+}
+
+impl Patience {
+    /// Half a minute for something that takes well under a second.
+    pub(super) fn for_what(what: &'static str) -> Self {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        Self { what, until, last_seen: String::new() }
+    }
+
+    /// Lets others run before the next look.
+    pub(super) async fn pause(&self) {
+        self.check();
+        tokio::task::yield_now().await;
+    }
+
+    /// The same outside of a runtime.
+    pub(super) fn pause_here(&self) {
+        self.check();
+        std::thread::yield_now();
+    }
+
+    fn check(&self) {
+        assert!(
+            std::time::Instant::now() < self.until,
+            "gave up waiting: {}; last seen: {}",
+            self.what,
+            self.last_seen
+        );
+    }
+}
 
 /// What a run left behind.
 #[derive(Debug)]
@@ -57,57 +93,94 @@ pub(super) fn run_in(dir: &Path, arguments: &[&str], variables: &[(&str, &str)])
     }
 }
 
-/// A running `windlass serve`; killed when dropped.
-pub(super) struct Server {
-    child: Child,
+/// A running role of the binary; killed when dropped.
+pub(super) struct Role {
+    pub(super) child: Child,
     pub(super) url: String,
-    _stdout: BufReader<ChildStdout>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
-impl Server {
-    /// Starts it on a free port and waits until it is ready.
-    pub(super) async fn start(redis: &TestRedis) -> Self {
+impl Role {
+    /// Starts it and waits until it says where it listens.
+    pub(super) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let url = redis.url();
-        let variables = [("REDIS_URL", url.as_str()), ("WINDLASS_ADMIN_KEY", ADMIN_KEY)];
-        let mut child = windlass(dir.path(), &variables)
-            .args(["serve", "--host", "127.0.0.1", "--port", "0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let url = served_at(&mut stdout);
-        let client = Client::new(&url, None).unwrap();
-        while !client.ready().await.is_ok_and(|report| report.ready) {
-            tokio::task::yield_now().await;
+        // Files, because a pipe that nobody reads would stop the role once it is full.
+        let file = |name| std::fs::File::create(dir.path().join(name)).unwrap();
+        let mut command = windlass(dir.path(), variables);
+        let child = command.args(arguments).stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap();
+        let mut role = Self { child, url: String::new(), dir };
+        let patience = Patience::for_what("an address");
+        while role.url.is_empty() {
+            assert_eq!(role.child.try_wait().unwrap(), None, "{}", role.stderr());
+            role.url = role.served_at().unwrap_or_default();
+            patience.pause_here();
         }
-        Self { child, url, _stdout: stdout, _dir: dir }
+        role
     }
 
-    /// Runs an operator command against it.
-    pub(super) fn run(&self, arguments: &[&str]) -> Ran {
-        run(arguments, &[("WINDLASS_URL", &self.url), ("WINDLASS_API_KEY", ADMIN_KEY)])
+    /// The address in the log line that says where it listens.
+    fn served_at(&self) -> Option<String> {
+        let log = std::fs::read_to_string(self.dir.path().join("stdout")).unwrap();
+        let entries = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        entries.filter_map(|entry| Some(entry["url"].as_str()?.to_owned())).next()
+    }
+
+    /// Starts `serve` on a free port.
+    pub(super) fn serve(redis: &TestRedis, variables: &[(&str, &str)]) -> Self {
+        let url = redis.url();
+        let variables: Vec<_> = variables.iter().copied().chain([("REDIS_URL", url.as_str())]).collect();
+        Self::start(&["serve", "--host", "127.0.0.1", "--port", "0"], &variables)
+    }
+
+    /// Waits until it is ready.
+    pub(super) async fn wait_ready(&self) {
+        let client = Client::new(&self.url, None).unwrap();
+        let mut patience = Patience::for_what("ready");
+        loop {
+            match client.ready().await {
+                Ok(report) if report.ready => return,
+                answer => patience.last_seen = format!("{answer:?}"),
+            }
+            patience.pause().await;
+        }
+    }
+
+    /// What it said to people so far.
+    pub(super) fn stderr(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("stderr")).unwrap()
+    }
+
+    /// Asks it to stop and returns its exit code.
+    pub(super) fn stop(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code()
     }
 }
 
-impl Drop for Server {
+impl Drop for Role {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The address in the log line that says where the API is.
-fn served_at(log: &mut impl BufRead) -> String {
-    let mut line = String::new();
-    loop {
-        line.clear();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0, "the server ended");
-        let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
-        if let Some(url) = entry["url"].as_str() {
-            return url.to_owned();
-        }
+/// A running `windlass serve` with a key.
+pub(super) struct Server {
+    role: Role,
+    pub(super) url: String,
+}
+
+impl Server {
+    /// Starts it on a free port and waits until it is ready.
+    pub(super) async fn start(redis: &TestRedis) -> Self {
+        let role = Role::serve(redis, &[("WINDLASS_ADMIN_KEY", ADMIN_KEY)]);
+        role.wait_ready().await;
+        Self { url: role.url.clone(), role }
+    }
+
+    /// Runs an operator command against it.
+    pub(super) fn run(&self, arguments: &[&str]) -> Ran {
+        run(arguments, &[("WINDLASS_URL", &self.role.url), ("WINDLASS_API_KEY", ADMIN_KEY)])
     }
 }
