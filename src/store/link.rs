@@ -219,6 +219,8 @@ pub(super) fn classify(error: FredError) -> StoreError {
         return StoreError::Unavailable(details);
     }
     match error.kind() {
+        // How fred says that it would have to send a command twice.
+        ErrorKind::Unknown if starts(&["Too many failed write attempts"]) => StoreError::Unknown(details),
         ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled => StoreError::Unknown(details),
         ErrorKind::Backpressure | ErrorKind::Auth | ErrorKind::Routing | ErrorKind::Sentinel | ErrorKind::Tls => {
             StoreError::Unavailable(details)
