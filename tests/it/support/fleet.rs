@@ -176,6 +176,19 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     tokio::time::timeout(LIMIT, look).await.unwrap_or_else(|_| panic!("never happened: {what}"));
 }
 
+/// Asks until there is an answer.
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let look = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, look).await.unwrap_or_else(|_| panic!("never happened: {what}"))
+}
+
 /// Waits until the job is in `state`, and returns it.
 pub(crate) async fn reaches(store: &Store, id: JobId, state: JobState) -> Job {
     let look = async {

@@ -18,6 +18,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A `windlass` process; killed when dropped.
 pub(crate) struct Process {
+    /// The worker's id in Redis; empty for an API.
+    pub(crate) id: String,
     child: Child,
     lines: Receiver<String>,
 }
@@ -25,10 +27,13 @@ pub(crate) struct Process {
 impl Process {
     /// A worker of this Redis, registered.
     pub(crate) fn worker(redis: &TestRedis, settings: &[(&str, &str)]) -> Self {
-        let worker = Self::start("worker", redis, settings);
+        let mut worker = Self::start("worker", redis, settings);
         let pid = format!("\"pid\":{},", worker.child.id());
         wait_for("the worker registers", || {
-            ids(redis).iter().any(|id| redis.cli(&["HGET", &format!("ai:worker:{id}"), "about"]).contains(&pid))
+            let about = |id: &String| redis.ask(&["HGET", &format!("ai:worker:{id}"), "about"]);
+            let found = ids(redis).into_iter().find(|id| about(id).contains(&pid));
+            worker.id = found.unwrap_or_default();
+            !worker.id.is_empty()
         });
         worker
     }
@@ -68,11 +73,7 @@ impl Process {
         let (sender, lines) = channel();
         let output = BufReader::new(child.stdout.take().expect("piped"));
         std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines }
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        Self { id: String::new(), child, lines }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -108,7 +109,7 @@ pub(crate) const ADMIN: &str = "the-admin-key-of-the-tests";
 
 /// Ids of the live workers.
 pub(crate) fn ids(redis: &TestRedis) -> Vec<String> {
-    redis.cli(&["ZRANGE", "ai:workers", "0", "-1"]).lines().filter(|l| !l.is_empty()).map(str::to_owned).collect()
+    redis.ask(&["ZRANGE", "ai:workers", "0", "-1"]).lines().filter(|l| !l.is_empty()).map(str::to_owned).collect()
 }
 
 /// A figure of the default queue; 0 when it is not there yet.
@@ -117,11 +118,20 @@ pub(crate) fn stat(redis: &TestRedis, field: &str) -> i64 {
 }
 
 /// Waits until something holds; blocks its thread.
-pub(crate) fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = clock::now() + LIMIT;
+pub(crate) fn wait_for(what: &str, holds: impl FnMut() -> bool) {
+    wait(what, holds, Duration::from_millis(10), LIMIT);
+}
+
+/// The same for what takes its time.
+pub(crate) fn wait_long_for(what: &str, holds: impl FnMut() -> bool) {
+    wait(what, holds, Duration::from_millis(50), 5 * LIMIT);
+}
+
+fn wait(what: &str, mut holds: impl FnMut() -> bool, pause: Duration, limit: Duration) {
+    let end = clock::now() + limit;
     while !holds() {
         assert!(clock::now() < end, "never happened: {what}");
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(pause);
     }
 }
 
