@@ -5,9 +5,10 @@ use std::time::Duration;
 use fred::interfaces::{ClientLike, ListInterface};
 use fred::prelude::Value;
 
+use crate::clock;
 use crate::domain::{AttemptId, JobId, QueueName, WorkerId};
 
-use super::link::{BLOCKING_LIMIT, Blocking, classify, nothing_came};
+use super::link::{BLOCKING_LIMIT, Blocking};
 use super::reply::Reply;
 use super::{Store, StoreError};
 
@@ -68,8 +69,9 @@ async fn pop(from: &Blocking, keys: Vec<&str>, limit: Duration) -> Result<Option
         }
     }
     // 0 would block for ever.
-    let seconds = limit.min(BLOCKING_LIMIT).as_secs_f64().max(0.01);
-    match from.client.blpop::<Value, _>(keys, seconds).await {
+    let limit = limit.clamp(Duration::from_millis(10), BLOCKING_LIMIT);
+    let asked = clock::now();
+    match from.client.blpop::<Value, _>(keys, limit.as_secs_f64()).await {
         Ok(value) => {
             let mut reply = Reply::array(value)?;
             if reply.is_empty() {
@@ -77,8 +79,7 @@ async fn pop(from: &Blocking, keys: Vec<&str>, limit: Duration) -> Result<Option
             }
             Ok(Some((reply.text()?, reply.text()?)))
         }
-        Err(error) if nothing_came(&error) => Ok(None),
-        Err(error) => Err(classify(error)),
+        Err(error) => from.judge(error, limit, asked.elapsed()).map_or(Ok(None), Err),
     }
 }
 

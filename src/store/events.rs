@@ -5,9 +5,10 @@ use std::time::Duration;
 use fred::interfaces::{ClientLike, StreamsInterface};
 use fred::prelude::Value;
 
+use crate::clock;
 use crate::domain::{JobId, JobState, Timestamp};
 
-use super::link::{BLOCKING_LIMIT, Blocking, classify, nothing_came};
+use super::link::{BLOCKING_LIMIT, Blocking, classify};
 use super::reply::{Reply, corrupt, text};
 use super::{Store, StoreError};
 
@@ -44,13 +45,14 @@ impl EventTail {
     pub async fn next(&mut self, limit: Duration) -> Result<Vec<Transitioned>, StoreError> {
         self.position().await?;
         let from = self.last.clone().unwrap_or_default();
-        let block = u64::try_from(limit.min(BLOCKING_LIMIT).as_millis()).unwrap_or(1).max(1);
+        let limit = limit.clamp(Duration::from_millis(1), BLOCKING_LIMIT);
+        let block = u64::try_from(limit.as_millis()).unwrap_or(1);
+        let asked = clock::now();
         let read: Result<Value, _> =
             self.blocking.client.xread(Some(200), Some(block), self.key.as_str(), from.as_str()).await;
         let value = match read {
             Ok(value) => value,
-            Err(error) if nothing_came(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(classify(error)),
+            Err(error) => return self.blocking.judge(error, limit, asked.elapsed()).map_or(Ok(Vec::new()), Err),
         };
         let mut streams = Reply::array(value)?;
         let mut found = Vec::new();

@@ -2,7 +2,7 @@
 //! upstream.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fred::error::{Error as FredError, ErrorKind};
@@ -10,20 +10,21 @@ use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
 use fred::prelude::{Builder, Client, Config, ReconnectPolicy, Value};
 use fred::types::CustomCommand;
 use fred::types::config::UnresponsiveConfig;
+use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::StoreError;
 use super::scripts::Script;
 
 /// A command that blocks longer than its own timeout by this much is on a dead connection.
-const BLOCKING_GRACE: Duration = Duration::from_secs(5);
+const BLOCKING_GRACE: Duration = Duration::from_secs(2);
 /// The longest time a blocking read may ask for.
 pub(super) const BLOCKING_LIMIT: Duration = Duration::from_secs(5);
 
 /// A set of pipelining connections for commands.
 #[derive(Clone)]
 pub(super) struct Link {
-    clients: Arc<[Client]>,
+    clients: Arc<[Mended]>,
     next: Arc<AtomicUsize>,
     breaks: Arc<AtomicU64>,
     url: SecretString,
@@ -42,7 +43,7 @@ impl Link {
                 std::future::ready(Ok(()))
             }));
             drop(client.connect());
-            clients.push(client);
+            clients.push(Mended::new(client));
         }
         Ok(Self { clients: clients.into(), next: Arc::default(), breaks, url: url.clone() })
     }
@@ -51,7 +52,7 @@ impl Link {
     pub(super) fn open_blocking(&self) -> Result<Blocking, StoreError> {
         let client = build(&self.url, BLOCKING_LIMIT + BLOCKING_GRACE)?;
         drop(client.connect());
-        Ok(Blocking { client })
+        Ok(Blocking { client: Mended::new(client) })
     }
 
     /// Grows with every broken connection: whoever sees it change may have missed something.
@@ -64,7 +65,7 @@ impl Link {
     /// # Errors
     /// `Unavailable` at once while none is connected: a command that waits for a connection could
     /// be written long after its caller gave up.
-    pub(super) fn client(&self) -> Result<&Client, StoreError> {
+    pub(super) fn client(&self) -> Result<&Mended, StoreError> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         (0..self.clients.len())
             .map(|i| &self.clients[(start + i) % self.clients.len()])
@@ -75,7 +76,7 @@ impl Link {
     /// Waits until a connection stands, or `limit` has passed.
     pub(super) async fn wait_connected(&self, limit: Duration) -> Result<(), StoreError> {
         let all = async {
-            while !self.clients.iter().all(ClientLike::is_connected) {
+            while !self.clients.iter().all(|client| client.is_connected()) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -103,7 +104,49 @@ impl Link {
         };
         metrics::histogram!(crate::metrics::REDIS_SCRIPT.name, "script" => script.name)
             .record(started.elapsed().as_secs_f64());
+        if outcome.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::Timeout)) {
+            self.breaks.fetch_add(1, Ordering::Relaxed);
+            client.replace();
+        }
         outcome.map_err(classify)
+    }
+}
+
+/// A client whose connection is replaced when it does not answer. fred's own check looks at the time
+/// since the latest write, so that it never finds a silent connection that is still written to, and
+/// passes over blocked ones.
+pub(super) struct Mended {
+    client: Client,
+    replacing: Arc<AtomicBool>,
+}
+
+impl Mended {
+    fn new(client: Client) -> Self {
+        let replacing = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&replacing);
+        drop(client.on_reconnect(move |_| {
+            flag.store(false, Ordering::Relaxed);
+            std::future::ready(Ok(()))
+        }));
+        Self { client, replacing }
+    }
+
+    /// Drops the connection and makes a new one, in the background. Commands under way on it end as
+    /// unknown.
+    pub(super) fn replace(&self) {
+        if !self.replacing.swap(true, Ordering::Relaxed) {
+            tracing::warn!("Redis does not answer on a connection; it is replaced");
+            // The first poll hands the order to the client's own task.
+            drop(self.client.force_reconnection().now_or_never());
+        }
+    }
+}
+
+impl std::ops::Deref for Mended {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
     }
 }
 
@@ -116,11 +159,26 @@ impl std::fmt::Debug for Link {
 
 /// A connection that one reader blocks on.
 pub(super) struct Blocking {
-    pub(super) client: Client,
+    pub(super) client: Mended,
+}
+
+impl Blocking {
+    /// Sorts what a blocking read that asked for `limit` ended with: `None` when nothing came. A read
+    /// that lasts longer than it asked for is on a connection that died.
+    pub(super) fn judge(&self, error: FredError, limit: Duration, lasted: Duration) -> Option<StoreError> {
+        if !nothing_came(&error) {
+            return Some(classify(error));
+        }
+        if lasted < limit + BLOCKING_GRACE / 2 {
+            return None;
+        }
+        self.client.replace();
+        Some(StoreError::Unavailable("the connection died".to_owned()))
+    }
 }
 
 /// fred reports the nil reply of a blocking read as a timeout; both mean "nothing came".
-pub(super) fn nothing_came(error: &FredError) -> bool {
+fn nothing_came(error: &FredError) -> bool {
     matches!(error.kind(), ErrorKind::Timeout)
 }
 
@@ -137,8 +195,8 @@ fn build(url: &SecretString, timeout: Duration) -> Result<Client, StoreError> {
             c.internal_command_timeout = Duration::from_secs(3);
             c.max_command_buffer_len = 10_000;
             c.unresponsive = UnresponsiveConfig {
-                max_timeout: Some(timeout + Duration::from_secs(1)),
-                interval: Duration::from_secs(1),
+                max_timeout: Some(timeout + Duration::from_secs(5)),
+                interval: Duration::from_secs(2),
             };
         })
         .with_performance_config(|p| p.default_command_timeout = timeout)
@@ -169,6 +227,8 @@ pub(super) fn classify(error: FredError) -> StoreError {
         return StoreError::Unknown(details);
     }
     match error.kind() {
+        // How fred says that it would have to send a command twice.
+        ErrorKind::Unknown if starts(&["Too many failed write attempts"]) => StoreError::Unknown(details),
         ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled => StoreError::Unknown(details),
         ErrorKind::Backpressure | ErrorKind::Auth | ErrorKind::Routing | ErrorKind::Sentinel | ErrorKind::Tls => {
             StoreError::Unavailable(details)

@@ -1,5 +1,6 @@
 //! Integration tests, one binary. `store` holds a file per verb, `engine` the worker and its
-//! companions, `executors`, `http` and `cli` mirror the sources; `support` is what they share.
+//! companions, `faults` whole processes that are killed and cut off; `executors`, `http` and `cli`
+//! mirror the sources; `support` is what they share.
 
 #[cfg(test)]
 mod cli;
@@ -7,6 +8,8 @@ mod cli;
 mod engine;
 #[cfg(test)]
 mod executors;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod http;
 #[cfg(test)]

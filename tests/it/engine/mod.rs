@@ -1,3 +1,12 @@
 //! The worker and its companions, against a real redis-server.
 
+mod bell;
+mod drain;
+mod events;
+mod fencing;
+mod fleet;
+mod guard;
+mod keeper;
+mod lost_replies;
+mod submit;
 mod worker;

@@ -5,5 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod context;
 pub(crate) mod fleet;
 pub(crate) mod jobs;
+pub(crate) mod processes;
+pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod redis;

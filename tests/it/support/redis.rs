@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -63,6 +63,11 @@ impl TestRedis {
     /// The process id, for signals.
     pub(crate) fn pid(&self) -> i32 {
         self.child.as_ref().map(Child::id).unwrap_or_default() as i32
+    }
+
+    /// Its data folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.dir.path()
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

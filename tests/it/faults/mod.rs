@@ -1,0 +1,7 @@
+//! Whole processes that are killed, stopped and cut off, against a real redis-server.
+
+mod api;
+mod chaos;
+mod fairness;
+mod poison;
+mod shutdown;

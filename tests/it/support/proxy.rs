@@ -1,0 +1,141 @@
+//! A TCP proxy in front of a test's Redis that can go silent, break, or swallow one reply.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
+use windlass::engine::tasks;
+use windlass::store::{Store, StoreOptions};
+
+use super::redis::TestRedis;
+
+#[derive(Clone, Debug)]
+enum Mode {
+    Forward,
+    /// Connections stay open and nothing passes; those numbered from here on work.
+    Silent(usize),
+    /// Connections are closed as they come.
+    Refuse,
+    /// The first request with these bytes gets through, and its connection breaks before the reply.
+    Swallow(Vec<u8>),
+}
+
+/// The proxy; ends with its test's runtime.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    mode: Arc<watch::Sender<Mode>>,
+    swallowed: watch::Receiver<usize>,
+    opened: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(redis: &TestRedis) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let mode = Arc::new(watch::Sender::new(Mode::Forward));
+        let (count, swallowed) = watch::channel(0);
+        let (opened, socket) = (Arc::new(AtomicUsize::new(0)), redis.socket());
+        let shared = (Arc::clone(&mode), Arc::new(count), Arc::clone(&opened));
+        tasks::spawn("proxy", async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let number = shared.2.fetch_add(1, Ordering::SeqCst);
+                tasks::spawn(
+                    "carry",
+                    carry(client, socket.clone(), number, Arc::clone(&shared.0), Arc::clone(&shared.1)),
+                );
+            }
+        });
+        Self { address, mode, swallowed, opened }
+    }
+
+    /// A store that reaches Redis through the proxy over one connection.
+    pub(crate) async fn store(&self) -> Store {
+        let mut options = StoreOptions::new(&format!("redis://{}", self.address));
+        options.pool_size = 1;
+        options.command_timeout = std::time::Duration::from_secs(2);
+        let store = Store::connect(options).await.expect("a usable URL");
+        store.wait_connected(std::time::Duration::from_secs(20)).await.expect("the proxy forwards");
+        store
+    }
+
+    /// Nothing passes any more, on old connections and on new ones.
+    pub(crate) fn go_silent(&self) {
+        self.mode.send_replace(Mode::Silent(usize::MAX));
+    }
+
+    /// Nothing passes on the connections that exist; new ones work.
+    pub(crate) fn silence_old(&self) {
+        self.mode.send_replace(Mode::Silent(self.opened.load(Ordering::SeqCst)));
+    }
+
+    /// Breaks every connection and refuses new ones.
+    pub(crate) fn refuse(&self) {
+        self.mode.send_replace(Mode::Refuse);
+    }
+
+    pub(crate) fn forward(&self) {
+        self.mode.send_replace(Mode::Forward);
+    }
+
+    /// Lets the next request that contains `needle` through and breaks its connection before the reply.
+    pub(crate) fn swallow_reply_to(&self, needle: &str) {
+        self.mode.send_replace(Mode::Swallow(needle.as_bytes().to_vec()));
+    }
+
+    /// Waits until a reply was swallowed.
+    pub(crate) async fn swallowed(&mut self) {
+        self.swallowed.wait_for(|n| *n > 0).await.expect("the proxy runs");
+    }
+}
+
+async fn carry(
+    mut client: TcpStream,
+    socket: PathBuf,
+    number: usize,
+    mode: Arc<watch::Sender<Mode>>,
+    swallowed: Arc<watch::Sender<usize>>,
+) {
+    let Ok(mut redis) = UnixStream::connect(socket).await else { return };
+    let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
+    let mut changes = mode.subscribe();
+    loop {
+        let now = changes.borrow_and_update().clone();
+        let silent = match &now {
+            Mode::Refuse => return,
+            Mode::Silent(from) => number < *from,
+            Mode::Forward | Mode::Swallow(_) => false,
+        };
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            read = client.read(&mut asked), if !silent => {
+                let Ok(n @ 1..) = read else { return };
+                if redis.write_all(&asked[..n]).await.is_err() {
+                    return;
+                }
+                let Mode::Swallow(needle) = &now else { continue };
+                if !asked[..n].windows(needle.len()).any(|w| w == needle) {
+                    continue;
+                }
+                let Ok(n @ 1..) = redis.read(&mut answered).await else { return };
+                if !answered.starts_with(b"-NOSCRIPT") {
+                    mode.send_replace(Mode::Forward);
+                    swallowed.send_modify(|n| *n += 1);
+                    return;
+                }
+                if client.write_all(&answered[..n]).await.is_err() {
+                    return;
+                }
+            }
+            read = redis.read(&mut answered), if !silent => {
+                let Ok(n @ 1..) = read else { return };
+                if client.write_all(&answered[..n]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
