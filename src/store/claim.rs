@@ -83,12 +83,14 @@ pub(super) fn read_claims(store: &Store, value: Value, token: AttemptId) -> Resu
     let mut ended = reply.nested()?;
     let answers =
         ended.texts()?.iter().map(|a| a.parse().map_err(|_| corrupt("a finish answer"))).collect::<Result<_, _>>()?;
+    let first = reply.text()?;
     let mut flat = reply.nested()?;
     let mut jobs = Vec::with_capacity(flat.len() / 3);
     while !flat.is_empty() {
         let id: JobId = flat.text()?.parse().map_err(|_| corrupt("a job id"))?;
         let (record, entry) = (flat.text()?, flat.text()?);
-        let (job, _) = codec::live_job(id, &record, &entry, "", "")?;
+        let entry = if entry.is_empty() { &first } else { &entry };
+        let (job, _) = codec::live_job(id, &record, entry, "", "")?;
         jobs.push(Claimed { job, attempt_id: token, record });
     }
     let next_due = u64::try_from(due).ok().map(Duration::from_millis);

@@ -64,43 +64,43 @@ pub enum Answer {
     Stale,
 }
 
-/// Width of one item in the scripts' arguments (`FINISH_WIDTH` in Lua).
-pub(super) fn finish_args(args: &mut Vec<Value>, finished: &[Finished]) {
+/// The items that the scripts' `finish` reads.
+pub(super) fn finish_args(store: &Store, args: &mut Vec<Value>, finished: &[Finished]) {
     args.push(finished.len().to_string().into());
     for f in finished {
         let job = &f.claimed.job;
-        let (code, one, two, charged) = match &f.ending {
-            Ending::Succeeded { result, progress } => (
-                "s",
-                job.request_id.to_string(),
-                codec::success_tail(progress.as_ref(), result, &f.claimed.record),
-                true,
-            ),
-            Ending::Retry { after, failure, charged } => {
-                (if *charged { "r" } else { "u" }, after.as_millis().to_string(), codec::failure_to(failure), *charged)
-            }
-            Ending::Released => {
-                ("u", "0".to_owned(), job.failure.as_ref().map(codec::failure_to).unwrap_or_default(), false)
-            }
-            Ending::Dead { failure } => (
-                "d",
-                format!("{}\t{}\t{}", job.job_type, failure.fingerprint, failure.reason),
-                codec::failure_to(failure),
-                true,
-            ),
-            Ending::Held { reason, failure } => ("h", reason.to_string(), codec::failure_to(failure), true),
-        };
+        let (letter, one, rest, charged) = ending(f);
         let attempt = if charged { job.attempt } else { job.attempt.saturating_sub(1) };
-        let started = job.started_at.unwrap_or_default();
+        let facts = codec::facts(attempt, job.crashes, job.started_at.unwrap_or_default(), f.claimed.attempt_id);
         args.extend([
-            job.id.to_string().into(),
-            f.claimed.attempt_id.to_string().into(),
-            code.into(),
-            job.workspace.as_str().into(),
-            codec::facts(attempt, job.crashes, started, f.claimed.attempt_id).into(),
+            format!("{}:{}", job.id, f.claimed.attempt_id).into(),
+            format!("{letter}{attempt}").into(),
+            store.inner.keys.idempotency(job.workspace.as_str(), job.request_id.as_str()).into(),
             one.into(),
-            two.into(),
+            format!("{facts}\n{rest}").into(),
         ]);
+    }
+}
+
+/// Letter, what belongs to it, the rest, and whether the attempt counts.
+fn ending(f: &Finished) -> (char, String, String, bool) {
+    let job = &f.claimed.job;
+    match &f.ending {
+        Ending::Succeeded { result, progress } => {
+            ('s', String::new(), codec::success_tail(progress.as_ref(), result, &f.claimed.record), true)
+        }
+        Ending::Retry { after, failure, charged } => {
+            let letter = if *charged { 'r' } else { 'u' };
+            (letter, after.as_millis().to_string(), codec::failure_to(failure), *charged)
+        }
+        Ending::Released => {
+            ('u', "0".to_owned(), job.failure.as_ref().map(codec::failure_to).unwrap_or_default(), false)
+        }
+        Ending::Dead { failure } => {
+            let label = format!("{}\t{}\t{}", job.job_type, failure.fingerprint, failure.reason);
+            ('d', label, codec::failure_to(failure), true)
+        }
+        Ending::Held { reason, failure } => ('h', reason.to_string(), codec::failure_to(failure), true),
     }
 }
 
@@ -124,7 +124,7 @@ impl Store {
         request: &ClaimRequest<'_>,
     ) -> Result<(Vec<Answer>, Claims), StoreError> {
         let mut args = claim_args(self, request);
-        finish_args(&mut args, finished);
+        finish_args(self, &mut args, finished);
         let value = self.run(&self.inner.scripts.cycle, args).await?;
         let (claims, codes) = read_claims(self, value, request.attempt_id)?;
         Ok((answers(&codes), claims))

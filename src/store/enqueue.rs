@@ -35,7 +35,7 @@ impl Store {
             return Err(corrupt("more than 100 items in one enqueue"));
         }
         let o = &self.inner.options;
-        let mut args: Vec<Value> = Vec::with_capacity(7 + items.len() * 9);
+        let mut args: Vec<Value> = Vec::with_capacity(7 + items.len() * 6);
         args.extend([
             queue.as_str().into(),
             o.events_kept.to_string().into(),
@@ -46,16 +46,12 @@ impl Store {
             items.len().to_string().into(),
         ]);
         for (id, spec) in items {
-            let ms = |t: Option<Timestamp>| t.map(|t| t.unix_ms().to_string()).unwrap_or_default();
             args.extend([
-                id.to_string().into(),
+                self.inner.keys.idempotency(spec.workspace.as_str(), spec.request_id.as_str()).into(),
+                format!("{id}{}", spec.fingerprint).into(),
                 spec.workspace.as_str().into(),
-                spec.request_id.as_str().into(),
-                spec.priority.as_str().into(),
-                spec.job_type.as_str().into(),
-                ms(spec.run_at).into(),
-                ms(spec.expires_at).into(),
-                spec.fingerprint.as_str().into(),
+                format!("{}\t{}", spec.priority, spec.job_type).into(),
+                times(spec).into(),
                 codec::record_rest(spec).into(),
             ]);
         }
@@ -66,6 +62,15 @@ impl Store {
             return Err(corrupt("an enqueue reply of another length"));
         }
         answers.iter().zip(items).map(|(answer, (id, spec))| outcome(answer, *id, spec, now)).collect()
+    }
+}
+
+/// The times a client asked for; nothing when it asked for none, as most do not.
+fn times(spec: &JobSpec) -> String {
+    let ms = |t: Option<Timestamp>| t.map(|t| t.unix_ms().to_string()).unwrap_or_default();
+    match (spec.run_at, spec.expires_at) {
+        (None, None) => String::new(),
+        (run_at, expires_at) => format!("{}\t{}", ms(run_at), ms(expires_at)),
     }
 }
 

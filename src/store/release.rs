@@ -19,7 +19,7 @@ impl Store {
             o.idempotency_ttl.as_secs().to_string().into(),
             o.retention.as_secs().to_string().into(),
         ];
-        finish_args(&mut args, finished);
+        finish_args(self, &mut args, finished);
         let codes = Reply::array(self.run(&self.inner.scripts.release, args).await?)?
             .texts()?
             .iter()

@@ -20,6 +20,7 @@ const PARTS: &[(&str, &str)] = &[
     ("line", include_str!("lua/lib/line.lua")),
     ("park", include_str!("lua/lib/park.lua")),
     ("place", include_str!("lua/lib/place.lua")),
+    ("leave", include_str!("lua/lib/leave.lua")),
     ("settle", include_str!("lua/lib/settle.lua")),
     ("admit", include_str!("lua/lib/admit.lua")),
     ("close", include_str!("lua/lib/close.lua")),

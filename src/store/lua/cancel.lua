@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: cancel a job wherever it is; a running attempt loses its lease and its worker is told.
--- Uses: base record line park place settle close
+-- Uses: base record line park place leave settle close
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 done retention (s), 5 id
 -- Returns: c cancelled now, d dead already, n not a live job

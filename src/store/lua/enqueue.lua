@@ -3,66 +3,72 @@
 -- Uses: base record line park place settle admit
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept (0 = off), 3 listing index (1/0), 4 depth limit, 5 seconds a key outlives its job,
---       6 default time in line (ms), 7 n, then n times 9:
---       id, workspace, request_id, band, type, run_at ms or '', expires_at ms or '', fingerprint, rest of the record
--- Returns: now ms, then per item: n<id> new, r<id> replay, m<id> other body, F full, D draining, E broken key
+--       6 default time in line (ms), 7 n, then n times 6: idempotency key, id and fingerprint as one, workspace,
+--       band \t type, run_at \t expires_at (ms, each may be empty; '' for neither), rest of the record
+-- Returns: now ms, then per item: n new, r<id> replay, m<id> other body, F full, D draining, E broken key
 -- Guarantee: an item is written whole or not at all; a repeat with the same id answers n again.
-local WIDTH, n = 9, tonumber(ARGV[7])
-local bad = expect_types(enqueue_types(n, WIDTH))
+local WIDTH, last = 6, 7 + 6 * tonumber(ARGV[7])
+local bad = check_types(WIDTH)
 if bad then
   return bad
 end
 local room = tonumber(ARGV[4]) - redis.call('LLEN', qkey('pending'))
-local draining = blocks()['drain']
-local replies, fresh = { now_text }, {}
+local draining, outlives, in_line = blocks()['drain'], tonumber(ARGV[5]), tonumber(ARGV[6])
+local usual_ttl, usual_head = int(math.ceil(in_line / 1000) + outlives), now_text .. '\t' .. int(now + in_line) .. '\t'
+local replies, records, n, later, ending, lists, classes = { now_text }, {}, 0, {}, {}, {}, {}
 
-for i = 1, n do
-  local p = 8 + (i - 1) * WIDTH
-  local id, print = ARGV[p], ARGV[p + 7]
-  local key = idem_key(ARGV[p + 1], ARGV[p + 2])
-  local expires = tonumber(ARGV[p + 6]) or math.max(now, tonumber(ARGV[p + 5]) or 0) + tonumber(ARGV[6])
-  local ttl = math.max(math.ceil((expires - now) / 1000), 0) + tonumber(ARGV[5])
-  if draining or room <= 0 then
-    local held = redis.pcall('GET', key)
-    replies[i + 1] = held and answer(id, print, held) or (draining and 'D' or 'F')
-  elseif redis.call('SET', key, id .. print, 'NX', 'EX', int(ttl)) then
-    room = room - 1
-    fresh[#fresh + 1] = { at = p, expires = expires }
-    replies[i + 1] = 'n' .. id
+for p = 8, last, WIDTH do
+  local value, times, ttl, head, run_at, ends = ARGV[p + 1], ARGV[p + 4], usual_ttl, usual_head, '', ''
+  if times ~= '' then
+    run_at, ends = string.match(times, '^(%d*)\t(%d*)$')
+    local expires = tonumber(ends) or math.max(now, tonumber(run_at) or 0) + in_line
+    ttl = int(math.max(math.ceil((expires - now) / 1000), 0) + outlives)
+    head = now_text .. '\t' .. int(expires) .. '\t'
+  end
+  if draining or n >= room then
+    local held = redis.pcall('GET', ARGV[p])
+    replies[#replies + 1] = held and answer(value, held) or (draining and 'D' or 'F')
+  elseif redis.call('SET', ARGV[p], value, 'NX', 'EX', ttl) then
+    local id, ws, class = string.sub(value, 1, 22), ARGV[p + 2], ARGV[p + 3]
+    replies[#replies + 1] = 'n'
+    records[2 * n + 1], records[2 * n + 2] = id, head .. ARGV[p + 5]
+    n = n + 1
+    if indexed then
+      local ids = index[ws]
+      ids[#ids + 1] = id
+    end
+    if ends ~= '' then
+      ending[#ending + 1], ending[#ending + 2] = ends, id
+    end
+    if run_at ~= '' and tonumber(run_at) > now then
+      later[#later + 1], later[#later + 2] = run_at, id
+      event(id, 'S', '0')
+    else
+      local c = classes[class]
+      if not c then
+        local band, kind = string.match(class, '^(%a+)\t(.*)$')
+        lists[band] = lists[band] or {}
+        c = { kind = kind, list = lists[band] }
+        classes[class] = c
+      end
+      enlist(c.list, id, ws, c.kind, false)
+      event(id, 'P', '0')
+    end
   else
-    replies[i + 1] = answer(id, print, redis.pcall('GET', key))
+    replies[#replies + 1] = answer(value, redis.pcall('GET', ARGV[p]))
   end
 end
-
-local records, later, ending, lists, index = {}, {}, {}, { high = {}, normal = {}, low = {} }, {}
-for _, item in ipairs(fresh) do
-  local p = item.at
-  local id, ws, run_at = ARGV[p], ARGV[p + 1], tonumber(ARGV[p + 5])
-  records[#records + 1], records[#records + 2] = id, now_text .. '\t' .. int(item.expires) .. '\t' .. ARGV[p + 8]
-  if run_at and run_at > now then
-    later[#later + 1], later[#later + 2] = int(run_at), id
-    event(id, 'S', '0')
-  else
-    table.insert(lists[ARGV[p + 3]], { id = id, ws = ws, kind = ARGV[p + 4] })
-    event(id, 'P', '0')
-  end
-  if ARGV[p + 6] ~= '' then
-    ending[#ending + 1], ending[#ending + 2] = ARGV[p + 6], id
-  end
-  index[ws] = index[ws] or {}
-  table.insert(index[ws], id)
-end
-if #fresh > 0 then
+if n > 0 then
   redis.call('HSET', jobs_key, unpack(records))
   redis.call('SADD', base .. ':queues', queue)
-  count('enqueue', #fresh)
+  count('enqueue', n)
   for band, list in pairs(lists) do
     place(band, list)
   end
   if #ending > 0 then
-    redis.call('ZADD', qkey('expiring'), unpack(ending))
+    redis.call('ZADD', expiring_key, unpack(ending))
   end
-  enqueue_index(index)
+  write_index()
   local sooner = schedule(later)
   if settle() > 0 or sooner then
     ring()

@@ -51,7 +51,7 @@ else
   redis.call('HDEL', bucket, id)
 end
 redis.call('HDEL', base .. ':progress', id)
-place(h.band, { { id = id, ws = h.ws, kind = h.kind } })
+place(h.band, { id, h.ws, h.kind, false })
 count('redriven', 1)
 event(id, 'P', '0')
 if settle() > 0 then

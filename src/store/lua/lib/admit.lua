@@ -1,39 +1,53 @@
--- What an enqueue answers and writes beside the line: the key, the listing index, jobs that wait for a time.
+-- What an enqueue answers and writes beside the line: the key and the listing index.
 local INDEX_LIFE = '2764800' -- 32 days: a job may wait 30 and is kept a day more
 
+local indexed = ARGV[3] == '1'
+local hour = int(math.floor(now / 3600000))
+
+-- By workspace: new ids in order, and how many its index had before.
+local index, index_length = {}, {}
+
 local function index_key(ws)
-  return base .. ':index:' .. ws .. ':' .. int(math.floor(now / 3600000))
+  return base .. ':index:' .. ws .. ':' .. hour
 end
 
--- items: the first argument of each is at 8, 8 + width, …
-local function enqueue_types(n, width)
+-- The first argument of each item is at 8, 8 + width, …; its workspace is the third.
+local function check_types(width)
   local types = line_types()
   types[base .. ':indexes'] = 'zset'
-  for i = 1, n do
-    types[index_key(ARGV[9 + (i - 1) * width])] = 'list'
+  local bad = expect_types(types)
+  for p = 10, (indexed and not bad) and #ARGV or 0, width do
+    local ws = ARGV[p]
+    if not index[ws] then
+      -- Says as much as TYPE, and the answer is of use.
+      local length = redis.pcall('LLEN', index_key(ws))
+      if type(length) ~= 'number' then
+        return redis.error_reply('WLTYPE ' .. index_key(ws) .. ' is not a list')
+      end
+      index[ws], index_length[ws] = {}, length
+    end
   end
-  return types
+  return bad
 end
 
-local function answer(id, print, held)
+-- A key holds its job's id and the body's fingerprint: `value` if it is ours, `held` in any case.
+local function answer(value, held)
   if type(held) ~= 'string' then
     return 'E'
+  elseif held == value then
+    return 'n'
   end
-  local owner, body = string.sub(held, 1, 22), string.sub(held, 23)
-  local same = body == print
-  return (same and (owner == id and 'n' or 'r') or 'm') .. owner
+  return (string.sub(held, 23) == string.sub(value, 23) and 'r' or 'm') .. string.sub(held, 1, 22)
 end
 
-local function enqueue_index(by_workspace)
-  if ARGV[3] ~= '1' then
-    return
-  end
-  local hour = int(math.floor(now / 3600000))
-  for ws, ids in pairs(by_workspace) do
-    local key = index_key(ws)
-    if redis.call('RPUSH', key, unpack(ids)) == #ids then
-      redis.call('EXPIRE', key, INDEX_LIFE)
-      redis.call('ZADD', base .. ':indexes', hour, ws .. ':' .. hour)
+local function write_index()
+  for ws, ids in pairs(index) do
+    if #ids > 0 then
+      redis.call('RPUSH', index_key(ws), unpack(ids))
+      if index_length[ws] == 0 then
+        redis.call('EXPIRE', index_key(ws), INDEX_LIFE)
+        redis.call('ZADD', base .. ':indexes', hour, ws .. ':' .. hour)
+      end
     end
   end
 end

@@ -10,9 +10,9 @@ local function qkey(name)
   return base .. ':queue:' .. name .. suffix
 end
 
--- Numbers go to Redis as text: a Lua number costs a "%.17g" each.
+-- Whole numbers go to Redis as text: a Lua number costs a "%.17g" each, and "%.0f" three times a "%d".
 local function int(n)
-  return string.format('%.0f', n)
+  return string.format('%d', n)
 end
 
 local now_text = int(now)

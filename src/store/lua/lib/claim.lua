@@ -1,9 +1,10 @@
 -- Claims up to `want` jobs: strict bands, but every 16th slot serves `low` first and the slot
 -- halfway between serves `normal` first, so that neither starves.
--- o: want, worker, token, lease_ms, types (set), may_suspect. Returns a flat list of id, record, entry.
+-- o: want, tail (of a lease's member), facts (of an entry), fresh (entry of a first attempt), deadline, types (set),
+-- may_suspect. Returns a flat list of id, record, entry; '' stands for the entry of a first attempt.
 local CLAIM_LOOK = 100
-local found, served, leases, entries_out, parks, took = {}, {}, {}, {}, {}, {}
-local looked, took_suspect, fresh_waiting, made_room = 0, false, false, false
+local found, served, leases, entries_out, parks = {}, {}, {}, {}, {}
+local accepted, looked, took_suspect, fresh_waiting, made_room = 0, 0, false, false, false
 
 local function set_aside(band, blocker, score, id)
   parks[band] = parks[band] or {}
@@ -12,63 +13,70 @@ local function set_aside(band, blocker, score, id)
   list[#list + 1], list[#list + 2] = score, id
 end
 
-local function accept(o, band, id, score, record, text, ws)
-  local e = entry_of(text)
-  local attempt = e.attempt + 1
-  local member = id .. ':' .. o.token
-  local entry = 'r\t' .. int(attempt) .. '\t' .. int(e.crashes) .. '\t' .. now_text .. '\t' .. o.worker .. '\t'
-    .. o.token .. '\t\n' .. e.failure
-  found[#found + 1], found[#found + 2], found[#found + 3] = id, record, entry
-  leases[#leases + 1], leases[#leases + 2] = o.deadline, member
-  entries_out[#entries_out + 1], entries_out[#entries_out + 2] = id, entry
-  served[band] = math.max(served[band] or 0, tonumber(score))
+local function accept(o, id, record, text, ws)
+  local member, entry, attempt, n = id .. o.tail, o.fresh, '1', accepted
+  if text then
+    local e = entry_of(text)
+    attempt = int(e.attempt + 1)
+    entry = 'r\t' .. attempt .. '\t' .. int(e.crashes) .. o.facts .. e.failure
+    took_suspect = took_suspect or e.crashes > 0
+  end
+  found[3 * n + 1], found[3 * n + 2], found[3 * n + 3] = id, record, text and entry or ''
+  leases[2 * n + 1], leases[2 * n + 2] = o.deadline, member
+  entries_out[2 * n + 1], entries_out[2 * n + 2] = id, entry
+  accepted = n + 1
   if limits[ws].cap then
     redis.call('SADD', qkey('slots:' .. ws), member)
     slots[ws] = slots[ws] + 1
   end
-  took_suspect = took_suspect or e.crashes > 0
-  event(id, 'R', int(attempt))
+  event(id, 'R', attempt)
 end
 
-local function consider(o, band, popped)
-  local ids, wss, kinds, ends, names = {}, {}, {}, {}, {}
-  for i = 1, #popped, 2 do
-    ids[#ids + 1] = popped[i]
-  end
+-- What of a job a claim goes by. Its times have 13 digits from 2001 to 2286.
+local function look_at(ids)
   local records = redis.call('HMGET', jobs_key, unpack(ids))
-  local attempts = redis.call('HMGET', attempts_key, unpack(ids))
-  for i = 1, #ids do
-    if records[i] then
-      ends[i], wss[i], kinds[i] = string.match(records[i], '^%d+\t(%d+)\t([^\t]+)\t([^\t]+)')
-      names[wss[i]] = true
+  local wss, kinds, names = {}, {}, {}
+  for i, record in ipairs(records) do
+    if record then
+      local ws, kind = string.match(record, '^([^\t]+)\t([^\t]+)', 29)
+      wss[i], kinds[i], names[ws] = ws, kind, true
     end
   end
   load_limits(names)
+  return records, redis.call('HMGET', attempts_key, unpack(ids)), wss, kinds, names
+end
+
+local function consider(o, band, ids, popped)
+  local records, attempts, wss, kinds, names = look_at(ids)
+  local tag = nil
   for i, id in ipairs(ids) do
-    local ws, score = wss[i], popped[2 * i]
+    local ws, kind, score, entry = wss[i], kinds[i], popped[2 * i], attempts[i]
     if ws then
-      local blocker = blocker_of(ws, kinds[i])
-      local suspect = attempts[i] and tonumber(string.match(attempts[i], '^%a\t%d+\t(%d+)')) > 0
-      if tonumber(ends[i]) < now then
-        took[band .. '\t' .. ws] = (took[band .. '\t' .. ws] or 0) + 1
-        close_unfinished(id, 'e', entry_of(attempts[i]), records[i])
+      local blocker = blocker_of(ws, kind)
+      local suspect = entry and tonumber(string.match(entry, '^%a\t%d+\t(%d+)')) > 0
+      if string.sub(records[i], 15, 27) < now_text then
+        refund(band, ws)
+        close_unfinished(id, 'e', entry_of(entry), records[i])
         count('expired', 1)
       elseif blocker then
         set_aside(band, blocker, score, id)
-      elseif not o.types[kinds[i]] then
-        set_aside(band, 'o:' .. kinds[i], score, id)
+      elseif not o.types[kind] then
+        set_aside(band, 'o:' .. kind, score, id)
         fresh_waiting = true
       elseif suspect and (took_suspect or not o.may_suspect) then
         set_aside(band, 's', score, id)
         fresh_waiting = true
       else
-        took[band .. '\t' .. ws] = (took[band .. '\t' .. ws] or 0) + 1
-        accept(o, band, id, score, records[i], attempts[i], ws)
+        accept(o, id, records[i], entry, ws)
+        tag = score -- they come in rising order
       end
     end
   end
+  if tag then
+    served[band] = math.max(served[band] or 0, tonumber(tag))
+  end
   -- A job that left the order without taking a slot makes room for one parked behind the cap.
-  for ws in pairs(names) do
+  for ws in pairs(any_limits and names or {}) do
     made_room = unpark_capped(ws) > 0 or made_room
   end
 end

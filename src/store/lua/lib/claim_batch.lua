@@ -21,9 +21,13 @@ local function pop(o, band, n)
   n = math.min(n, CLAIM_LOOK - looked)
   if n > 0 and o.cards[band] > 0 then
     local popped = redis.call('ZPOPMIN', qkey('order:' .. band), int(n))
-    o.cards[band] = o.cards[band] - #popped / 2
-    looked = looked + #popped / 2
-    consider(o, band, popped)
+    local ids = {}
+    for i = 1, #popped, 2 do
+      ids[(i + 1) / 2] = popped[i]
+    end
+    o.cards[band] = o.cards[band] - #ids
+    looked = looked + #ids
+    consider(o, band, ids, popped)
   end
 end
 
@@ -36,8 +40,8 @@ end
 
 local function fill(o)
   for _, band in ipairs(bands) do
-    while #found / 3 < o.want and o.cards[band] > 0 and looked < CLAIM_LOOK do
-      pop(o, band, o.want - #found / 3)
+    while accepted < o.want and o.cards[band] > 0 and looked < CLAIM_LOOK do
+      pop(o, band, o.want - accepted)
     end
   end
 end

@@ -9,22 +9,21 @@ local function ending_types()
   return types
 end
 
--- Collects one terminal job. `facts` is attempt \t crashes \t started \t attempt_id; `tail` follows
--- the header line of the done record.
-local function close(id, letter, facts, key, tail)
-  done_values[#done_values + 1] = id
-  done_values[#done_values + 1] = letter .. '\t' .. now_text .. '\t' .. facts .. '\n' .. tail
-  closed_ids[#closed_ids + 1] = id
-  closed_keys[#closed_keys + 1] = key
-  event(id, letter, string.match(facts, '^%d+'))
+-- Collects one terminal job. `rest` is its done record but for letter and time: facts (attempt \t crashes \t started
+-- \t attempt_id), \n, failure \n progress \n result \n record.
+local function close(id, letter, attempt, key, rest)
+  local n = #closed_ids + 1
+  closed_ids[n], closed_keys[n] = id, key
+  done_values[2 * n - 1], done_values[2 * n] = id, letter .. '\t' .. now_text .. '\t' .. rest
+  event(id, letter, attempt)
 end
 
--- failure \n progress \n result \n record: the tail of a job that did not succeed.
-local function close_unfinished(id, letter, entry, record)
-  local h = header(record)
+local function close_unfinished(id, letter, e, record)
+  local h, attempt = header(record), int(e.attempt)
   local progress = redis.call('HGET', base .. ':progress', id) or ''
-  local facts = int(entry.attempt) .. '\t' .. int(entry.crashes) .. '\t' .. entry.started .. '\t' .. entry.token
-  close(id, letter, facts, idem_key(h.ws, request_of(record)), entry.failure .. '\n' .. progress .. '\n\n' .. record)
+  local rest = attempt .. '\t' .. int(e.crashes) .. '\t' .. e.started .. '\t' .. e.token .. '\n' .. e.failure .. '\n'
+    .. progress .. '\n\n' .. record
+  close(id, letter, attempt, idem_key(h.ws, request_of(record)), rest)
 end
 
 -- Writes what was collected. `ttl` is the life of an idempotency key after its job, in seconds.

@@ -27,7 +27,7 @@ end
 
 local function add_to(lists, h, id, retry)
   lists[h.band] = lists[h.band] or {}
-  table.insert(lists[h.band], { id = id, ws = h.ws, kind = h.kind, retry = retry })
+  enlist(lists[h.band], id, h.ws, h.kind, retry)
 end
 
 local function promote()

@@ -1,19 +1,20 @@
--- Ends attempts in a batch. Items of 7: id, attempt_id, code, workspace, facts, one, two.
---   s  succeeded  facts = attempt \t crashes \t started \t attempt_id, one = request_id, two = done tail
---   r  retry      one = delay ms, two = failure      u  give back uncharged, one = delay ms, two = failure
---   d  dead       one = type \t fingerprint \t reason, two = failure
---   h  hold       one = reason, two = failure
--- facts of r, u, d, h carry the attempt count to keep. Returns a reply per item: 1 done, 2 done
--- before by this attempt, 0 stale.
-local FINISH_WIDTH = 7
+-- Ends attempts in a batch. Items of 5: id:attempt_id, letter and attempt count to keep, idempotency key, one, two.
+--   s  succeeded  two = facts \n rest of the done record; facts = attempt \t crashes \t started \t attempt_id
+--   r  retry      one = delay ms            two = facts \n failure, and so below
+--   u  give back uncharged, one = delay ms
+--   d  dead       one = type \t fingerprint \t reason
+--   h  hold       one = reason
+-- Returns a reply per item: 1 done, 2 done before by this attempt, 0 stale.
+local FINISH_WIDTH = 5
 
-local function waiting_entry(state, facts, extra, failure)
-  local counts, token = string.match(facts, '^(%d+\t%d+\t%d*)\t(.*)$')
+local function waiting_entry(state, two, extra)
+  local counts, token, failure = string.match(two, '^(%d+\t%d+\t%d*)\t([^\n]*)\n(.*)$')
   return state .. '\t' .. counts .. '\t\t' .. token .. '\t' .. extra .. '\n' .. failure
 end
 
 -- Whether this very attempt ended the job before: the reply to that call was lost.
-local function done_before(id, token)
+local function done_before(member)
+  local id, token = string.sub(member, 1, 22), string.sub(member, 24)
   local hour = math.floor(now / 3600000)
   local kept = redis.call('HGET', attempts_key, id) or redis.call('HGET', base .. ':done:' .. int(hour), id)
     or redis.call('HGET', base .. ':done:' .. int(hour - 1), id)
@@ -23,14 +24,13 @@ end
 
 local finish_as, finish_later = {}, {}
 
-function finish_as.s(id, ws, facts, request, tail)
-  close(id, 's', facts, idem_key(ws, request), tail)
+function finish_as.s(id, attempt, key, one, two)
+  close(id, 's', attempt, key, two)
 end
 
-function finish_as.r(id, ws, facts, delay, failure, lists)
-  local attempt = string.match(facts, '^%d+')
+function finish_as.r(id, attempt, key, delay, two, lists)
   local due = now + tonumber(delay)
-  redis.call('HSET', attempts_key, id, waiting_entry('w', facts, int(due), failure))
+  redis.call('HSET', attempts_key, id, waiting_entry('w', two, int(due)))
   if tonumber(delay) > 0 then
     finish_later[#finish_later + 1], finish_later[#finish_later + 2] = int(due), id
     event(id, 'S', attempt)
@@ -45,20 +45,13 @@ end
 
 finish_as.u = finish_as.r
 
-function finish_as.d(id, ws, facts, label, failure, lists, ttl)
-  local record = redis.call('HGET', jobs_key, id)
-  if record then
-    local e = entry_of(waiting_entry('d', facts, '', failure))
-    bury(id, e, idem_key(ws, request_of(record)), label, ttl)
-  end
+function finish_as.d(id, attempt, key, label, two, lists, ttl)
+  bury(id, entry_of(waiting_entry('d', two, '')), key, label, ttl)
 end
 
-function finish_as.h(id, ws, facts, reason, failure)
-  local record = redis.call('HGET', jobs_key, id)
-  redis.call('HSET', attempts_key, id, waiting_entry('h', facts, reason, failure))
+function finish_as.h(id, attempt, key, reason, two)
+  redis.call('HSET', attempts_key, id, waiting_entry('h', two, reason))
   redis.call('ZADD', qkey('held'), now_text, id)
-  if record then
-    redis.call('PERSIST', idem_key(ws, request_of(record)))
-  end
-  event(id, 'H', string.match(facts, '^%d+'))
+  redis.call('PERSIST', key)
+  event(id, 'H', attempt)
 end

@@ -1,45 +1,51 @@
--- Ends `n` attempts whose items start at ARGV[at]; returns the replies, and whether one of them is now the first to become due.
-local function finish(at, n, ttl)
-  local members, replies, valid, names = {}, {}, {}, {}
-  for i = 1, n do
-    local p = at + (i - 1) * FINISH_WIDTH
-    members[i] = ARGV[p] .. ':' .. ARGV[p + 1]
+-- Takes the leases. Says which of them were there, or nothing when all were. A lease and the token in its job's entry
+-- end in the same script, so the entry tells of a lease that was just taken.
+local function take_leases(members)
+  if redis.call('ZREM', running_key, unpack(members)) == #members then
+    return nil
   end
+  local held, ids = {}, {}
+  for i, member in ipairs(members) do
+    ids[i] = string.sub(member, 1, 22)
+  end
+  for i, text in ipairs(redis.call('HMGET', attempts_key, unpack(ids))) do
+    local token = text and string.match(text, '^r\t%d+\t%d+\t%d*\t[^\t]*\t([^\t]*)')
+    held[members[i]] = token == string.sub(members[i], 24)
+  end
+  return held
+end
+
+-- Ends `n` attempts whose items start at ARGV[at]; returns the replies, and whether one of them is now the first to
+-- become due.
+local function finish(at, n, ttl)
+  local members, replies, lists, codes = {}, {}, {}, { s = 0, r = 0, u = 0, d = 0, h = 0 }
   if n == 0 then
     return replies, false
   end
-  local scores = redis.call('ZMSCORE', running_key, unpack(members))
-  local lists, codes, seen = {}, {}, {}
   for i = 1, n do
-    local p = at + (i - 1) * FINISH_WIDTH
-    if scores[i] and not seen[members[i]] then
-      seen[members[i]] = true
-      valid[#valid + 1] = members[i]
-      names[ARGV[p + 3]] = true
-      replies[i] = '1'
+    members[i] = ARGV[at + (i - 1) * FINISH_WIDTH]
+  end
+  local held = take_leases(members)
+  load_limits({})
+  for i, member in ipairs(members) do
+    if held and not held[member] then
+      replies[i] = done_before(member) and '2' or '0'
     else
-      replies[i] = done_before(ARGV[p], ARGV[p + 1]) and '2' or '0'
-    end
-  end
-  if #valid == 0 then
-    return replies, false
-  end
-  redis.call('ZREM', running_key, unpack(valid))
-  load_limits(names)
-  for i = 1, n do
-    if replies[i] == '1' then
+      if held then
+        held[member] = nil -- named twice, it is stale the second time
+      end
       local p = at + (i - 1) * FINISH_WIDTH
-      local code, ws = ARGV[p + 2], ARGV[p + 3]
-      finish_as[code](ARGV[p], ws, ARGV[p + 4], ARGV[p + 5], ARGV[p + 6], lists, ttl)
-      codes[code] = (codes[code] or 0) + 1
-      if limits[ws].cap then
-        free_slot(ws, members[i])
+      local id, code, key = string.sub(member, 1, 22), string.sub(ARGV[p + 1], 1, 1), ARGV[p + 2]
+      replies[i], codes[code] = '1', codes[code] + 1
+      finish_as[code](id, string.sub(ARGV[p + 1], 2), key, ARGV[p + 3], ARGV[p + 4], lists, ttl)
+      if any_limits then
+        free_slot(workspace_of(key), member)
       end
     end
   end
   place_all(lists)
-  count('succeeded', codes.s or 0)
-  count('retried', codes.r or 0)
-  count('released', codes.u or 0)
+  count('succeeded', codes.s)
+  count('retried', codes.r)
+  count('released', codes.u)
   return replies, schedule(finish_later)
 end

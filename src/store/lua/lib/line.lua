@@ -27,11 +27,18 @@ local function blocks()
   return blocked
 end
 
--- Limits of the workspaces in `names` (a set), read once per call: weight and cap.
-local limits, slots = {}, {}
+-- Limits of the workspaces in `names` (a set), read once per call: step (1000 / weight) and cap.
+local PLAIN = { step = 1000 }
+local limits, slots, any_limits = {}, {}, nil
 local function load_limits(names)
+  if any_limits == nil then
+    any_limits = redis.call('EXISTS', base .. ':limits') == 1
+    if not any_limits then
+      setmetatable(limits, { __index = function() return PLAIN end })
+    end
+  end
   local missing = {}
-  for ws in pairs(names) do
+  for ws in pairs(any_limits and names or missing) do
     if not limits[ws] then
       missing[#missing + 1] = ws
     end
@@ -42,7 +49,7 @@ local function load_limits(names)
   local found = redis.call('HMGET', base .. ':limits', unpack(missing))
   for i, ws in ipairs(missing) do
     local weight, cap = string.match(found[i] or '', '^(%d+)\t(%d*)$')
-    limits[ws] = { step = math.floor(1000 / (tonumber(weight) or 1)), cap = tonumber(cap) }
+    limits[ws] = weight and { step = math.floor(1000 / tonumber(weight)), cap = tonumber(cap) } or PLAIN
     if limits[ws].cap then
       slots[ws] = redis.call('SCARD', qkey('slots:' .. ws))
     end
@@ -51,7 +58,9 @@ end
 
 local function blocker_of(ws, kind)
   local b = blocks()
-  if b['t:' .. kind] then
+  if not any_limits and next(b) == nil then
+    return nil
+  elseif b['t:' .. kind] then
     return 't:' .. kind
   elseif b['w:' .. ws] then
     return 'w:' .. ws

@@ -3,6 +3,10 @@ local function idem_key(workspace, request)
   return base .. ':idempotency:' .. workspace .. ':' .. request
 end
 
+local function workspace_of(key)
+  return string.match(key, '^:idempotency:([^:]+):', #base + 1)
+end
+
 -- Record: created \t expires \t workspace \t type \t queue \t band \t … \t request_id \n body
 local function header(record)
   local created, expires, workspace, kind, q, band =

@@ -7,8 +7,10 @@ local function serve(due, replies, sooner)
   for kind in string.gmatch(ARGV[11], '[^ ]+') do
     types[kind] = true
   end
+  local want, facts = tonumber(ARGV[5]), '\t' .. now_text .. '\t' .. ARGV[6] .. '\t' .. ARGV[7] .. '\t\n'
+  local fresh = 'r\t1\t0' .. facts
   local jobs, waiting = claim({
-    want = tonumber(ARGV[5]), worker = ARGV[6], token = ARGV[7], deadline = int(now + tonumber(ARGV[8])),
+    want = want, tail = ':' .. ARGV[7], facts = facts, fresh = fresh, deadline = int(now + tonumber(ARGV[8])),
     may_suspect = ARGV[9] == '1', types = types,
   })
   flush_closed(ARGV[3], ARGV[4])
@@ -21,9 +23,9 @@ local function serve(due, replies, sooner)
   elseif declined then
     pass_on = redis.call('HINCRBY', parked_key, 'hops', '-1') >= 0
   end
-  if not blocks()['q'] and (in_order > 0 or pass_on or (sooner and #jobs / 3 >= tonumber(ARGV[5]))) then
+  if not blocks()['q'] and (in_order > 0 or pass_on or (sooner and accepted >= want)) then
     ring()
   end
   flush_events(ARGV[2])
-  return { now_text, int(due), declined and '1' or '0', replies, jobs }
+  return { now_text, int(due), declined and '1' or '0', replies, fresh, jobs }
 end
