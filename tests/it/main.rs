@@ -13,6 +13,8 @@ mod faults;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod support;

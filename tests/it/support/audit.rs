@@ -215,13 +215,13 @@ fn idempotency_keys_live(all: &Snapshot) {
         let record = record(text);
         let state = attempts.get(id).map_or("w", |entry| &entry[..1]);
         let name = format!("ai:idempotency:{}:{}", record.workspace, record.request);
+        if state == "d" {
+            // Its key runs out before its record does.
+            continue;
+        }
         let Some(key) = all.keys.get(&name) else { panic!("{id} lost its idempotency key") };
-        assert!(key.items[0].starts_with(id.as_str()) || state == "d", "{name} is another job's");
-        let lives = match state {
-            "h" => key.pttl == -1,
-            "d" => key.pttl > 0,
-            _ => key.pttl >= 86_400_000,
-        };
+        assert!(key.items[0].starts_with(id.as_str()), "{name} is another job's");
+        let lives = if state == "h" { key.pttl == -1 } else { key.pttl >= 86_400_000 - 1000 };
         assert!(lives, "{name} of a job in state {state} lives {} ms", key.pttl);
     }
 }
