@@ -18,7 +18,7 @@ const EXAMPLES: &str = "Examples:
   REDIS_URL=redis://10.0.0.5 windlass worker      a worker, on as many machines as you like
   windlass jobs submit echo --input '{\"text\":\"hello\"}' --wait 10
   windlass jobs list --state dead --output json
-  windlass why -0cUlW7X0ti7x4HzDGkDc-
+  windlass why 01dVmX8Y1uj8y5I0EHlEd0
 
 The operator commands speak to WINDLASS_URL with the key in WINDLASS_API_KEY.
 Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 refused, 5 unreachable.";

@@ -31,7 +31,7 @@ fn doctor_without_redis_is_5_and_says_what_to_do() {
 async fn a_refusal_is_4_and_a_missing_job_is_3() {
     let redis = TestRedis::start().await;
     let server = Server::start(&redis).await;
-    assert_eq!(server.run(&["jobs", "show", "0cUlW7X0ti7x4HzDGkDc00"]).code, 3);
+    assert_eq!(server.run(&["jobs", "show", "01dVmX8Y1uj8y5I0EHlEd0"]).code, 3);
     assert_eq!(server.run(&["keys", "revoke", "nosuchkey"]).code, 3);
     let unknown = server.run(&["jobs", "submit", "no.such.type", "--workspace", "acme"]);
     assert_eq!(unknown.code, 4, "{}", unknown.stderr);

@@ -54,6 +54,6 @@ fn a_key_cannot_be_given_on_the_command_line() {
 
 #[test]
 fn the_openapi_document_is_printed_as_it_is_committed() {
-    let printed = run(&["openapi"], &[]).json();
-    assert!(printed["paths"]["/ai/jobs"]["post"].is_object());
+    let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json")).unwrap();
+    assert_eq!(run(&["openapi"], &[]).ok().trim_end(), committed.trim_end());
 }
