@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 use super::failure::words;
 use super::{Failure, HeldReason, JobId, JobState, JobType, QueueName, RequestId, Timestamp, Workspace};
 
@@ -116,6 +118,30 @@ pub struct JobSpec {
     pub input: RawJson,
     /// Hash of the canonical request as sent, without the id and before defaults.
     pub fingerprint: String,
+}
+
+impl JobSpec {
+    /// A request with defaults for everything else: queue `default`, three attempts of a minute.
+    #[must_use]
+    pub fn new(workspace: Workspace, request_id: RequestId, job_type: JobType, input: RawJson) -> Self {
+        let body = format!("{job_type}\n{}", input.as_str());
+        let fingerprint = Sha256::digest(body).iter().take(16).map(|b| format!("{b:02x}")).collect();
+        Self {
+            workspace,
+            request_id,
+            job_type,
+            queue: QueueName::default_queue(),
+            priority: Priority::Normal,
+            run_at: None,
+            expires_at: None,
+            timeout: Duration::from_secs(60),
+            max_attempts: 3,
+            callback_url: None,
+            metadata: RawJson::from_compact("{}"),
+            input,
+            fingerprint,
+        }
+    }
 }
 
 /// A job as everyone sees it.

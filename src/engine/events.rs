@@ -168,8 +168,11 @@ impl EventHub {
         self.listeners().clear();
     }
 
-    /// After lost state the old positions mean nothing: everyone reads anew.
+    /// After lost state the old places mean nothing: everyone reads anew.
     async fn learn_epoch(&self, tail: &mut EventTail) -> bool {
+        if !self.take_place(tail, false).await {
+            return false;
+        }
         let Ok(facts) = self.inner.store.server_facts().await else { return false };
         let changed = {
             let mut epoch = self.inner.epoch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,11 +182,17 @@ impl EventHub {
         };
         if changed {
             tracing::error!("Redis lost state: its epoch changed");
-            tail.forget();
+            return self.take_place(tail, true).await;
         }
-        // Whatever happened while the link was down, or before the tail had its place, was not heard.
-        if tail.position().await.is_err() {
-            return false;
+        true
+    }
+
+    /// Gives the tail a place, then tells every listener that what happened before may be missed. The
+    /// first thing a hub does, so that few listeners come before it.
+    async fn take_place(&self, tail: &mut EventTail, anew: bool) -> bool {
+        if anew || !tail.has_place() {
+            let Ok(newest) = self.inner.store.newest_event().await else { return false };
+            tail.place(newest);
         }
         for listener in self.listeners().values().flatten() {
             drop(listener.sender.try_send(Delivery::Reset));

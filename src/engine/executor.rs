@@ -52,6 +52,22 @@ pub struct TypeInfo {
     pub is_action: bool,
 }
 
+impl TypeInfo {
+    /// A type without effects outside, that takes any input, with default retries and a minute per
+    /// attempt. Set `is_action` for one that the allow-list should govern.
+    #[must_use]
+    pub fn new(name: JobType, summary: &str) -> Self {
+        Self {
+            name,
+            summary: summary.to_owned(),
+            input_schema: serde_json::json!({}),
+            retry: RetryPolicy::default(),
+            timeout: Duration::from_secs(60),
+            is_action: false,
+        }
+    }
+}
+
 /// How an attempt failed and what should become of the job.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{reason}: {message}")]

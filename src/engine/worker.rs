@@ -39,6 +39,20 @@ pub struct WorkerOptions {
     pub version: &'static str,
 }
 
+impl Default for WorkerOptions {
+    /// Eight slots on queue `default`, a lease of 15 s, a grace of 25 s.
+    fn default() -> Self {
+        Self {
+            queues: vec![(QueueName::default_queue(), 1)],
+            slots: 8,
+            timing: LeaseTiming::default(),
+            drain_grace: Duration::from_secs(25),
+            host: String::new(),
+            version: crate::VERSION,
+        }
+    }
+}
+
 /// Why a worker stopped other than by its shutdown.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {

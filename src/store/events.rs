@@ -43,8 +43,13 @@ impl EventTail {
     /// # Errors
     /// When the connection broke; the next call goes on where this one stood.
     pub async fn next(&mut self, limit: Duration) -> Result<Vec<Transitioned>, StoreError> {
-        self.position().await?;
-        let from = self.last.clone().unwrap_or_default();
+        if !self.blocking.client.is_connected() {
+            let wait = tokio::time::timeout(limit, self.blocking.client.wait_for_connect()).await;
+            if !matches!(wait, Ok(Ok(()))) {
+                return Err(StoreError::Unavailable("not connected".to_owned()));
+            }
+        }
+        let Some(from) = self.last.clone() else { return Err(corrupt("a tail without a place")) };
         let limit = limit.clamp(Duration::from_millis(1), BLOCKING_LIMIT);
         let block = u64::try_from(limit.as_millis()).unwrap_or(1);
         let asked = clock::now();
@@ -67,29 +72,15 @@ impl EventTail {
         Ok(found)
     }
 
-    /// Takes the newest entry as the place to start from, unless there is a place already.
-    ///
-    /// # Errors
-    /// When Redis did not answer.
-    pub async fn position(&mut self) -> Result<(), StoreError> {
-        if !self.blocking.client.is_connected() {
-            let wait = tokio::time::timeout(BLOCKING_LIMIT, self.blocking.client.wait_for_connect()).await;
-            if !matches!(wait, Ok(Ok(()))) {
-                return Err(StoreError::Unavailable("not connected".to_owned()));
-            }
-        }
-        if self.last.is_none() {
-            // `$` would skip what comes between two calls.
-            let newest: Value =
-                self.blocking.client.xrevrange(self.key.as_str(), "+", "-", Some(1)).await.map_err(classify)?;
-            self.last = Some(entries(newest)?.pop().map_or_else(|| "0-0".to_owned(), |(id, _)| id));
-        }
-        Ok(())
+    /// Whether it has a place to go on from.
+    #[must_use]
+    pub fn has_place(&self) -> bool {
+        self.last.is_some()
     }
 
-    /// Starts over at the newest entry: after lost state the old position means nothing.
-    pub fn forget(&mut self) {
-        self.last = None;
+    /// Goes on after this entry.
+    pub fn place(&mut self, entry: String) {
+        self.last = Some(entry);
     }
 }
 
@@ -100,6 +91,17 @@ impl Store {
     /// When the connection cannot be configured.
     pub fn event_tail(&self) -> Result<EventTail, StoreError> {
         Ok(EventTail { blocking: self.inner.link.open_blocking()?, key: self.inner.keys.events(), last: None })
+    }
+
+    /// The newest entry of the stream: the place for a tail to start from. (`$` would skip what comes
+    /// between two reads.)
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn newest_event(&self) -> Result<String, StoreError> {
+        let (client, key) = (self.inner.link.client()?, self.inner.keys.events());
+        let newest: Value = client.xrevrange(key.as_str(), "+", "-", Some(1)).await.map_err(classify)?;
+        Ok(entries(newest)?.pop().map_or_else(|| "0-0".to_owned(), |(id, _)| id))
     }
 
     /// Transitions of `job` after entry `after`, oldest first, and whether the stream still reaches

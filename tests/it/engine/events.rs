@@ -34,9 +34,9 @@ fn states(deliveries: &[Delivery]) -> Vec<Option<JobState>> {
 async fn a_subscriber_sees_each_transition_in_order_and_resumes_by_its_cursor() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
-    let hub = EventHub::start(store.clone(), CancellationToken::new()).unwrap();
     let id = enqueue_new(&store, spec("r")).await;
     let other = enqueue_new(&store, spec("other")).await;
+    let hub = EventHub::start(store.clone(), CancellationToken::new()).unwrap();
     let mut subscription = hub.subscribe(id);
     // The tail has taken its place: from here on nothing is missed.
     assert!(matches!(next(&mut subscription).await, Delivery::Reset));
@@ -56,8 +56,8 @@ async fn a_subscriber_sees_each_transition_in_order_and_resumes_by_its_cursor() 
 async fn a_subscriber_that_comes_before_the_tail_is_told_to_read() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
-    let hub = EventHub::start(store.clone(), CancellationToken::new()).unwrap();
     let id = enqueue_new(&store, spec("r")).await;
+    let hub = EventHub::start(store.clone(), CancellationToken::new()).unwrap();
     let mut subscription = hub.subscribe(id);
     let worker = TestWorker::register(&store).await;
     let claimed = worker.claim_one(&store).await;
@@ -81,8 +81,8 @@ async fn a_subscriber_that_comes_before_the_tail_is_told_to_read() {
 async fn a_cursor_beyond_the_stream_or_of_another_epoch_is_reset() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
-    let hub = EventHub::start(store.clone(), CancellationToken::new()).unwrap();
     let id = enqueue_new(&store, spec("r")).await;
+    let hub = EventHub::start(store.clone(), CancellationToken::new()).unwrap();
     let mut subscription = hub.subscribe(id);
     assert!(matches!(next(&mut subscription).await, Delivery::Reset));
     let worker = TestWorker::register(&store).await;
@@ -102,8 +102,8 @@ async fn a_cursor_beyond_the_stream_or_of_another_epoch_is_reset() {
 async fn after_a_broken_connection_subscribers_are_reset_and_hear_again() {
     let mut redis = TestRedis::start().await;
     let store = redis.store().await;
-    let hub = EventHub::start(store.clone(), CancellationToken::new()).unwrap();
     let id = enqueue_new(&store, spec("r")).await;
+    let hub = EventHub::start(store.clone(), CancellationToken::new()).unwrap();
     let mut subscription = hub.subscribe(id);
     assert!(matches!(next(&mut subscription).await, Delivery::Reset));
     redis.kill();
