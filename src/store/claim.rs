@@ -1,6 +1,7 @@
 //! Verb `claim`: take jobs for a worker that has nothing to report. Also the types that `cycle`
 //! shares with it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use fred::prelude::Value;
@@ -84,12 +85,11 @@ pub(super) fn read_claims(store: &Store, value: Value, token: AttemptId) -> Resu
     let answers =
         ended.texts()?.iter().map(|a| a.parse().map_err(|_| corrupt("a finish answer"))).collect::<Result<_, _>>()?;
     let first = reply.text()?;
-    let mut flat = reply.nested()?;
-    let mut jobs = Vec::with_capacity(flat.len() / 3);
-    while !flat.is_empty() {
-        let id: JobId = flat.text()?.parse().map_err(|_| corrupt("a job id"))?;
-        let (record, entry) = (flat.text()?, flat.text()?);
-        let entry = if entry.is_empty() { &first } else { &entry };
+    let again: HashMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
+    let mut jobs = Vec::new();
+    for (id, record) in reply.nested()?.pairs()? {
+        let entry = again.get(&id).unwrap_or(&first);
+        let id: JobId = id.parse().map_err(|_| corrupt("a job id"))?;
         let (job, _) = codec::live_job(id, &record, entry, "", "")?;
         jobs.push(Claimed { job, attempt_id: token, record });
     }

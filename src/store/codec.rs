@@ -23,20 +23,27 @@ use crate::domain::{
 use super::StoreError;
 use super::reply::corrupt;
 
-/// The part of a record that the enqueue script puts after `created` and `expires`.
-pub(super) fn record_rest(spec: &JobSpec) -> String {
+/// What most jobs have is left out of their records: Redis rounds the memory of a value up to steps of
+/// 64 bytes, and a job of 200 bytes of input takes a step less without these.
+const DEFAULT_QUEUE: &str = "default";
+const NO_METADATA: &str = "{}";
+
+/// A record. The scripts rely on its times having 13 digits.
+pub(super) fn record(spec: &JobSpec, created: Timestamp, expires: Timestamp) -> String {
     let run_at = spec.run_at.map(|t| t.unix_ms().to_string()).unwrap_or_default();
     format!(
-        "{}\t{}\t{}\t{}\t{}\t{}\t{run_at}\t{}\t{}\n{}\n{}\n{}",
+        "{:013}\t{:013}\t{}\t{}\t{}\t{}\t{}\t{}\t{run_at}\t{}\t{}\n{}\n{}\n{}",
+        created.unix_ms(),
+        expires.unix_ms(),
         spec.workspace,
         spec.job_type,
-        spec.queue,
-        spec.priority,
+        Some(spec.queue.as_str()).filter(|name| *name != DEFAULT_QUEUE).unwrap_or_default(),
+        Some(spec.priority).filter(|band| *band != Priority::Normal).map_or("", |band| band.as_str()),
         spec.max_attempts,
         spec.timeout.as_millis(),
         spec.fingerprint,
         spec.request_id,
-        spec.metadata.as_str(),
+        Some(spec.metadata.as_str()).filter(|text| *text != NO_METADATA).unwrap_or_default(),
         spec.callback_url.as_deref().unwrap_or_default(),
         spec.input.as_str(),
     )
@@ -123,10 +130,16 @@ pub(super) fn facts(attempt: u32, crashes: u32, started_at: Timestamp, token: At
     format!("{attempt}\t{crashes}\t{}\t{token}", started_at.unix_ms())
 }
 
-/// What follows the header line of a succeeded job.
-pub(super) fn success_tail(progress: Option<&RawJson>, result: &RawJson, record: &str) -> String {
+/// The done record of a succeeded job. The scripts rely on its time having 13 digits.
+pub(super) fn succeeded(
+    at: Timestamp,
+    facts: &str,
+    progress: Option<&RawJson>,
+    result: &RawJson,
+    record: &str,
+) -> String {
     let progress = progress.map(RawJson::as_str).unwrap_or_default();
-    format!("\n{progress}\n{}\n{}", result.as_str(), without_input(record))
+    format!("s\t{:013}\t{facts}\n\n{progress}\n{}\n{}", at.unix_ms(), result.as_str(), without_input(record))
 }
 
 /// A live job from its record, entry, due time and progress.
@@ -190,8 +203,8 @@ pub(super) fn ended_job(id: JobId, done: &str) -> Result<Job, StoreError> {
 }
 
 /// A new job as its submitter sees it.
-pub(super) fn new_job(id: JobId, spec: &JobSpec, now: Timestamp, in_line: Duration) -> Job {
-    let waits = spec.run_at.filter(|at| *at > now);
+pub(super) fn new_job(id: JobId, spec: &JobSpec, created: Timestamp, expires: Timestamp) -> Job {
+    let waits = spec.run_at.is_some_and(|at| at > created);
     Job {
         id,
         workspace: spec.workspace.clone(),
@@ -199,15 +212,15 @@ pub(super) fn new_job(id: JobId, spec: &JobSpec, now: Timestamp, in_line: Durati
         job_type: spec.job_type.clone(),
         queue: spec.queue.clone(),
         priority: spec.priority,
-        state: if waits.is_some() { JobState::Scheduled } else { JobState::Pending },
+        state: if waits { JobState::Scheduled } else { JobState::Pending },
         attempt: 0,
         max_attempts: spec.max_attempts,
         crashes: 0,
-        created_at: now,
+        created_at: created,
         run_at: spec.run_at,
         started_at: None,
         finished_at: None,
-        expires_at: spec.expires_at.unwrap_or_else(|| waits.unwrap_or(now).plus(in_line)),
+        expires_at: expires,
         timeout: spec.timeout,
         progress: None,
         result: None,
@@ -233,8 +246,8 @@ fn from_record(id: JobId, record: &str) -> Result<Job, StoreError> {
         workspace: Workspace::new(workspace).map_err(bad("a workspace"))?,
         request_id: RequestId::new(request).map_err(bad("a client_request_id"))?,
         job_type: JobType::new(kind).map_err(bad("a type"))?,
-        queue: QueueName::new(queue).map_err(bad("a queue"))?,
-        priority: Priority::from_word(band).ok_or_else(|| corrupt("a priority"))?,
+        queue: QueueName::new(or(queue, DEFAULT_QUEUE)).map_err(bad("a queue"))?,
+        priority: Priority::from_word(or(band, Priority::Normal.as_str())).ok_or_else(|| corrupt("a priority"))?,
         state: JobState::Pending,
         attempt: 0,
         max_attempts: number(attempts)?,
@@ -250,9 +263,14 @@ fn from_record(id: JobId, record: &str) -> Result<Job, StoreError> {
         failure: None,
         held_reason: None,
         callback_url: (!callback.is_empty()).then(|| callback.to_owned()),
-        metadata: RawJson::from_compact(metadata),
+        metadata: RawJson::from_compact(or(metadata, NO_METADATA)),
         input: raw(input),
     })
+}
+
+/// The text, or what an empty one stands for.
+fn or<'a>(text: &'a str, usual: &'a str) -> &'a str {
+    if text.is_empty() { usual } else { text }
 }
 
 fn raw(text: &str) -> Option<RawJson> {
@@ -294,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_record_keeps_every_field_and_byte() {
-        let record = format!("1000\t2000\t{}", record_rest(&spec()));
+        let record = record(&spec(), Timestamp::from_unix_ms(1000), Timestamp::from_unix_ms(2000));
         let (job, _) = live_job(JobId::new(1000, 0), &record, "", "", "").unwrap();
         assert_eq!(job.request_id.as_str(), "req 1");
         assert_eq!(job.priority, Priority::Low);
@@ -305,11 +323,11 @@ mod tests {
 
     #[test]
     fn a_succeeded_job_keeps_its_result_and_drops_its_input() {
-        let record = format!("1000\t2000\t{}", record_rest(&spec()));
-        let tail = success_tail(None, &RawJson::from_compact("{\"ok\":true}"), &record);
-        let token = AttemptId::random();
-        let head = facts(2, 1, Timestamp::from_unix_ms(1500), token);
-        let job = ended_job(JobId::new(1000, 0), &format!("s\t1600\t{head}\n{tail}")).unwrap();
+        let record = record(&spec(), Timestamp::from_unix_ms(1000), Timestamp::from_unix_ms(2000));
+        let facts = facts(2, 1, Timestamp::from_unix_ms(1500), AttemptId::random());
+        let result = RawJson::from_compact("{\"ok\":true}");
+        let done = succeeded(Timestamp::from_unix_ms(1600), &facts, None, &result, &record);
+        let job = ended_job(JobId::new(1000, 0), &done).unwrap();
         assert_eq!(job.state, JobState::Succeeded);
         assert_eq!((job.attempt, job.crashes), (2, 1));
         assert_eq!(job.result.unwrap().as_str(), "{\"ok\":true}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fred::prelude::Value;
 
-use crate::domain::{Failure, HeldReason, RawJson};
+use crate::domain::{Failure, HeldReason, RawJson, Timestamp};
 
 use super::claim::{ClaimRequest, Claimed, Claims, claim_args, read_claims};
 use super::{Store, StoreError, codec};
@@ -64,43 +64,49 @@ pub enum Answer {
     Stale,
 }
 
-/// The items that the scripts' `finish` reads.
+/// What the scripts' `finish` reads.
 pub(super) fn finish_args(store: &Store, args: &mut Vec<Value>, finished: &[Finished]) {
-    args.push(finished.len().to_string().into());
+    let begun = finished.iter().filter_map(|f| f.claimed.job.started_at).max().unwrap_or_default();
+    let ended = store.now_estimate().max(begun);
+    args.extend([finished.len().to_string().into(), ended.unix_ms().to_string().into()]);
     for f in finished {
         let job = &f.claimed.job;
-        let (letter, one, rest, charged) = ending(f);
-        let attempt = if charged { job.attempt } else { job.attempt.saturating_sub(1) };
-        let facts = codec::facts(attempt, job.crashes, job.started_at.unwrap_or_default(), f.claimed.attempt_id);
+        let (letter, one, two, attempt) = ending(f, ended);
         args.extend([
             format!("{}:{}", job.id, f.claimed.attempt_id).into(),
             format!("{letter}{attempt}").into(),
             store.inner.keys.idempotency(job.workspace.as_str(), job.request_id.as_str()).into(),
             one.into(),
-            format!("{facts}\n{rest}").into(),
+            two.into(),
         ]);
     }
 }
 
-/// Letter, what belongs to it, the rest, and whether the attempt counts.
-fn ending(f: &Finished) -> (char, String, String, bool) {
+/// Letter, what belongs to it, the rest, and the attempt count to keep.
+fn ending(f: &Finished, ended: Timestamp) -> (char, String, String, u32) {
     let job = &f.claimed.job;
+    let facts = |attempt| codec::facts(attempt, job.crashes, job.started_at.unwrap_or_default(), f.claimed.attempt_id);
+    let with = |letter, one, failure: Option<&Failure>, attempt| {
+        let failure = failure.map(codec::failure_to).unwrap_or_default();
+        (letter, one, format!("{}\n{failure}", facts(attempt)), attempt)
+    };
+    let uncharged = job.attempt.saturating_sub(1);
     match &f.ending {
         Ending::Succeeded { result, progress } => {
-            ('s', String::new(), codec::success_tail(progress.as_ref(), result, &f.claimed.record), true)
+            let facts = facts(job.attempt);
+            let done = codec::succeeded(ended, &facts, progress.as_ref(), result, &f.claimed.record);
+            ('s', String::new(), done, job.attempt)
         }
         Ending::Retry { after, failure, charged } => {
-            let letter = if *charged { 'r' } else { 'u' };
-            (letter, after.as_millis().to_string(), codec::failure_to(failure), *charged)
+            let (letter, attempt) = if *charged { ('r', job.attempt) } else { ('u', uncharged) };
+            with(letter, after.as_millis().to_string(), Some(failure), attempt)
         }
-        Ending::Released => {
-            ('u', "0".to_owned(), job.failure.as_ref().map(codec::failure_to).unwrap_or_default(), false)
-        }
+        Ending::Released => with('u', "0".to_owned(), job.failure.as_ref(), uncharged),
         Ending::Dead { failure } => {
             let label = format!("{}\t{}\t{}", job.job_type, failure.fingerprint, failure.reason);
-            ('d', label, codec::failure_to(failure), true)
+            with('d', label, Some(failure), job.attempt)
         }
-        Ending::Held { reason, failure } => ('h', reason.to_string(), codec::failure_to(failure), true),
+        Ending::Held { reason, failure } => with('h', reason.to_string(), Some(failure), job.attempt),
     }
 }
 

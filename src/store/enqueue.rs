@@ -7,6 +7,9 @@ use crate::domain::{Job, JobId, JobSpec, QueueName, Timestamp, bounds};
 use super::reply::{Reply, corrupt};
 use super::{Store, StoreError, codec};
 
+/// As `is_now` in Lua: a stamp that is off by more is replaced with the time.
+const STAMP_MS: u64 = 1000;
+
 /// What became of one item.
 #[derive(Clone, Debug)]
 pub enum Enqueued {
@@ -35,7 +38,8 @@ impl Store {
             return Err(corrupt("more than 100 items in one enqueue"));
         }
         let o = &self.inner.options;
-        let mut args: Vec<Value> = Vec::with_capacity(7 + items.len() * 6);
+        let stamp = self.now_estimate();
+        let mut args: Vec<Value> = Vec::with_capacity(8 + items.len() * 6);
         args.extend([
             queue.as_str().into(),
             o.events_kept.to_string().into(),
@@ -44,6 +48,7 @@ impl Store {
             o.idempotency_ttl.as_secs().to_string().into(),
             bounds::IN_LINE_DEFAULT.as_millis().to_string().into(),
             items.len().to_string().into(),
+            stamp.unix_ms().to_string().into(),
         ]);
         for (id, spec) in items {
             args.extend([
@@ -52,7 +57,7 @@ impl Store {
                 spec.workspace.as_str().into(),
                 format!("{}\t{}", spec.priority, spec.job_type).into(),
                 times(spec).into(),
-                codec::record_rest(spec).into(),
+                codec::record(spec, stamp, expiry(spec, stamp)).into(),
             ]);
         }
         let mut reply = Reply::array(self.run(&self.inner.scripts.enqueue, args).await?)?;
@@ -61,8 +66,14 @@ impl Store {
         if answers.len() != items.len() {
             return Err(corrupt("an enqueue reply of another length"));
         }
-        answers.iter().zip(items).map(|(answer, (id, spec))| outcome(answer, *id, spec, now)).collect()
+        let created = if stamp.unix_ms().abs_diff(now.unix_ms()) <= STAMP_MS { stamp } else { now };
+        answers.iter().zip(items).map(|(answer, (id, spec))| outcome(answer, *id, spec, created)).collect()
     }
+}
+
+/// Its last moment in line.
+fn expiry(spec: &JobSpec, created: Timestamp) -> Timestamp {
+    spec.expires_at.unwrap_or_else(|| spec.run_at.unwrap_or(created).max(created).plus(bounds::IN_LINE_DEFAULT))
 }
 
 /// The times a client asked for; nothing when it asked for none, as most do not.
@@ -74,11 +85,11 @@ fn times(spec: &JobSpec) -> String {
     }
 }
 
-fn outcome(answer: &str, id: JobId, spec: &JobSpec, now: Timestamp) -> Result<Enqueued, StoreError> {
+fn outcome(answer: &str, id: JobId, spec: &JobSpec, created: Timestamp) -> Result<Enqueued, StoreError> {
     let (code, rest) = answer.split_at_checked(1).ok_or_else(|| corrupt("an empty enqueue answer"))?;
     let owned = |known: fn(JobId) -> Enqueued| rest.parse::<JobId>().map_or(Enqueued::Broken, known);
     Ok(match code {
-        "n" => Enqueued::New(Box::new(codec::new_job(id, spec, now, bounds::IN_LINE_DEFAULT))),
+        "n" => Enqueued::New(Box::new(codec::new_job(id, spec, created, expiry(spec, created)))),
         "r" => owned(Enqueued::Replay),
         "m" => owned(Enqueued::OtherBody),
         "F" => Enqueued::Full,

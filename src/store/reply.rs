@@ -49,8 +49,11 @@ impl Reply {
 
     /// The rest as pairs of texts.
     pub(super) fn pairs(&mut self) -> Result<Vec<(String, String)>, StoreError> {
-        let flat = self.texts()?;
-        Ok(flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
+        let mut pairs = Vec::with_capacity(self.items.len() / 2);
+        while let (Some(first), Some(second)) = (self.items.next(), self.items.next()) {
+            pairs.push((text(first)?, text(second)?));
+        }
+        Ok(pairs)
     }
 }
 

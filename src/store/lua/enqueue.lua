@@ -3,27 +3,29 @@
 -- Uses: base record line park place settle admit
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept (0 = off), 3 listing index (1/0), 4 depth limit, 5 seconds a key outlives its job,
---       6 default time in line (ms), 7 n, then n times 6: idempotency key, id and fingerprint as one, workspace,
---       band \t type, run_at \t expires_at (ms, each may be empty; '' for neither), rest of the record
+--       6 default time in line (ms), 7 n, 8 time of creation if it is the time, then n times 6: idempotency key, id
+--       and fingerprint as one, workspace, band \t type, run_at \t expires_at (ms, each may be empty; '' for
+--       neither), record
 -- Returns: now ms, then per item: n new, r<id> replay, m<id> other body, F full, D draining, E broken key
 -- Guarantee: an item is written whole or not at all; a repeat with the same id answers n again.
-local WIDTH, last = 6, 7 + 6 * tonumber(ARGV[7])
-local bad = check_types(WIDTH)
+local FIRST, WIDTH, last = 9, 6, 8 + 6 * tonumber(ARGV[7])
+local bad = check_types(FIRST, WIDTH)
 if bad then
   return bad
 end
 local room = tonumber(ARGV[4]) - redis.call('LLEN', qkey('pending'))
 local draining, outlives, in_line = blocks()['drain'], tonumber(ARGV[5]), tonumber(ARGV[6])
-local usual_ttl, usual_head = int(math.ceil(in_line / 1000) + outlives), now_text .. '\t' .. int(now + in_line) .. '\t'
+local stamped, usual_ttl = is_now(ARGV[8]), int(math.ceil(in_line / 1000) + outlives)
+local created = stamped and tonumber(ARGV[8]) or now
 local replies, records, n, later, ending, lists, classes = { now_text }, {}, 0, {}, {}, {}, {}
 
-for p = 8, last, WIDTH do
-  local value, times, ttl, head, run_at, ends = ARGV[p + 1], ARGV[p + 4], usual_ttl, usual_head, '', ''
+for p = FIRST, last, WIDTH do
+  local value, times, ttl, run_at, ends = ARGV[p + 1], ARGV[p + 4], usual_ttl, '', ''
+  local expires = created + in_line
   if times ~= '' then
     run_at, ends = string.match(times, '^(%d*)\t(%d*)$')
-    local expires = tonumber(ends) or math.max(now, tonumber(run_at) or 0) + in_line
+    expires = tonumber(ends) or math.max(created, tonumber(run_at) or 0) + in_line
     ttl = int(math.max(math.ceil((expires - now) / 1000), 0) + outlives)
-    head = now_text .. '\t' .. int(expires) .. '\t'
   end
   if draining or n >= room then
     local held = redis.pcall('GET', ARGV[p])
@@ -31,7 +33,7 @@ for p = 8, last, WIDTH do
   elseif redis.call('SET', ARGV[p], value, 'NX', 'EX', ttl) then
     local id, ws, class = string.sub(value, 1, 22), ARGV[p + 2], ARGV[p + 3]
     replies[#replies + 1] = 'n'
-    records[2 * n + 1], records[2 * n + 2] = id, head .. ARGV[p + 5]
+    records[2 * n + 1], records[2 * n + 2] = id, stamped and ARGV[p + 5] or with_times(ARGV[p + 5], created, expires)
     n = n + 1
     if indexed then
       local ids = index[ws]
@@ -42,7 +44,7 @@ for p = 8, last, WIDTH do
     end
     if run_at ~= '' and tonumber(run_at) > now then
       later[#later + 1], later[#later + 2] = run_at, id
-      event(id, 'S', '0')
+      event(id, 'S0 ')
     else
       local c = classes[class]
       if not c then
@@ -52,7 +54,7 @@ for p = 8, last, WIDTH do
         classes[class] = c
       end
       enlist(c.list, id, ws, c.kind, false)
-      event(id, 'P', '0')
+      event(id, 'P0 ')
     end
   else
     replies[#replies + 1] = answer(value, redis.pcall('GET', ARGV[p]))

@@ -53,7 +53,7 @@ end
 redis.call('HDEL', base .. ':progress', id)
 place(h.band, { id, h.ws, h.kind, false })
 count('redriven', 1)
-event(id, 'P', '0')
+event(id, 'P0 ')
 if settle() > 0 then
   ring()
 end

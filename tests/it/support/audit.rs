@@ -99,7 +99,8 @@ struct Record {
 
 fn record(text: &str) -> Record {
     let parts: Vec<&str> = text.lines().next().unwrap().splitn(11, '\t').collect();
-    Record { workspace: parts[2].into(), band: parts[5].into(), request: parts[10].into() }
+    let band = if parts[5].is_empty() { "normal" } else { parts[5] };
+    Record { workspace: parts[2].into(), band: band.into(), request: parts[10].into() }
 }
 
 const QUEUE: &str = "ai:queue:";

@@ -11,12 +11,12 @@ local function index_key(ws)
   return base .. ':index:' .. ws .. ':' .. hour
 end
 
--- The first argument of each item is at 8, 8 + width, …; its workspace is the third.
-local function check_types(width)
+-- The first argument of each item is at first, first + width, …; its workspace is the third.
+local function check_types(first, width)
   local types = line_types()
   types[base .. ':indexes'] = 'zset'
   local bad = expect_types(types)
-  for p = 10, (indexed and not bad) and #ARGV or 0, width do
+  for p = first + 2, (indexed and not bad) and #ARGV or 0, width do
     local ws = ARGV[p]
     if not index[ws] then
       -- Says as much as TYPE, and the answer is of use.

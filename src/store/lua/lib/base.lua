@@ -31,14 +31,21 @@ local function expect_types(types)
   end
 end
 
--- One packed stream entry per call: "<id><state letter><attempt>" joined by spaces.
-local events = {}
-local function event(id, letter, attempt)
-  events[#events + 1] = id .. letter .. attempt
+-- Whether a stamp that came with the call is the time. Long values come stamped, because Redis hashes every byte of
+-- every string that a script makes; a stamp that is a second off is replaced.
+local function is_now(stamp)
+  return math.abs(now - tonumber(stamp)) <= 1000
+end
+
+-- One packed stream entry per call. `what` is state letter, attempt and a blank.
+local events, event_count = {}, 0
+local function event(id, what)
+  events[event_count + 1], events[event_count + 2] = id, what
+  event_count = event_count + 2
 end
 local function flush_events(limit)
-  if #events > 0 and limit ~= '0' then
-    redis.call('XADD', base .. ':events', 'MAXLEN', '~', limit, '*', 'e', table.concat(events, ' '))
+  if event_count > 0 and limit ~= '0' then
+    redis.call('XADD', base .. ':events', 'MAXLEN', '~', limit, '*', 'e', table.concat(events))
   end
 end
 

@@ -1,15 +1,14 @@
--- Claims up to `want` jobs: strict bands, but every 16th slot serves `low` first and the slot
--- halfway between serves `normal` first, so that neither starves.
--- o: want, tail (of a lease's member), facts (of an entry), fresh (entry of a first attempt), deadline, types (set),
--- may_suspect. Returns a flat list of id, record, entry; '' stands for the entry of a first attempt.
+-- Claims up to `want` jobs: strict bands, but every 16th slot serves `low` first and the slot halfway between serves
+-- `normal` first, so that neither starves. o: want, tail (of a lease's member), facts (of an entry), fresh (entry of a
+-- first attempt), deadline, types (set), may_suspect. Returns id and record of each, and the entries that are not fresh.
 local CLAIM_LOOK = 100
-local found, served, leases, entries_out, parks = {}, {}, {}, {}, {}
+local found, again, served, leases, entries_out, parks = {}, {}, {}, {}, {}, {}
 local accepted, looked, took_suspect, fresh_waiting, made_room = 0, 0, false, false, false
 
 local function set_aside(band, blocker, score, id)
-  parks[band] = parks[band] or {}
-  parks[band][blocker] = parks[band][blocker] or {}
-  local list = parks[band][blocker]
+  local lists = parks[band] or {}
+  local list = lists[blocker] or {}
+  parks[band], lists[blocker] = lists, list
   list[#list + 1], list[#list + 2] = score, id
 end
 
@@ -20,8 +19,9 @@ local function accept(o, id, record, text, ws)
     attempt = int(e.attempt + 1)
     entry = 'r\t' .. attempt .. '\t' .. int(e.crashes) .. o.facts .. e.failure
     took_suspect = took_suspect or e.crashes > 0
+    again[#again + 1], again[#again + 2] = id, entry
   end
-  found[3 * n + 1], found[3 * n + 2], found[3 * n + 3] = id, record, text and entry or ''
+  found[2 * n + 1], found[2 * n + 2] = id, record
   leases[2 * n + 1], leases[2 * n + 2] = o.deadline, member
   entries_out[2 * n + 1], entries_out[2 * n + 2] = id, entry
   accepted = n + 1
@@ -29,7 +29,7 @@ local function accept(o, id, record, text, ws)
     redis.call('SADD', qkey('slots:' .. ws), member)
     slots[ws] = slots[ws] + 1
   end
-  event(id, 'R', attempt)
+  event(id, 'R' .. attempt .. ' ')
 end
 
 -- What of a job a claim goes by. Its times have 13 digits from 2001 to 2286.
@@ -47,8 +47,7 @@ local function look_at(ids)
 end
 
 local function consider(o, band, ids, popped)
-  local records, attempts, wss, kinds, names = look_at(ids)
-  local tag = nil
+  local tag, records, attempts, wss, kinds, names = nil, look_at(ids)
   for i, id in ipairs(ids) do
     local ws, kind, score, entry = wss[i], kinds[i], popped[2 * i], attempts[i]
     if ws then
@@ -72,9 +71,7 @@ local function consider(o, band, ids, popped)
       end
     end
   end
-  if tag then
-    served[band] = math.max(served[band] or 0, tonumber(tag))
-  end
+  served[band] = tag and math.max(served[band] or 0, tonumber(tag)) or served[band]
   -- A job that left the order without taking a slot makes room for one parked behind the cap.
   for ws in pairs(any_limits and names or {}) do
     made_room = unpark_capped(ws) > 0 or made_room

@@ -61,7 +61,7 @@ local function claim(o)
   pop(o, 'normal', math.floor((slot + 8 + o.want) / 16) - math.floor((slot + 8) / 16))
   fill(o)
   -- What came back may have been blocked otherwise, and what it left room for may be behind it.
-  while (moved > 0 or made_room) and #found / 3 < o.want and looked < CLAIM_LOOK do
+  while (moved > 0 or made_room) and accepted < o.want and looked < CLAIM_LOOK do
     made_room = false
     waiting, moved = bring_back(o)
     count_order(o)

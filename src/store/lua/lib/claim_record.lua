@@ -15,7 +15,7 @@ local function record_claim(o, slot)
     redis.call('HSET', attempts_key, unpack(entries_out))
     if redis.call('EXISTS', expiring_key) == 1 then
       local ids = {}
-      for i = 1, #found, 3 do
+      for i = 1, #found, 2 do
         ids[#ids + 1] = found[i]
       end
       redis.call('ZREM', expiring_key, unpack(ids))

@@ -9,21 +9,21 @@ local function ending_types()
   return types
 end
 
--- Collects one terminal job. `rest` is its done record but for letter and time: facts (attempt \t crashes \t started
--- \t attempt_id), \n, failure \n progress \n result \n record.
-local function close(id, letter, attempt, key, rest)
+-- Collects one terminal job. `done`: letter \t time \t attempt \t crashes \t started \t attempt_id, \n,
+-- failure \n progress \n result \n record. `what`: letter, attempt and a blank.
+local function close(id, what, key, done)
   local n = #closed_ids + 1
   closed_ids[n], closed_keys[n] = id, key
-  done_values[2 * n - 1], done_values[2 * n] = id, letter .. '\t' .. now_text .. '\t' .. rest
-  event(id, letter, attempt)
+  done_values[2 * n - 1], done_values[2 * n] = id, done
+  event(id, what)
 end
 
 local function close_unfinished(id, letter, e, record)
   local h, attempt = header(record), int(e.attempt)
   local progress = redis.call('HGET', base .. ':progress', id) or ''
-  local rest = attempt .. '\t' .. int(e.crashes) .. '\t' .. e.started .. '\t' .. e.token .. '\n' .. e.failure .. '\n'
-    .. progress .. '\n\n' .. record
-  close(id, letter, attempt, idem_key(h.ws, request_of(record)), rest)
+  local facts = attempt .. '\t' .. int(e.crashes) .. '\t' .. e.started .. '\t' .. e.token
+  local done = letter .. '\t' .. now_text .. '\t' .. facts .. '\n' .. e.failure .. '\n' .. progress .. '\n\n' .. record
+  close(id, letter .. attempt .. ' ', idem_key(h.ws, request_of(record)), done)
 end
 
 -- Writes what was collected. `ttl` is the life of an idempotency key after its job, in seconds.
@@ -71,5 +71,5 @@ local function bury(id, entry, key, label, ttl)
   redis.call('EXPIRE', key, ttl)
   count_dead(label, id, 1)
   count('dead', 1)
-  event(id, 'd', int(entry.attempt))
+  event(id, 'd' .. int(entry.attempt) .. ' ')
 end

@@ -36,7 +36,7 @@ local function promote()
   for i, id in ipairs(ids) do
     if records[i] then
       add_to(lists, header(records[i]), id, entries[i] ~= false)
-      event(id, 'P', string.match(entries[i] or '', '^%a\t(%d+)') or '0')
+      event(id, 'P' .. (string.match(entries[i] or '', '^%a\t(%d+)') or '0') .. ' ')
     end
   end
   place_all(lists)

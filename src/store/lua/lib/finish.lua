@@ -1,6 +1,7 @@
--- Ends attempts in a batch. Items of 5: id:attempt_id, letter and attempt count to keep, idempotency key, one, two.
---   s  succeeded  two = facts \n rest of the done record; facts = attempt \t crashes \t started \t attempt_id
---   r  retry      one = delay ms            two = facts \n failure, and so below
+-- Ends attempts in a batch: the time of the ends if it is the time, then items of 5: id:attempt_id, letter and attempt
+-- count to keep, idempotency key, one, two.
+--   s  succeeded  two = done record with that time
+--   r  retry      one = delay ms; two = attempt \t crashes \t started \t attempt_id, \n, failure, and so below
 --   u  give back uncharged, one = delay ms
 --   d  dead       one = type \t fingerprint \t reason
 --   h  hold       one = reason
@@ -25,7 +26,7 @@ end
 local finish_as, finish_later = {}, {}
 
 function finish_as.s(id, attempt, key, one, two)
-  close(id, 's', attempt, key, two)
+  close(id, 's' .. attempt .. ' ', key, 's\t' .. now_text .. string.sub(two, 16))
 end
 
 function finish_as.r(id, attempt, key, delay, two, lists)
@@ -33,12 +34,12 @@ function finish_as.r(id, attempt, key, delay, two, lists)
   redis.call('HSET', attempts_key, id, waiting_entry('w', two, int(due)))
   if tonumber(delay) > 0 then
     finish_later[#finish_later + 1], finish_later[#finish_later + 2] = int(due), id
-    event(id, 'S', attempt)
+    event(id, 'S' .. attempt .. ' ')
   else
     local record = redis.call('HGET', jobs_key, id)
     if record then
       add_to(lists, header(record), id, true)
-      event(id, 'P', attempt)
+      event(id, 'P' .. attempt .. ' ')
     end
   end
 end
@@ -53,5 +54,5 @@ function finish_as.h(id, attempt, key, reason, two)
   redis.call('HSET', attempts_key, id, waiting_entry('h', two, reason))
   redis.call('ZADD', qkey('held'), now_text, id)
   redis.call('PERSIST', key)
-  event(id, 'H', attempt)
+  event(id, 'H' .. attempt .. ' ')
 end

@@ -15,7 +15,7 @@ local function take_leases(members)
   return held
 end
 
--- Ends `n` attempts whose items start at ARGV[at]; returns the replies, and whether one of them is now the first to
+-- Ends `n` attempts, told from ARGV[at] on; returns the replies, and whether one of them is now the first to
 -- become due.
 local function finish(at, n, ttl)
   local members, replies, lists, codes = {}, {}, {}, { s = 0, r = 0, u = 0, d = 0, h = 0 }
@@ -23,8 +23,9 @@ local function finish(at, n, ttl)
     return replies, false
   end
   for i = 1, n do
-    members[i] = ARGV[at + (i - 1) * FINISH_WIDTH]
+    members[i] = ARGV[at + 1 + (i - 1) * FINISH_WIDTH]
   end
+  local stamped, succeeded = is_now(ARGV[at]), string.byte('s')
   local held = take_leases(members)
   load_limits({})
   for i, member in ipairs(members) do
@@ -34,10 +35,17 @@ local function finish(at, n, ttl)
       if held then
         held[member] = nil -- named twice, it is stale the second time
       end
-      local p = at + (i - 1) * FINISH_WIDTH
-      local id, code, key = string.sub(member, 1, 22), string.sub(ARGV[p + 1], 1, 1), ARGV[p + 2]
-      replies[i], codes[code] = '1', codes[code] + 1
-      finish_as[code](id, string.sub(ARGV[p + 1], 2), key, ARGV[p + 3], ARGV[p + 4], lists, ttl)
+      local p = at + 1 + (i - 1) * FINISH_WIDTH
+      local id, code, key = string.sub(member, 1, 22), ARGV[p + 1], ARGV[p + 2]
+      replies[i] = '1'
+      if stamped and string.byte(code) == succeeded then
+        codes.s = codes.s + 1
+        close(id, code .. ' ', key, ARGV[p + 4])
+      else
+        local letter = string.sub(code, 1, 1)
+        codes[letter] = codes[letter] + 1
+        finish_as[letter](id, string.sub(code, 2), key, ARGV[p + 3], ARGV[p + 4], lists, ttl)
+      end
       if any_limits then
         free_slot(workspace_of(key), member)
       end

@@ -24,7 +24,7 @@ local function reap(ttl)
         end
         redis.call('HSET', attempts_key, id, entry_text(e))
         add_to(lists, h, id, true)
-        event(id, 'P', int(e.attempt))
+        event(id, 'P' .. int(e.attempt) .. ' ')
       end
     end
   end

@@ -7,11 +7,15 @@ local function workspace_of(key)
   return string.match(key, '^:idempotency:([^:]+):', #base + 1)
 end
 
--- Record: created \t expires \t workspace \t type \t queue \t band \t … \t request_id \n body
+-- Record: created \t expires \t workspace \t type \t queue ('' is default) \t band ('' is normal) \t … \t request_id \n …
 local function header(record)
-  local created, expires, workspace, kind, q, band =
-    string.match(record, '^(%d+)\t(%d+)\t([^\t]+)\t([^\t]+)\t([^\t]+)\t([^\t]+)\t')
-  return { created = tonumber(created), expires = tonumber(expires), ws = workspace, kind = kind, queue = q, band = band }
+  local ws, kind, q, band = string.match(record, '^%d+\t%d+\t([^\t]+)\t([^\t]+)\t([^\t]*)\t([^\t]*)\t')
+  return { ws = ws, kind = kind, queue = q == '' and 'default' or q, band = band == '' and 'normal' or band }
+end
+
+-- A record with other times than it came with; both have 13 digits.
+local function with_times(record, created, expires)
+  return int(created) .. '\t' .. int(expires) .. string.sub(record, 28)
 end
 
 local function request_of(record)

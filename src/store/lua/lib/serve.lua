@@ -27,5 +27,5 @@ local function serve(due, replies, sooner)
     ring()
   end
   flush_events(ARGV[2])
-  return { now_text, int(due), declined and '1' or '0', replies, fresh, jobs }
+  return { now_text, int(due), declined and '1' or '0', replies, fresh, again, jobs }
 end
