@@ -289,7 +289,7 @@ impl<'a> World<'a> {
         let lines: Vec<&str> = text.lines().collect();
         for entry in lines.chunks_exact(3) {
             self.last_event = format!("({}", entry[0]);
-            for told in entry[2].split(' ') {
+            for told in entry[2].split_whitespace() {
                 let id: JobId = told[..22].parse().unwrap();
                 let to = match &told[22..23] {
                     "S" => JobState::Scheduled,

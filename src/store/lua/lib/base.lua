@@ -32,9 +32,9 @@ local function expect_types(types)
 end
 
 -- Whether a stamp that came with the call is the time. Long values come stamped, because Redis hashes every byte of
--- every string that a script makes; a stamp that is a second off is replaced.
+-- every string that a script makes; a stamp more than 100 ms off is replaced.
 local function is_now(stamp)
-  return math.abs(now - tonumber(stamp)) <= 1000
+  return math.abs(now - tonumber(stamp)) <= 100
 end
 
 -- One packed stream entry per call. `what` is state letter, attempt and a blank.
