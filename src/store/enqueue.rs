@@ -8,7 +8,7 @@ use super::reply::{Reply, corrupt};
 use super::{Store, StoreError, codec};
 
 /// As `is_now` in Lua: a stamp that is off by more is replaced with the time.
-const STAMP_MS: u64 = 1000;
+const STAMP_MS: u64 = 100;
 
 /// What became of one item.
 #[derive(Clone, Debug)]

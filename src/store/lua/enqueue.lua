@@ -42,7 +42,7 @@ for p = FIRST, last, WIDTH do
     if ends ~= '' then
       ending[#ending + 1], ending[#ending + 2] = ends, id
     end
-    if run_at ~= '' and tonumber(run_at) > now then
+    if run_at ~= '' and tonumber(run_at) > created then
       later[#later + 1], later[#later + 2] = run_at, id
       event(id, 'S0 ')
     else
