@@ -23,7 +23,7 @@ for p = 8, last, WIDTH do
     run_at, ends = string.match(times, '^(%d*)\t(%d*)$')
     local expires = tonumber(ends) or math.max(now, tonumber(run_at) or 0) + in_line
     ttl = int(math.max(math.ceil((expires - now) / 1000), 0) + outlives)
-    head = now_text .. '\t' .. int(expires) .. '\t'
+    head = now_text .. '\t' .. string.format('%013.0f', expires) .. '\t' -- a claim cuts it at fixed places
   end
   if draining or n >= room then
     local held = redis.pcall('GET', ARGV[p])
