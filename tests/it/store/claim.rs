@@ -357,7 +357,8 @@ async fn a_job_that_ended_long_ago_is_never_taken_for_another() {
     // More than one call expires at once, so this one meets some in the order.
     assert!(worker.claim(&store, 50).await.is_empty());
     audit(&redis);
-    for id in [ids[0], ids[129]] {
+    assert!(worker.claim(&store, 50).await.is_empty());
+    for id in ids {
         assert_eq!(state(&store, id).await, JobState::Expired);
     }
 }
