@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use windlass::domain::{AttemptId, JobState, Priority, QueueName};
+use windlass::domain::{AttemptId, JobState, Priority, QueueName, Timestamp};
 use windlass::store::{Answer, Scope, Switch, WorkspaceLimits};
 
 use crate::support::audit::{ENDING_KEYS, LINE_KEYS, Snapshot, audit, refuses_wrong_types};
@@ -346,4 +346,19 @@ async fn a_claim_leaves_nothing_that_it_could_have_taken() {
     assert!(ids.contains(&free), "the capped workspace's jobs did not stand before it");
     assert!(worker.claim(&store, 10).await.is_empty());
     audit(&redis);
+}
+
+#[tokio::test]
+async fn a_job_that_ended_long_ago_is_never_taken_for_another() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let worker = TestWorker::register(&store).await;
+    let ids = enqueue_many(&store, "ws", "r", 130, |s| s.expires_at = Some(Timestamp::from_unix_ms(5))).await;
+    // More than one call expires at once, so this one meets some in the order.
+    assert!(worker.claim(&store, 50).await.is_empty());
+    audit(&redis);
+    assert!(worker.claim(&store, 50).await.is_empty());
+    for id in ids {
+        assert_eq!(state(&store, id).await, JobState::Expired);
+    }
 }

@@ -15,7 +15,8 @@ async fn live_workers_are_listed_with_what_they_say_of_themselves() {
     let brief = TestWorker::unregistered();
     brief.heartbeat(&store, Duration::from_millis(1)).await;
     let beat = store.now().await.unwrap();
-    until_past(&store, beat.plus(Duration::from_millis(2))).await;
+    // Its description lives four times as long as its registration.
+    until_past(&store, beat.plus(Duration::from_millis(6))).await;
     let before = Snapshot::take(&redis).contents();
     let fleet = store.workers().await.unwrap();
     let [one] = &fleet[..] else { panic!("one is alive: {fleet:?}") };

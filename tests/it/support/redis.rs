@@ -32,6 +32,7 @@ impl TestRedis {
     }
 
     /// Starts the server on the data it has.
+    #[expect(clippy::disallowed_methods, reason = "tests start their own servers")]
     pub(crate) async fn launch(&mut self) {
         let socket = self.socket();
         let _ = std::fs::remove_file(&socket);
@@ -58,11 +59,6 @@ impl TestRedis {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-
-    /// The process id, for signals.
-    pub(crate) fn pid(&self) -> i32 {
-        self.child.as_ref().map(Child::id).unwrap_or_default() as i32
     }
 
     /// Its data folder.
@@ -94,6 +90,7 @@ impl TestRedis {
     }
 
     /// Runs redis-cli, as an operator would, and returns what it printed.
+    #[expect(clippy::disallowed_methods, reason = "what an operator does is what is tested")]
     pub(crate) fn cli(&self, args: &[&str]) -> String {
         let output = Command::new("redis-cli").arg("-s").arg(self.socket()).args(args).output().expect("redis-cli");
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()

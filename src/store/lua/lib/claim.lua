@@ -53,18 +53,15 @@ local function consider(o, band, ids, popped)
     if ws then
       local blocker = blocker_of(ws, kind)
       local suspect = entry and tonumber(string.match(entry, '^%a\t%d+\t(%d+)')) > 0
+      local wait = blocker or (not o.types[kind] and 'o:' .. kind)
+        or (suspect and (took_suspect or not o.may_suspect) and 's')
       if string.sub(records[i], 15, 27) < now_text then
         refund(band, ws)
         close_unfinished(id, 'e', entry_of(entry), records[i])
         count('expired', 1)
-      elseif blocker then
-        set_aside(band, blocker, score, id)
-      elseif not o.types[kind] then
-        set_aside(band, 'o:' .. kind, score, id)
-        fresh_waiting = true
-      elseif suspect and (took_suspect or not o.may_suspect) then
-        set_aside(band, 's', score, id)
-        fresh_waiting = true
+      elseif wait then
+        set_aside(band, wait, score, id)
+        fresh_waiting = fresh_waiting or not blocker
       else
         accept(o, id, records[i], entry, ws)
         tag = score -- they come in rising order

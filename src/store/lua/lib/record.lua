@@ -15,7 +15,7 @@ end
 
 -- A record with other times than it came with; both have 13 digits.
 local function with_times(record, created, expires)
-  return int(created) .. '\t' .. int(expires) .. string.sub(record, 28)
+  return string.format('%013.0f\t%013.0f', created, expires) .. string.sub(record, 28)
 end
 
 local function request_of(record)
