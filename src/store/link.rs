@@ -205,6 +205,11 @@ fn build(url: &SecretString, timeout: Duration) -> Result<Client, StoreError> {
         .map_err(|e| StoreError::Unavailable(format!("{:?}", e.kind())))
 }
 
+fn has_code(details: &str) -> bool {
+    let code = details.split(' ').next().unwrap_or_default();
+    !code.is_empty() && code.bytes().all(|b| b.is_ascii_uppercase())
+}
+
 /// Sorts an error into done, definitely not done, or unknown.
 pub(super) fn classify(error: FredError) -> StoreError {
     let details = error.details().to_owned();
@@ -227,12 +232,28 @@ pub(super) fn classify(error: FredError) -> StoreError {
         return StoreError::Unknown(details);
     }
     match error.kind() {
-        // How fred says that it would have to send a command twice.
-        ErrorKind::Unknown if starts(&["Too many failed write attempts"]) => StoreError::Unknown(details),
+        // fred's own: the command was dropped with its connection, or would have to be sent twice.
+        // What Redis says begins with a code in capitals.
+        ErrorKind::Unknown if !has_code(&details) => StoreError::Unknown(details),
         ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled => StoreError::Unknown(details),
         ErrorKind::Backpressure | ErrorKind::Auth | ErrorKind::Routing | ErrorKind::Sentinel | ErrorKind::Tls => {
             StoreError::Unavailable(details)
         }
         _ => StoreError::Corrupt(details),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_redis_says_is_unexpected_data() {
+        let sorted = |details: &'static str| classify(FredError::new(ErrorKind::Unknown, details));
+        assert!(matches!(sorted("WLTYPE ai:jobs is a list"), StoreError::Corrupt(_)));
+        assert!(matches!(sorted("ERR user_script:1: attempt to index nil"), StoreError::Corrupt(_)));
+        assert!(matches!(sorted("channel closed"), StoreError::Unknown(_)));
+        assert!(matches!(sorted("Too many failed write attempts."), StoreError::Unknown(_)));
+        assert!(matches!(sorted("OOM command not allowed"), StoreError::Full(_)));
     }
 }

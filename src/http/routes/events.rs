@@ -81,7 +81,8 @@ pub(in crate::http) async fn stream(
 fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
     let plain = |text: &&str| {
-        (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        (1..=128).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'~'))
     };
     let text = value.to_str().ok().filter(plain);
     let refuse = || ApiError::at(ErrorCode::InvalidHeader, "Last-Event-ID", "is not an id of an event of this API");

@@ -104,7 +104,7 @@ async fn without_redis_the_api_says_so_and_recovers_without_a_restart() {
     caller.becomes("/ready", 200).await;
     redis.kill();
     let refused = caller.post(&echo("while-down")).await;
-    assert_eq!(refused.status().as_u16(), 503);
+    assert_eq!(refused.status().as_u16(), 503, "{}", serve.log());
     assert!(refused.headers().contains_key("retry-after"));
     let body = caller.becomes("/ready", 503).await;
     assert!(body.contains("\"redis\""), "{body}");

@@ -76,6 +76,11 @@ impl Process {
         Self { id: String::new(), child, lines }
     }
 
+    /// What it logged since the last look, for messages of failed tests.
+    pub(crate) fn log(&self) -> String {
+        self.lines.try_iter().collect::<Vec<_>>().join("\n")
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("the process lives");
     }
