@@ -15,7 +15,7 @@ pub struct Limits {
     #[serde(default = "one")]
     #[schema(minimum = 1, maximum = 100, example = 1)]
     pub weight: u32,
-    /// Jobs running at once, over all queues; `null` is no cap.
+    /// Jobs running at once in each queue; `null` is no cap.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub max_running: Option<u32>,

@@ -22,7 +22,7 @@ pub enum WorkspacesCommand {
         /// Share in line relative to the others
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
         weight: Option<u32>,
-        /// Jobs running at once over all queues, or `none`
+        /// Jobs running at once in each queue, or `none`
         #[arg(long, value_name = "N|none", value_parser = parse_cap)]
         max_running: Option<Cap>,
     },

@@ -12,6 +12,8 @@ pub enum ClientError {
         url: String,
         /// The innermost cause.
         reason: String,
+        /// Whether the connection was refused or broke, rather than that time ran out: it may pass.
+        may_pass: bool,
     },
     /// The API answered with an error.
     #[error("{}", .0.detail)]
@@ -38,6 +40,16 @@ impl ClientError {
         match self {
             Self::Problem(problem) => Some(&problem.code),
             _ => None,
+        }
+    }
+
+    /// Whether the same call may succeed a moment later: a server that is being replaced, or one
+    /// that lost its Redis for a moment.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { may_pass, .. } => *may_pass,
+            _ => matches!(self.code(), Some("redis_unavailable" | "outcome_unknown" | "overloaded")),
         }
     }
 }

@@ -60,13 +60,13 @@ impl JobFilter {
 }
 
 impl Client {
-    /// Submits a job.
+    /// Submits a job; repeated for a moment when the failure may pass, which its id makes safe.
     ///
     /// # Errors
     /// See [`ClientError`]. After `Unreachable` and `outcome_unknown`, submit the same again.
     pub async fn submit(&self, job: &CreateJob) -> Result<Receipt, ClientError> {
         let url = self.url(&["ai", "jobs"], &[]);
-        let response = self.send(self.request(Method::POST, url)?.json(job)).await?;
+        let response = self.send_repeatable(&self.request(Method::POST, url)?.json(job)).await?;
         let replayed = response.headers().contains_key("idempotent-replayed");
         Ok(Receipt { job: self.read(response).await?, replayed })
     }
@@ -77,7 +77,7 @@ impl Client {
     /// When the batch as a whole was refused.
     pub async fn submit_batch(&self, jobs: &[CreateJob]) -> Result<BatchResult, ClientError> {
         let url = self.url(&["ai", "jobs", "batch"], &[]);
-        self.read(self.send(self.request(Method::POST, url)?.json(&jobs)).await?).await
+        self.read(self.send_repeatable(&self.request(Method::POST, url)?.json(&jobs)).await?).await
     }
 
     /// Reads a job, waiting up to `wait` for it to end.
@@ -90,7 +90,7 @@ impl Client {
         if !wait.is_zero() {
             request = request.header("prefer", format!("wait={}", wait.as_secs().max(1))).timeout(timeout_for(wait));
         }
-        self.read(self.send(request).await?).await
+        self.read(self.send_repeatable(&request).await?).await
     }
 
     /// One page of jobs, newest first.

@@ -1,7 +1,8 @@
 //! The API as typed calls: what the operator commands and the demo use.
 //!
-//! Never retries by itself: whoever calls knows whether repeating is wanted. Jobs may be submitted
-//! again with the same id and body at any time.
+//! Reads and enqueues are repeated (by `backon`) three times within two seconds when the server is
+//! away or says that its trouble may pass; an enqueue may be, since its id makes it one job. Nothing
+//! else is repeated: whoever calls knows whether that is wanted.
 
 mod error;
 mod jobs;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response};
 use secrecy::ExposeSecret;
@@ -15,6 +16,14 @@ use crate::api::{PROBLEM_JSON, Problem};
 
 /// The longest answer that is read: a page of 200 jobs with results of 1 MiB each.
 const ANSWER_LIMIT: usize = 256 * 1024 * 1024;
+
+/// Three more tries within two seconds: enough for a server that is being replaced. Whoever wants to
+/// wait longer knows how long.
+const PATIENCE: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(100))
+    .with_factor(2.0)
+    .with_max_times(3)
+    .with_jitter();
 
 impl Client {
     /// The address of a path given by its segments, which are escaped.
@@ -50,7 +59,7 @@ impl Client {
         query: &[(&str, String)],
     ) -> Result<T, ClientError> {
         let request = self.request(Method::GET, self.url(path, query))?;
-        self.read(self.send(request).await?).await
+        self.read(self.send_repeatable(&request).await?).await
     }
 
     pub(super) async fn call<T: DeserializeOwned>(
@@ -82,6 +91,17 @@ impl Client {
 
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         request.send().await.map_err(|e| self.unreachable(&e))
+    }
+
+    /// Sends what may be sent twice (a read, or an enqueue, which its id makes safe), and again when
+    /// it fails in a way that may pass.
+    pub(super) async fn send_repeatable(&self, request: &RequestBuilder) -> Result<Response, ClientError> {
+        let once = async || {
+            let copy = request.try_clone();
+            let copy = copy.ok_or_else(|| ClientError::Setup("the request cannot be repeated".to_owned()))?;
+            self.check(self.send(copy).await?).await
+        };
+        (|| once()).retry(PATIENCE).when(ClientError::may_pass).await
     }
 
     pub(super) async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, ClientError> {
@@ -125,7 +145,7 @@ impl Client {
 
     fn unreachable(&self, error: &reqwest::Error) -> ClientError {
         let reason = if error.is_timeout() { "no answer in time".to_owned() } else { root_cause(error) };
-        ClientError::Unreachable { url: self.base.to_string(), reason }
+        ClientError::Unreachable { url: self.base.to_string(), reason, may_pass: !error.is_timeout() }
     }
 
     fn unexpected(&self, status: u16, text: String) -> ClientError {
@@ -136,4 +156,73 @@ impl Client {
 /// The time for a call that was asked to wait.
 pub(super) fn timeout_for(wait: Duration) -> Duration {
     CALL_TIMEOUT + wait
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::api::ErrorCode;
+    use crate::api::key::CreateKey;
+
+    fn response(status: &str, kind: &str, body: &str) -> String {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+    }
+
+    fn refusal(code: ErrorCode) -> String {
+        response("503 Unavailable", PROBLEM_JSON, &serde_json::to_string(&Problem::new(code, "x")).unwrap())
+    }
+
+    /// Gives each connection one of the answers, then refuses.
+    async fn answer(listener: TcpListener, answers: &[String]) {
+        for text in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut seen = Vec::new();
+            while !seen.windows(4).any(|w| w == b"\r\n\r\n") {
+                assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0);
+            }
+            stream.write_all(text.as_bytes()).await.unwrap();
+        }
+    }
+
+    async fn server() -> (TcpListener, Client) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::new(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
+        (listener, client)
+    }
+
+    #[tokio::test]
+    async fn a_read_is_repeated_when_its_failure_may_pass() {
+        let (listener, client) = server().await;
+        let good = response("200 OK", "application/json", r#"{"queues":[]}"#);
+        let answers = [refusal(ErrorCode::RedisUnavailable), refusal(ErrorCode::Overloaded), good];
+        let (list, ()) = tokio::join!(client.queues(), answer(listener, &answers));
+        assert_eq!(list.unwrap().queues, []);
+    }
+
+    #[tokio::test]
+    async fn the_last_failure_is_told_and_a_lasting_one_at_once() {
+        let (listener, client) = server().await;
+        let answers = [ErrorCode::Overloaded; 3].map(refusal);
+        let (list, ()) = tokio::join!(client.queues(), answer(listener, &answers));
+        assert!(matches!(list, Err(ClientError::Unreachable { may_pass: true, .. })), "{list:?}");
+        let (listener, client) = server().await;
+        let answers = [refusal(ErrorCode::RedisUnsafe)];
+        let (list, ()) = tokio::join!(client.queues(), answer(listener, &answers));
+        assert_eq!(list.unwrap_err().code(), Some("redis_unsafe"));
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_done_twice_is_sent_one_time() {
+        let (listener, client) = server().await;
+        let key = CreateKey { workspace: "acme".to_owned(), scopes: Vec::new(), name: None };
+        let answers = [refusal(ErrorCode::OutcomeUnknown)];
+        let (made, ()) = tokio::join!(client.create_key(&key), answer(listener, &answers));
+        assert_eq!(made.unwrap_err().code(), Some("outcome_unknown"));
+    }
 }
