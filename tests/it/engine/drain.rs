@@ -1,9 +1,13 @@
 //! A worker that is told to stop takes nothing more and loses nothing.
 
-use windlass::domain::JobState;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use windlass::domain::{JobState, RawJson};
 use windlass::store::Scope;
 
-use crate::support::fleet::{Gated, options, reaches, short_lease, start};
+use crate::support::fleet::{Gated, options, reaches, registry, short_lease, start};
 use crate::support::jobs::{enqueue_new, spec};
 use crate::support::redis::TestRedis;
 
@@ -56,20 +60,20 @@ async fn new_work_goes_to_others_while_a_worker_drains() {
 async fn a_handler_that_cannot_be_stopped_does_not_hold_up_the_end() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
-    let (began, held) =
-        (std::sync::Arc::new(tokio::sync::Notify::new()), std::sync::Arc::new(std::sync::Mutex::new(())));
-    let (b, h) = (began.clone(), held.clone());
-    let guard = held.lock().unwrap();
-    let registry = crate::support::fleet::registry(move |_| {
-        let (b, h) = (b.clone(), h.clone());
+    let began = Arc::new(Notify::new());
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let (b, gate) = (Arc::clone(&began), Arc::new(Mutex::new(gate)));
+    let registry = registry(move |_| {
+        let (b, gate) = (Arc::clone(&b), Arc::clone(&gate));
         async move {
             b.notify_one();
-            drop(h.lock().unwrap());
-            Ok(windlass::domain::RawJson::from_compact("1"))
+            // Blocks its thread until the test is over.
+            let _ = gate.lock().unwrap().recv();
+            Ok(RawJson::from_compact("1"))
         }
     });
     let mut options = short_lease(3000);
-    options.drain_grace = std::time::Duration::from_millis(10);
+    options.drain_grace = Duration::from_millis(10);
     let worker = start(&store, &registry, options);
     let id = enqueue_new(&store, spec("r")).await;
     began.notified().await;
@@ -78,5 +82,5 @@ async fn a_handler_that_cannot_be_stopped_does_not_hold_up_the_end() {
     assert_eq!(handle.health().leaked, 1);
     let job = store.job(&Scope::All, id).await.unwrap().unwrap();
     assert_eq!((job.state, job.attempt), (JobState::Pending, 0));
-    drop(guard);
+    drop(go);
 }

@@ -78,3 +78,28 @@ async fn a_cancelled_attempt_stops_and_may_start_no_effect() {
     worker.stop().await;
     assert_eq!(store.job(&Scope::All, id).await.unwrap().unwrap().state, JobState::Cancelled);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_stood_still_longer_than_a_lease_charges_nobody() {
+    let redis = TestRedis::start().await;
+    let store = redis.store_with(|o| o.command_timeout = std::time::Duration::from_secs(1)).await;
+    let (mut jobs, other) = (Gated::new(), Gated::new());
+    let workers = [start(&store, &jobs.registry, short_lease(1500)), start(&store, &other.registry, short_lease(1500))];
+    let id = enqueue_new(&store, spec("r")).await;
+    let mut other = other;
+    let busy = tokio::select! {
+        _ = jobs.began() => &mut jobs,
+        _ = other.began() => &mut other,
+    };
+    let server = nix::unistd::Pid::from_raw(redis.pid());
+    nix::sys::signal::kill(server, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    assert_eq!(busy.gone().await, id);
+    nix::sys::signal::kill(server, nix::sys::signal::Signal::SIGCONT).unwrap();
+    jobs.go.add_permits(1);
+    other.go.add_permits(1);
+    let job = reaches(&store, id, JobState::Succeeded).await;
+    assert_eq!((job.attempt, job.crashes), (1, 0));
+    for worker in workers {
+        worker.stop().await;
+    }
+}

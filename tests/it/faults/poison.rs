@@ -10,7 +10,7 @@ use crate::support::redis::TestRedis;
 
 const SETTINGS: &[(&str, &str)] = &[("LEASE_MS", "600"), ("WORKER_CONCURRENCY", "4")];
 
-fn sleep(request: &str, ms: u64) -> JobSpec {
+fn lasting(request: &str, ms: u64) -> JobSpec {
     let input = RawJson::from_compact(format!("{{\"ms\":{ms}}}"));
     JobSpec { job_type: JobType::new("sleep").unwrap(), input, ..spec(request) }
 }
@@ -20,10 +20,10 @@ async fn a_job_that_kills_its_process_three_times_is_dead_and_its_neighbours_suc
     let redis = TestRedis::start().await;
     let store = redis.store().await;
     let mut worker = Process::worker(&redis, SETTINGS);
-    let victim = enqueue_new(&store, sleep("victim", 60_000)).await;
+    let victim = enqueue_new(&store, lasting("victim", 60_000)).await;
     let mut neighbours = Vec::new();
     for n in 0..6 {
-        neighbours.push(enqueue_new(&store, sleep(&format!("r{n}"), 100)).await);
+        neighbours.push(enqueue_new(&store, lasting(&format!("r{n}"), 100)).await);
     }
     for crash in 1..=3 {
         // The handler of a job that crashes its process, seen from outside.

@@ -8,7 +8,7 @@ use crate::support::jobs::{enqueue_new, spec};
 use crate::support::processes::{Process, ids, wait_for};
 use crate::support::redis::TestRedis;
 
-fn sleep(request: &str, ms: u64) -> JobSpec {
+fn lasting(request: &str, ms: u64) -> JobSpec {
     let input = RawJson::from_compact(format!("{{\"ms\":{ms}}}"));
     JobSpec { job_type: JobType::new("sleep").unwrap(), input, ..spec(request) }
 }
@@ -30,7 +30,7 @@ async fn a_worker_finishes_what_runs_leaves_the_rest_and_exits_with_0() {
     let worker = Process::worker(&redis, &[("WORKER_CONCURRENCY", "2")]);
     let mut jobs = Vec::new();
     for n in 0..4 {
-        jobs.push(enqueue_new(&store, sleep(&format!("r{n}"), 700)).await);
+        jobs.push(enqueue_new(&store, lasting(&format!("r{n}"), 700)).await);
     }
     wait_for("two jobs run", || running(&redis) == 2);
     worker.signal(Signal::SIGTERM);
@@ -50,7 +50,7 @@ async fn past_its_grace_a_worker_gives_its_jobs_back_uncharged() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
     let worker = Process::worker(&redis, &[("DRAIN_GRACE_SECONDS", "0")]);
-    let id = enqueue_new(&store, sleep("r", 60_000)).await;
+    let id = enqueue_new(&store, lasting("r", 60_000)).await;
     wait_for("it runs", || running(&redis) == 1);
     worker.signal(Signal::SIGTERM);
     assert_eq!(worker.exit().code(), Some(0));
@@ -63,7 +63,7 @@ async fn a_second_signal_ends_a_draining_worker_at_once() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
     let worker = Process::worker(&redis, &[]);
-    let id = enqueue_new(&store, sleep("r", 60_000)).await;
+    let id = enqueue_new(&store, lasting("r", 60_000)).await;
     wait_for("it runs", || running(&redis) == 1);
     worker.signal(Signal::SIGTERM);
     let about = format!("ai:worker:{}", worker.id);

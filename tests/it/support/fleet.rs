@@ -9,7 +9,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use windlass::domain::{Job, JobId, JobState, JobType, LeaseTiming, QueueName, RawJson, RetryPolicy};
 use windlass::engine::{
-    AllowList, ExecutionError, Executor, JobContext, JobFuture, Registry, TypeInfo, Worker, WorkerHandle, WorkerOptions,
+    AllowList, ExecutionError, Executor, JobContext, JobFuture, Registry, TypeInfo, Worker, WorkerHandle,
+    WorkerOptions, tasks,
 };
 use windlass::store::{Scope, Store};
 
@@ -156,7 +157,7 @@ pub(crate) fn start(store: &Store, registry: &Arc<Registry>, options: WorkerOpti
     let worker = Worker::new(store.clone(), Arc::clone(registry), options);
     let (handle, shutdown) = (worker.handle(), CancellationToken::new());
     let token = shutdown.clone();
-    let task = tokio::spawn(async move { worker.run(token).await.unwrap() });
+    let task = tasks::spawn("worker", async move { worker.run(token).await.unwrap() });
     Running { handle, shutdown, task }
 }
 
