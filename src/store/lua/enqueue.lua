@@ -13,7 +13,7 @@ local bad = check_types(FIRST, WIDTH)
 if bad then
   return bad
 end
-local room = tonumber(ARGV[4]) - redis.call('LLEN', qkey('pending'))
+local room = tonumber(ARGV[4]) - redis.call('LLEN', qkey('pending')) - redis.call('ZCARD', scheduled_key)
 local draining, outlives, in_line = blocks()['drain'], tonumber(ARGV[5]), tonumber(ARGV[6])
 local stamped, usual_ttl = is_now(ARGV[8]), int(math.ceil(in_line / 1000) + outlives)
 local created = stamped and tonumber(ARGV[8]) or now

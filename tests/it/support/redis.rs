@@ -53,6 +53,11 @@ impl TestRedis {
         store.wait_connected(Duration::from_secs(20)).await.expect("redis-server answers");
     }
 
+    /// The process id, for signals.
+    pub(crate) fn pid(&self) -> i32 {
+        self.child.as_ref().map_or(0, |child| i32::try_from(child.id()).unwrap())
+    }
+
     /// SIGKILL, as a crash.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
