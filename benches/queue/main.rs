@@ -1,6 +1,6 @@
 //! `make bench`: ratios against floors that are measured beside them, in one table with the goals.
 //! Nothing is asserted. README.md in this folder's parent says how each figure comes about.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that cannot go on should say so")]
+#![expect(clippy::expect_used, reason = "a bench that cannot go on should say so")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what a bench is for")]
 #![expect(clippy::disallowed_methods, reason = "a bench starts servers and processes of its own")]
 
