@@ -45,6 +45,7 @@ local function event(id, what)
 end
 local function flush_events(limit)
   if event_count > 0 and limit ~= '0' then
+    events[event_count] = string.sub(events[event_count], 1, -2)
     redis.call('XADD', base .. ':events', 'MAXLEN', '~', limit, '*', 'e', table.concat(events))
   end
 end

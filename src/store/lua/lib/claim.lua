@@ -5,11 +5,11 @@ local CLAIM_LOOK = 100
 local found, again, served, leases, entries_out, parks = {}, {}, {}, {}, {}, {}
 local accepted, looked, took_suspect, fresh_waiting, made_room = 0, 0, false, false, false
 
-local function set_aside(band, blocker, score, id)
+local function set_aside(band, blocker, id)
   local lists = parks[band] or {}
   local list = lists[blocker] or {}
   parks[band], lists[blocker] = lists, list
-  list[#list + 1], list[#list + 2] = score, id
+  list[#list + 1], list[#list + 2] = redis.call('ZSCORE', qkey('order:' .. band), id), id
 end
 
 local function accept(o, id, record, text, ws)
@@ -46,10 +46,10 @@ local function look_at(ids)
   return records, redis.call('HMGET', attempts_key, unpack(ids)), wss, kinds, names
 end
 
-local function consider(o, band, ids, popped)
-  local tag, records, attempts, wss, kinds, names = nil, look_at(ids)
+local function consider(o, band, ids)
+  local order, last, records, attempts, wss, kinds, names = qkey('order:' .. band), nil, look_at(ids)
   for i, id in ipairs(ids) do
-    local ws, kind, score, entry = wss[i], kinds[i], popped[2 * i], attempts[i]
+    local ws, kind, entry = wss[i], kinds[i], attempts[i]
     if ws then
       local blocker = blocker_of(ws, kind)
       local suspect = entry and tonumber(string.match(entry, '^%a\t%d+\t(%d+)')) > 0
@@ -60,15 +60,16 @@ local function consider(o, band, ids, popped)
         close_unfinished(id, 'e', entry_of(entry), records[i])
         count('expired', 1)
       elseif wait then
-        set_aside(band, wait, score, id)
+        set_aside(band, wait, id)
         fresh_waiting = fresh_waiting or not blocker
       else
         accept(o, id, records[i], entry, ws)
-        tag = score -- they come in rising order
+        last = id -- and of the highest tag
       end
     end
   end
-  served[band] = tag and math.max(served[band] or 0, tonumber(tag)) or served[band]
+  served[band] = last and math.max(served[band] or 0, tonumber(redis.call('ZSCORE', order, last))) or served[band]
+  redis.call('ZREMRANGEBYRANK', order, '0', int(#ids - 1))
   -- A job that left the order without taking a slot makes room for one parked behind the cap.
   for ws in pairs(any_limits and names or {}) do
     made_room = unpark_capped(ws) > 0 or made_room

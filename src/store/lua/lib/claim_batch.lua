@@ -20,14 +20,10 @@ end
 local function pop(o, band, n)
   n = math.min(n, CLAIM_LOOK - looked)
   if n > 0 and o.cards[band] > 0 then
-    local popped = redis.call('ZPOPMIN', qkey('order:' .. band), int(n))
-    local ids = {}
-    for i = 1, #popped, 2 do
-      ids[(i + 1) / 2] = popped[i]
-    end
+    local ids = redis.call('ZRANGE', qkey('order:' .. band), '0', int(n - 1)) -- ZPOPMIN would print every score
     o.cards[band] = o.cards[band] - #ids
     looked = looked + #ids
-    consider(o, band, ids, popped)
+    consider(o, band, ids)
   end
 end
 
