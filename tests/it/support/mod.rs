@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod context;
 pub(crate) mod fleet;
 pub(crate) mod jobs;
+#[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
