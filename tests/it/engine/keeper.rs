@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use windlass::domain::{JobState, RawJson};
 
 use crate::support::fleet::{Gated, reaches, registry, short_lease, start};
-use crate::support::jobs::{enqueue_new, spec};
+use crate::support::jobs::{enqueue_new, from_now, spec};
 use crate::support::processes::{stat, wait_for};
 use crate::support::proxy::Proxy;
 use crate::support::redis::TestRedis;
@@ -94,18 +94,23 @@ async fn a_full_worker_waits_without_turning() {
     let mut jobs = Gated::new();
     let mut options = short_lease(500);
     options.slots = 1;
-    let worker = start(&store, &jobs.registry, options);
+    let mut later = spec("later");
+    later.run_at = Some(from_now(&store, 300).await);
+    let later = enqueue_new(&store, later).await;
     let id = enqueue_new(&store, spec("r")).await;
-    jobs.began().await;
-    // On another thread, whose CPU time does not count: past the moment at which the claim loop wants
-    // to look again.
+    let worker = start(&store, &jobs.registry, options);
+    assert_eq!(jobs.began().await.id, id);
+    // On another thread, whose CPU time does not count: past the moment at which the later job is due
+    // and the claim loop wants to look again.
     let (redis, used) = (Arc::new(redis), thread_ticks());
     let watched = Arc::clone(&redis);
     tokio::task::spawn_blocking(move || outlive_the_lease(&watched, 1500.0)).await.unwrap();
     let used = thread_ticks() - used;
     assert!(used < 60, "{used} ticks of CPU for 150 ticks of waiting");
-    jobs.go.add_permits(1);
-    reaches(&store, id, JobState::Succeeded).await;
+    jobs.go.add_permits(2);
+    for id in [id, later] {
+        reaches(&store, id, JobState::Succeeded).await;
+    }
     worker.stop().await;
 }
 
