@@ -37,8 +37,8 @@ local function look_at(ids)
   local records = redis.call('HMGET', jobs_key, unpack(ids))
   local wss, kinds, names = {}, {}, {}
   for i, record in ipairs(records) do
-    if record then
-      local ws, kind = string.match(record, '^([^\t]+)\t([^\t]+)', 29)
+    local ws, kind = string.match(record or '', '^([^\t]+)\t([^\t]+)', 29)
+    if ws then -- what is no record leaves the line with the others looked at
       wss[i], kinds[i], names[ws] = ws, kind, true
     end
   end
