@@ -23,6 +23,9 @@ const EXAMPLES: &str = "Examples:
 The operator commands speak to WINDLASS_URL with the key in WINDLASS_API_KEY.
 Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 refused, 5 unreachable.";
 
+/// Heading of the options that every command has, so that those of one stand together.
+const GLOBAL: &str = "Global options";
+
 /// The job queue engine for AI work.
 #[derive(Debug, Parser)]
 #[command(name = "windlass", version, about, after_help = EXAMPLES, propagate_version = true)]
@@ -48,16 +51,16 @@ impl Cli {
 #[derive(Debug, Args)]
 pub struct Global {
     /// Settings file [default: windlass.toml if there is one]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Tables for people, or JSON for scripts
-    #[arg(long, short, global = true, value_enum, default_value_t = Format::Table)]
+    #[arg(long, short, global = true, help_heading = GLOBAL, value_enum, default_value_t = Format::Table)]
     pub output: Format,
     /// API to talk to [env: WINDLASS_URL]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "URL")]
     pub url: Option<String>,
     /// File that holds the API key [env: WINDLASS_API_KEY holds the key itself]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 }
 

@@ -19,7 +19,7 @@ Scopes: jobs:read jobs:write queue:operate workspace:admin system:admin")]
         /// Workspace, or `*` for all
         #[arg(long)]
         workspace: String,
-        /// What it may do; may be repeated
+        /// jobs:read, jobs:write, queue:operate, workspace:admin or system:admin; may be repeated
         #[arg(long = "scope", value_name = "SCOPE", required = true)]
         scopes: Vec<String>,
         /// A name for people; recorded with what the key does

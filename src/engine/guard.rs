@@ -133,8 +133,10 @@ impl Guard {
             publish(&findings);
             let down = findings.checks.get("redis").is_none_or(|c| c.level == Level::Failed);
             let before = sender.send_replace(findings.clone());
-            if before.ready() != findings.ready() {
-                tracing::warn!(ready = findings.ready(), reason = ?findings.unsafe_reason(), "readiness changed");
+            match (before.ready(), findings.ready()) {
+                (false, true) => tracing::info!("Redis is ready"),
+                (true, false) => tracing::warn!(reason = findings.unsafe_reason(), "Redis is not ready"),
+                _ => {}
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
