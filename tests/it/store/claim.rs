@@ -362,3 +362,17 @@ async fn a_job_that_ended_long_ago_is_never_taken_for_another() {
         assert_eq!(state(&store, id).await, JobState::Expired);
     }
 }
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_holds_up_nobody() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    for (request, garbage) in [("r1", "no header at all"), ("r2", "1700000000000\t1900000000000\tws\techo\tx")] {
+        let broken = enqueue_new(&store, spec(request)).await;
+        redis.cli(&["HSET", "ai:jobs", &broken.to_string(), garbage]);
+    }
+    let whole = enqueue_new(&store, spec("r3")).await;
+    let worker = TestWorker::register(&store).await;
+    let claimed = worker.claim(&store, 5).await;
+    assert_eq!(claimed.iter().map(|c| c.job.id).collect::<Vec<_>>(), [whole]);
+}
