@@ -35,6 +35,34 @@ pub trait Executor: Send + Sync + 'static {
     fn run(&self, context: JobContext) -> JobFuture<'_>;
 }
 
+struct FromFn<F> {
+    info: TypeInfo,
+    run: F,
+}
+
+impl<F, Fut> Executor for FromFn<F>
+where
+    F: Fn(JobContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<RawJson, ExecutionError>> + Send + 'static,
+{
+    fn info(&self) -> &TypeInfo {
+        &self.info
+    }
+
+    fn run(&self, context: JobContext) -> JobFuture<'_> {
+        Box::pin((self.run)(context))
+    }
+}
+
+/// An executor made of a function, for types that need no check of their own.
+pub fn from_fn<F, Fut>(info: TypeInfo, run: F) -> Arc<dyn Executor>
+where
+    F: Fn(JobContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<RawJson, ExecutionError>> + Send + 'static,
+{
+    Arc::new(FromFn { info, run })
+}
+
 /// What the queue and its clients need to know of a job type.
 #[derive(Clone, Debug)]
 pub struct TypeInfo {

@@ -19,6 +19,7 @@ pub use control::{Control, ControlError, Selector};
 pub use events::{Delivery, EventHub, JobEvent, Subscription};
 pub use executor::{
     Disposition, EffectGate, ExecutionError, Executor, JobContext, JobFuture, ProgressError, ProgressSink, TypeInfo,
+    from_fn,
 };
 pub use guard::{Check, Findings, Guard, Level};
 pub use janitor::{Janitor, Round};

@@ -21,7 +21,7 @@ pub struct StoreOptions {
     pub retention: Duration,
     /// How long a dead job is kept.
     pub dead_retention: Duration,
-    /// Jobs in line per queue before enqueue is refused.
+    /// Jobs in line or waiting for their time, per queue, before enqueue is refused.
     pub max_depth: u64,
     /// Lifecycle events kept in the stream; 0 switches them off, and with them SSE and `Prefer: wait`.
     pub events_kept: u64,

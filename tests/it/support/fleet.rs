@@ -9,33 +9,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use windlass::domain::{Job, JobId, JobState, JobType, LeaseTiming, QueueName, RawJson, RetryPolicy};
 use windlass::engine::{
-    AllowList, ExecutionError, Executor, JobContext, JobFuture, Registry, TypeInfo, Worker, WorkerHandle,
-    WorkerOptions, tasks,
+    AllowList, ExecutionError, JobContext, Registry, TypeInfo, Worker, WorkerHandle, WorkerOptions, from_fn, tasks,
 };
 use windlass::store::{Scope, Store};
 
 /// A wait that takes longer has failed.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// An executor made of a closure.
-pub(crate) struct Closure<F> {
-    info: TypeInfo,
-    run: F,
-}
-
-impl<F, Fut> Executor for Closure<F>
-where
-    F: Fn(JobContext) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<RawJson, ExecutionError>> + Send + 'static,
-{
-    fn info(&self) -> &TypeInfo {
-        &self.info
-    }
-
-    fn run(&self, context: JobContext) -> JobFuture<'_> {
-        Box::pin((self.run)(context))
-    }
-}
 
 /// A registry that runs `echo` with a closure.
 pub(crate) fn registry<F, Fut>(run: F) -> Arc<Registry>
@@ -61,7 +40,7 @@ where
         is_action: false,
     };
     let mut registry = Registry::new(AllowList::default());
-    registry.register(Arc::new(Closure { info, run })).unwrap();
+    registry.register(from_fn(info, run)).unwrap();
     Arc::new(registry)
 }
 
