@@ -64,12 +64,25 @@ async fn an_expired_lease_is_reaped_once() {
     let mut calls = tokio::task::JoinSet::new();
     for i in 0..30 {
         let store = stores[i % 3].clone();
-        calls.spawn(async move { TestWorker::unregistered().claims(&store, 0).await });
+        calls.spawn(async move { TestWorker::register(&store).await.claims(&store, 0).await });
     }
     calls.join_all().await;
     assert_eq!(redis.cli_int(&["HGET", "ai:queue:stats", "lease_expiries"]), 50);
     assert_eq!(redis.cli_int(&["LLEN", "ai:queue:pending"]), 50);
     audit(&redis);
+}
+
+#[tokio::test]
+async fn who_let_its_own_registration_run_out_reaps_nobody() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let id = enqueue_new(&store, spec("r1")).await;
+    crash(&redis, &store, 1).await;
+    let was_away = TestWorker::unregistered();
+    assert!(was_away.claims(&store, 1).await.jobs.is_empty());
+    assert_eq!(state(&store, id).await, JobState::Running);
+    was_away.heartbeat(&store, Duration::from_secs(60)).await;
+    assert_eq!(was_away.claim_one(&store).await.job.id, id);
 }
 
 #[tokio::test]

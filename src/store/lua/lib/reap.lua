@@ -38,6 +38,10 @@ local function tend(may_reap, ttl, retention)
     -- One long member keeps the lease set out of the slow listpack form below 128 leases.
     redis.call('ZADD', running_key, '+inf', LONG)
   end
+  if may_reap and deadline and deadline <= now then
+    -- Who let its own registration run out was away, and so perhaps was everyone: first they renew.
+    may_reap = tonumber(redis.call('ZSCORE', base .. ':workers', ARGV[6]) or '0') > now
+  end
   local soonest = math.huge
   local steps = {
     { scheduled_key, true, promote }, { expiring_key, true, expire_due }, { running_key, may_reap, reap },
