@@ -159,7 +159,7 @@ codes! {
     UnknownType = 422 "unknown_type" "This server does not know the job type.",
     /// The input does not fit the type.
     InvalidInput = 422 "invalid_input" "The input does not fit its type.",
-    /// The queue or the workspace's share of it is full.
+    /// The queue is at its depth limit.
     QueueFull = 429 "queue_full" "The queue is full; the job was not enqueued.",
     /// The job would found a queue beyond the most that are kept.
     TooManyQueues = 429 "too_many_queues" "There are too many queues; the job was not enqueued.",

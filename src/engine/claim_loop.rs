@@ -26,8 +26,8 @@ use super::worker::{Vitals, WorkerOptions};
 const REPORT_BYTES: usize = 4 * 1024 * 1024;
 /// Shortest wait before looking again without having been called.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// The wait after a claim that found only work for other kinds of workers.
-const DECLINED: Duration = Duration::from_secs(1);
+/// The wait before looking again at what is overdue and may not be reaped yet.
+const NOT_YET: Duration = Duration::from_secs(1);
 /// How long the reports of a stopping worker are repeated while Redis is away.
 const LAST_REPORTS: Duration = Duration::from_secs(5);
 
@@ -109,7 +109,7 @@ impl ClaimLoop {
                 heard = listener.heard() => self.hear(heard).await,
                 // Taken, or a moment in the past would make a full worker's loop spin.
                 () = until(self.look_at) => (self.look_at, self.hungry) = (None, true),
-                () = until(self.quiet_until) => (self.quiet_until, self.hungry) = (None, true),
+                () = until(self.quiet_until) => self.quiet_until = None,
                 _ = link.changed(), if self.hungry => {}
             }
         }
@@ -198,9 +198,9 @@ impl ClaimLoop {
         self.vitals.turn();
         self.hungry = full_answer && self.free() > 0;
         // What is overdue and may not be reaped yet must not make this a busy loop.
-        let floor = if self.keeper.may_reap() { LOOK_AGAIN } else { DECLINED };
+        let floor = if self.keeper.may_reap() { LOOK_AGAIN } else { NOT_YET };
         self.look_at = due.map(|wait| clock::now() + wait.max(floor));
-        self.quiet_until = declined.then(|| clock::now() + DECLINED);
+        self.quiet_until = declined.then(|| clock::now() + LOOK_AGAIN);
     }
 
     async fn call(

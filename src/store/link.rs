@@ -1,8 +1,8 @@
 //! Connections to Redis. Nothing outside this module and its siblings names fred, which is dormant
 //! upstream.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fred::error::{Error as FredError, ErrorKind};
@@ -27,6 +27,8 @@ pub(super) struct Link {
     clients: Arc<[Mended]>,
     next: Arc<AtomicUsize>,
     breaks: Arc<AtomicU64>,
+    /// What the last broken or refused connection said: a wrong password is no outage.
+    last_error: Arc<Mutex<String>>,
     url: SecretString,
 }
 
@@ -34,18 +36,20 @@ impl Link {
     /// Starts connecting in the background; only a malformed URL is an error.
     pub(super) fn open(url: &SecretString, size: usize, timeout: Duration) -> Result<Self, StoreError> {
         let breaks = Arc::new(AtomicU64::new(0));
+        let last_error = Arc::new(Mutex::new(String::new()));
         let mut clients = Vec::with_capacity(size);
         for _ in 0..size.clamp(1, 10) {
             let client = build(url, timeout)?;
-            let seen = Arc::clone(&breaks);
-            drop(client.on_error(move |_| {
+            let (seen, said) = (Arc::clone(&breaks), Arc::clone(&last_error));
+            drop(client.on_error(move |(error, _)| {
                 seen.fetch_add(1, Ordering::Relaxed);
+                error.details().clone_into(&mut said.lock().unwrap_or_else(PoisonError::into_inner));
                 std::future::ready(Ok(()))
             }));
             drop(client.connect());
             clients.push(Mended::new(client));
         }
-        Ok(Self { clients: clients.into(), next: Arc::default(), breaks, url: url.clone() })
+        Ok(Self { clients: clients.into(), next: Arc::default(), breaks, last_error, url: url.clone() })
     }
 
     /// A connection of its own for blocking reads.
@@ -70,7 +74,16 @@ impl Link {
         (0..self.clients.len())
             .map(|i| &self.clients[(start + i) % self.clients.len()])
             .find(|client| client.is_connected())
-            .ok_or_else(|| StoreError::Unavailable("not connected".to_owned()))
+            .ok_or_else(|| self.not_connected())
+    }
+
+    fn not_connected(&self) -> StoreError {
+        let said = self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        StoreError::Unavailable(if said.is_empty() {
+            "not connected".to_owned()
+        } else {
+            format!("not connected: {said}")
+        })
     }
 
     /// Waits until a connection stands, or `limit` has passed.
@@ -80,7 +93,7 @@ impl Link {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(limit, all).await.map_err(|_| StoreError::Unavailable("not connected".to_owned()))
+        tokio::time::timeout(limit, all).await.map_err(|_| self.not_connected())
     }
 
     /// A command that fred has no method for in the features we use.
