@@ -1,12 +1,14 @@
-//! Housekeeping that nobody waits for: old dead letters, parked jobs whose block is gone, old
-//! listing indexes. Runs in every process; each step is bounded and idempotent, so no leader is
+//! Housekeeping that nobody waits for: old dead letters, parked jobs whose block is gone, jobs whose
+//! time in line ran out while nobody claimed, old listing indexes. Runs in every process; each step is bounded and idempotent, so no leader is
 //! needed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, StoreError, Tended};
+use crate::domain::{AttemptId, QueueName, WorkerId};
+use crate::store::{ClaimRequest, Store, StoreError, Tended};
 
 use super::tasks;
 
@@ -15,9 +17,17 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// Steps of one kind in one round.
 const STEPS: usize = 100;
 
+/// Looks for overdue jobs in one round, a few dozen jobs each: a million are seen in two hours, and
+/// an overdue job's idempotency key lives a day.
+const LOOKS: usize = 500;
+
 /// The janitor of a process.
 #[derive(Debug)]
-pub struct Janitor;
+pub struct Janitor {
+    store: Store,
+    /// Where the last look for overdue jobs stopped.
+    stopped_at: Option<String>,
+}
 
 /// What one round did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,13 +36,22 @@ pub struct Round {
     pub removed: i64,
     /// Parked jobs brought back.
     pub brought_back: i64,
+    /// Queues in which jobs had run out of time.
+    pub overdue: usize,
     /// Steps of index compaction.
     pub compacted: usize,
 }
 
 impl Janitor {
+    /// A janitor that has done nothing yet.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store, stopped_at: None }
+    }
+
     /// Starts the rounds; they end with `shutdown`.
     pub fn start(store: Store, shutdown: CancellationToken) {
+        let mut janitor = Self::new(store);
         tasks::spawn("janitor", async move {
             loop {
                 // Spread over the fleet: between half and one and a half intervals.
@@ -41,7 +60,7 @@ impl Janitor {
                     () = shutdown.cancelled() => return,
                     () = tokio::time::sleep(wait) => {}
                 }
-                match Self::run_once(&store).await {
+                match janitor.run_once().await {
                     Ok(round) if round == Round::default() => {}
                     Ok(round) => tracing::info!(?round, "janitor"),
                     Err(error) => tracing::debug!(%error, "the janitor's round was cut short"),
@@ -54,11 +73,11 @@ impl Janitor {
     ///
     /// # Errors
     /// When Redis did not answer; the next round goes on.
-    pub async fn run_once(store: &Store) -> Result<Round, StoreError> {
+    pub async fn run_once(&mut self) -> Result<Round, StoreError> {
         let mut round = Round::default();
-        for queue in store.queue_names().await? {
+        for queue in self.store.queue_names().await? {
             for _ in 0..STEPS {
-                let step = store.tend(&queue).await?;
+                let step = self.store.tend(&queue).await?;
                 round.removed += step.removed;
                 round.brought_back += step.brought_back;
                 if step == Tended::default() {
@@ -66,9 +85,42 @@ impl Janitor {
                 }
             }
         }
-        while round.compacted < STEPS && store.compact().await? {
+        round.overdue = self.expire_overdue().await?;
+        while round.compacted < STEPS && self.store.compact().await? {
             round.compacted += 1;
         }
         Ok(round)
+    }
+
+    /// A claim expires what it meets; this expires what no claim meets: parked jobs, and those of a
+    /// queue without workers.
+    async fn expire_overdue(&mut self) -> Result<usize, StoreError> {
+        let mut queues = BTreeSet::new();
+        for _ in 0..LOOKS {
+            let swept = self.store.sweep(self.stopped_at.as_deref()).await?;
+            queues.extend(swept.queues);
+            self.stopped_at = swept.next;
+            if self.stopped_at.is_none() {
+                break;
+            }
+        }
+        for queue in &queues {
+            self.store.claim(&nothing_from(queue)).await?;
+        }
+        Ok(queues.len())
+    }
+}
+
+/// Every claim first does what is due; the janitor's asks for nothing else.
+fn nothing_from(queue: &QueueName) -> ClaimRequest<'_> {
+    ClaimRequest {
+        queue,
+        want: 0,
+        worker: WorkerId::fresh(),
+        attempt_id: AttemptId::random(),
+        lease: Duration::ZERO,
+        may_suspect: false,
+        may_reap: false,
+        types: &[],
     }
 }

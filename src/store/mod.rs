@@ -34,6 +34,7 @@ mod ring;
 mod scripts;
 mod server;
 mod summary;
+mod sweep;
 mod tend;
 mod views;
 
@@ -58,6 +59,7 @@ pub use pause::Switch;
 pub use read::Stored;
 pub use redrive::Redriven;
 pub use server::ServerFacts;
+pub use sweep::Swept;
 pub use tend::Tended;
 pub use views::{
     Blocker, DeadGroup, KeyRecord, ListPage, ListPosition, ListQuery, QueueSummary, Scope, SwitchedBy, Why,

@@ -55,7 +55,7 @@ macro_rules! verbs {
 
 verbs!(
     cancel, claim, compact, cycle, enqueue, fleet, heartbeat, limit, list, locate, pause, progress, read, redrive,
-    release, resume, retire, ring, summary, tend,
+    release, resume, retire, ring, summary, sweep, tend,
 );
 
 /// Shebang first (Redis wants it there), then the parts that the `Uses:` line names, then the body.

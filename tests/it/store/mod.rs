@@ -25,4 +25,5 @@ mod resume;
 mod retire;
 mod ring;
 mod summary;
+mod sweep;
 mod tend;
