@@ -81,6 +81,7 @@ impl Server {
             .env("REDIS_URL", redis.url())
             .env("PORT", port.to_string())
             .env("WINDLASS_ADMIN_KEY", ADMIN_KEY)
+            .env("LOG_LEVEL", "warn") // the bare handler writes no access log either
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
