@@ -13,7 +13,7 @@ use crate::store::{ServerFacts, Store, StoreError};
 use super::tasks;
 
 /// Between two looks.
-const INTERVAL: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_secs(4);
 /// Between two looks while Redis does not answer.
 const INTERVAL_DOWN: Duration = Duration::from_millis(250);
 /// Share of maxmemory above which no job is accepted, so that those in line can be finished.
@@ -79,7 +79,7 @@ impl Findings {
     }
 }
 
-/// Keeps the findings fresh: every 2 s, four times a second while Redis is away; cheap to clone.
+/// Keeps the findings fresh: every 4 s (three commands each), four times a second while Redis is away; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Guard {
     latest: watch::Receiver<Findings>,

@@ -58,8 +58,7 @@ impl Store {
         let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
         let word = |key: &str| info.get(key).map(|v| v.trim().to_owned()).unwrap_or_default();
         let number = |key: &str| word(key).parse().unwrap_or_default();
-        let layout = self.take(&self.inner.keys.layout(), LAYOUT).await?;
-        let epoch = self.take(&self.inner.keys.epoch(), &AttemptId::random().to_string()).await?;
+        let (layout, epoch) = self.layout_and_epoch().await?;
         // Managed Redis forbids CONFIG; then the class of durability stays unnamed.
         let fsync = self.inner.link.command("CONFIG", vec!["GET".into(), "appendfsync".into()]).await;
         let fsync = fsync.and_then(|value| Reply::array(value)?.texts()).ok();
@@ -78,6 +77,21 @@ impl Store {
             layout,
             epoch,
         })
+    }
+
+    /// Both in one command, as every process asks for them all the time.
+    async fn layout_and_epoch(&self) -> Result<(String, String), StoreError> {
+        let keys = vec![self.inner.keys.layout(), self.inner.keys.epoch()];
+        let found: Value = self.inner.link.client()?.mget(keys.clone()).await.map_err(link::classify)?;
+        let mut found = Reply::array(found)?;
+        let (mut layout, mut epoch) = (found.text()?, found.text()?);
+        if layout.is_empty() {
+            layout = self.take(&keys[0], LAYOUT).await?;
+        }
+        if epoch.is_empty() {
+            epoch = self.take(&keys[1], &AttemptId::random().to_string()).await?;
+        }
+        Ok((layout, epoch))
     }
 
     /// The value of `key`, set to `ours` if there is none. A refused write leaves it empty.

@@ -19,7 +19,7 @@ fn worker(redis: &TestRedis, extra: &[(&str, &str)]) -> Role {
 
 #[tokio::test]
 async fn a_server_that_starts_before_redis_becomes_ready_with_it() {
-    let mut redis = TestRedis::start().await;
+    let mut redis = TestRedis::start_durable().await;
     redis.kill();
     let server = Role::serve(&redis, &[("WINDLASS_ADMIN_KEY", ADMIN_KEY)]);
     let client = Client::new(&server.url, None).unwrap();

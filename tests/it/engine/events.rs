@@ -100,7 +100,7 @@ async fn a_cursor_beyond_the_stream_or_of_another_epoch_is_reset() {
 
 #[tokio::test]
 async fn after_a_broken_connection_subscribers_are_reset_and_hear_again() {
-    let mut redis = TestRedis::start().await;
+    let mut redis = TestRedis::start_durable().await;
     let store = redis.store().await;
     let id = enqueue_new(&store, spec("r")).await;
     let hub = EventHub::start(store.clone(), CancellationToken::new()).unwrap();

@@ -55,7 +55,7 @@ async fn without_an_append_only_file_or_a_limit_it_is_ready_and_degraded() {
 #[tokio::test]
 async fn an_outage_is_seen_and_so_is_its_end() {
     // With `everysec` a kill can lose the last moment, and the epoch would be right to change.
-    let mut redis = TestRedis::start_with(&["--appendfsync", "always"]).await;
+    let mut redis = TestRedis::start_durable().await;
     let guard = guard(&redis).await;
     let before = guard.findings();
     redis.kill();

@@ -133,7 +133,7 @@ async fn a_stopping_worker_gives_back_what_it_cannot_finish_uncharged() {
 
 #[tokio::test]
 async fn a_worker_mends_itself_after_a_redis_restart() {
-    let mut redis = TestRedis::start().await;
+    let mut redis = TestRedis::start_durable().await;
     let store = redis.store().await;
     let registry = registry(|context| async move { Ok(context.raw_input().clone()) });
     let worker = start(&store, &registry, options());

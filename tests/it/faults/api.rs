@@ -97,7 +97,7 @@ async fn with_every_worker_dead_the_queue_still_shows_in_the_metrics() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_the_api_says_so_and_recovers_without_a_restart() {
-    let mut redis = TestRedis::start().await;
+    let mut redis = TestRedis::start_durable().await;
     let (serve, url) = Process::serve(&redis, &[]);
     let worker = Process::worker(&redis, &[]);
     let caller = Caller::new(url);

@@ -60,7 +60,7 @@ fn freeze(redis: &TestRedis, worker: &Process) -> Vec<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_job_succeeds_once_whatever_is_killed_frozen_and_restarted() {
-    let mut redis = TestRedis::start().await;
+    let mut redis = TestRedis::start_durable().await;
     let store = redis.store().await;
     let [killed, frozen, _healthy] = [(); 3].map(|()| Process::worker(&redis, SETTINGS));
     enqueue_all(&store).await;

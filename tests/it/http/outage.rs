@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::api::{ADMIN, Api};
+use crate::support::redis::TestRedis;
 
 async fn until_ready(api: &Api, status: u16) {
     let reached = async { while api.get("", "/ready").await.status != status {} };
@@ -13,7 +14,8 @@ async fn until_ready(api: &Api, status: u16) {
 
 #[tokio::test]
 async fn without_redis_nothing_is_accepted_and_afterwards_everything_works_again() {
-    let mut api = Api::start().await;
+    let redis = TestRedis::start_durable().await;
+    let mut api = Api::start_with(redis, |_, _| {}).await;
     let key = api.client_key("acme").await;
     let first = api.submit(&key, "r1").await.id();
     api.redis.kill();
@@ -44,7 +46,8 @@ async fn without_redis_nothing_is_accepted_and_afterwards_everything_works_again
 
 #[tokio::test]
 async fn the_last_known_depth_stands_in_while_redis_is_away() {
-    let mut api = Api::start().await;
+    let redis = TestRedis::start_durable().await;
+    let mut api = Api::start_with(redis, |_, _| {}).await;
     let key = api.client_key("acme").await;
     api.submit(&key, "r1").await;
     let line = "ai_queue_depth_total{queue=\"default\"} 1\n";

@@ -52,7 +52,7 @@ async fn many_calls_race_a_forgotten_script_and_each_runs_once() {
 
 #[tokio::test]
 async fn a_killed_redis_comes_back_with_every_job_and_the_same_store_goes_on() {
-    let mut redis = TestRedis::start().await;
+    let mut redis = TestRedis::start_durable().await;
     let store = redis.store().await;
     let worker = TestWorker::register(&store).await;
     enqueue_many(&store, "ws", "r", 100, |_| {}).await;

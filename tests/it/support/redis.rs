@@ -23,6 +23,12 @@ impl TestRedis {
         Self::start_with(&[]).await
     }
 
+    /// A server that loses nothing when it is killed: under `everysec` Redis holds a write back while an fsync is
+    /// overdue, and a busy disk makes it overdue.
+    pub(crate) async fn start_durable() -> Self {
+        Self::start_with(&["--appendfsync", "always"]).await
+    }
+
     /// The same with more arguments for redis-server.
     pub(crate) async fn start_with(extra: &[&str]) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
