@@ -46,8 +46,8 @@ pub struct Check {
 pub struct Findings {
     /// By name: `redis` `version` `role` `policy` `layout` `persistence` `maxmemory` `memory`.
     pub checks: BTreeMap<&'static str, Check>,
-    /// How durable an acknowledgement is: `always`, `everysec`, `no`, or `unknown` where the server
-    /// does not say.
+    /// How durable an acknowledgement is: `always`, `everysec` or `no` as `appendfsync` says, `none`
+    /// without an append-only file, `unknown` where the server does not say.
     pub durability: &'static str,
     /// Set while no job is accepted for want of memory.
     pub full: Option<String>,
@@ -79,17 +79,14 @@ impl Findings {
     }
 }
 
-/// Keeps the findings fresh: every 4 s (three commands each), four times a second while Redis is away; cheap to clone.
+/// Keeps the findings fresh: every 4 s (three commands each), four times a second while Redis is
+/// away; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Guard {
     latest: watch::Receiver<Findings>,
     store: Store,
-    known: Arc<Mutex<Known>>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    epoch: String,
+    /// The epoch seen last.
+    epoch: Arc<Mutex<String>>,
 }
 
 impl Guard {
@@ -97,7 +94,9 @@ impl Guard {
     #[must_use]
     pub fn start(store: Store, shutdown: CancellationToken) -> Self {
         let (sender, latest) = watch::channel(Findings::default());
-        let guard = Self { latest, store, known: Arc::default() };
+        // Exists at 0, or the first loss would be no increase.
+        ::metrics::counter!(metrics::STATE_LOSSES.name).increment(0);
+        let guard = Self { latest, store, epoch: Arc::default() };
         tasks::spawn("guard", guard.clone().watch(sender, shutdown));
         guard
     }
@@ -149,11 +148,12 @@ impl Guard {
         if findings.epoch.is_empty() {
             return;
         }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.epoch.is_empty() && known.epoch != findings.epoch {
+        let mut known = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.is_empty() && *known != findings.epoch {
+            ::metrics::counter!(metrics::STATE_LOSSES.name).increment(1);
             tracing::error!("Redis lost state: its epoch changed; acknowledged jobs may be gone");
         }
-        known.epoch.clone_from(&findings.epoch);
+        known.clone_from(&findings.epoch);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Housekeeping that nobody waits for: old dead letters, parked jobs whose block is gone, jobs whose
-//! time in line ran out while nobody claimed, old listing indexes. Runs in every process; each step is bounded and idempotent, so no leader is
-//! needed.
+//! time in line ran out while nobody claimed, old listing indexes. Runs in every process; each step
+//! is bounded and idempotent, so no leader is needed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
