@@ -12,7 +12,7 @@ use super::link::{BLOCKING_LIMIT, Blocking, classify};
 use super::reply::{Reply, corrupt, text};
 use super::{Store, StoreError};
 
-/// Length of an id in a packed entry.
+/// Length of an id in a packed entry, of a job or of an attempt.
 const ID: usize = 22;
 
 /// One transition as the stream has it.
@@ -165,7 +165,12 @@ fn unpack(entry: &str, packed: &str, into: &mut Vec<Transitioned>) {
 fn transition(item: &str) -> Result<(JobId, JobState, u32), StoreError> {
     let bad = || corrupt("an event");
     let id = item.get(..ID).ok_or_else(bad)?.parse().map_err(|_| bad())?;
-    let state = match item.get(ID..=ID) {
+    // The id of the attempt that ended or wrote is for whoever checks the log.
+    let what = match item.get(ID..).ok_or_else(bad)?.strip_prefix(':') {
+        Some(named) => named.get(ID..).ok_or_else(bad)?,
+        None => &item[ID..],
+    };
+    let state = match what.get(..1) {
         Some("S") => JobState::Scheduled,
         Some("P") => JobState::Pending,
         Some("R" | "p") => JobState::Running,
@@ -176,7 +181,7 @@ fn transition(item: &str) -> Result<(JobId, JobState, u32), StoreError> {
         Some("e") => JobState::Expired,
         _ => return Err(bad()),
     };
-    let attempt = item.get(ID + 1..).and_then(|n| n.parse().ok()).ok_or_else(bad)?;
+    let attempt = what.get(1..).and_then(|n| n.parse().ok()).ok_or_else(bad)?;
     Ok((id, state, attempt))
 }
 
@@ -188,7 +193,7 @@ mod tests {
     fn a_packed_entry_holds_many_transitions() {
         let (a, b) = (JobId::new(1, 0), JobId::new(2, 0));
         let mut found = Vec::new();
-        unpack("1500-3", &format!("{a}R1 {b}s2 {b}?1 junk"), &mut found);
+        unpack("1500-3", &format!("{a}R1 {b}:{a}s2 {b}?1 {b}:junk junk"), &mut found);
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].state, found[1].state), (JobState::Running, JobState::Succeeded));
         assert_eq!(found[1].at.unix_ms(), 1500);

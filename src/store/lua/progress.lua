@@ -13,6 +13,6 @@ if not redis.call('ZSCORE', qkey('running'), ARGV[3] .. ':' .. ARGV[4]) then
   return 0
 end
 redis.call('HSET', base .. ':progress', ARGV[3], ARGV[6])
-event(ARGV[3], 'p' .. ARGV[5] .. ' ')
+event(ARGV[3] .. ':' .. ARGV[4], 'p' .. ARGV[5] .. ' ')
 flush_events(ARGV[2])
 return 1

@@ -38,16 +38,17 @@ local function is_now(stamp)
   return math.abs(now - tonumber(stamp)) <= 100
 end
 
--- One packed stream entry per call. `what` is state letter, attempt and a blank.
+-- One packed stream entry per call. `id` is followed by `:attempt_id` when this attempt ended or wrote something;
+-- `what` is state letter, attempt and a blank. `claimed_by` is the attempt id that every R of the entry has.
 local events, event_count = {}, 0
 local function event(id, what)
   events[event_count + 1], events[event_count + 2] = id, what
   event_count = event_count + 2
 end
-local function flush_events(limit)
+local function flush_events(limit, claimed_by)
   if event_count > 0 and limit ~= '0' then
     events[event_count] = string.sub(events[event_count], 1, -2)
-    redis.call('XADD', base .. ':events', 'MAXLEN', '~', limit, '*', 'e', table.concat(events))
+    redis.call('XADD', base .. ':events', 'MAXLEN', '~', limit, '*', 'e', table.concat(events), 'a', claimed_by or '')
   end
 end
 

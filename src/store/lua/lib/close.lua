@@ -10,12 +10,12 @@ local function ending_types()
 end
 
 -- Collects one terminal job. `done`: letter \t time \t attempt \t crashes \t started \t attempt_id, \n,
--- failure \n progress \n result \n record. `what`: letter, attempt and a blank.
-local function close(id, what, key, done)
+-- failure \n progress \n result \n record. `what`: letter, attempt and a blank. `member`: the lease that ended, if one did.
+local function close(id, what, key, done, member)
   local n = #closed_ids + 1
   closed_ids[n], closed_keys[n] = id, key
   done_values[2 * n - 1], done_values[2 * n] = id, done
-  event(id, what)
+  event(member or id, what)
 end
 
 local function close_unfinished(id, letter, e, record)
@@ -64,12 +64,12 @@ local function count_dead(label, id, n)
 end
 
 -- A job that is given up on keeps its record in ai:jobs, for 30 days and for redrive.
-local function bury(id, entry, key, label, ttl)
+local function bury(id, entry, key, label, ttl, member)
   entry.state, entry.extra = 'd', now_text .. ' ' .. string.gsub(label, '\t', ' ')
   redis.call('HSET', attempts_key, id, entry_text(entry))
   redis.call('ZADD', qkey('dead'), now_text, id)
   redis.call('EXPIRE', key, ttl)
   count_dead(label, id, 1)
   count('dead', 1)
-  event(id, 'd' .. int(entry.attempt) .. ' ')
+  event(member or id, 'd' .. int(entry.attempt) .. ' ')
 end

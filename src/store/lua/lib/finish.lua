@@ -25,34 +25,34 @@ end
 
 local finish_as, finish_later = {}, {}
 
-function finish_as.s(id, attempt, key, one, two)
-  close(id, 's' .. attempt .. ' ', key, 's\t' .. now_text .. string.sub(two, 16))
+function finish_as.s(member, id, attempt, key, one, two)
+  close(id, 's' .. attempt .. ' ', key, 's\t' .. now_text .. string.sub(two, 16), member)
 end
 
-function finish_as.r(id, attempt, key, delay, two, lists)
+function finish_as.r(member, id, attempt, key, delay, two, lists)
   local due = now + tonumber(delay)
   redis.call('HSET', attempts_key, id, waiting_entry('w', two, int(due)))
   if tonumber(delay) > 0 then
     finish_later[#finish_later + 1], finish_later[#finish_later + 2] = int(due), id
-    event(id, 'S' .. attempt .. ' ')
+    event(member, 'S' .. attempt .. ' ')
   else
     local record = redis.call('HGET', jobs_key, id)
     if record then
       add_to(lists, header(record), id, true)
-      event(id, 'P' .. attempt .. ' ')
+      event(member, 'P' .. attempt .. ' ')
     end
   end
 end
 
 finish_as.u = finish_as.r
 
-function finish_as.d(id, attempt, key, label, two, lists, ttl)
-  bury(id, entry_of(waiting_entry('d', two, '')), key, label, ttl)
+function finish_as.d(member, id, attempt, key, label, two, lists, ttl)
+  bury(id, entry_of(waiting_entry('d', two, '')), key, label, ttl, member)
 end
 
-function finish_as.h(id, attempt, key, reason, two)
+function finish_as.h(member, id, attempt, key, reason, two)
   redis.call('HSET', attempts_key, id, waiting_entry('h', two, reason))
   redis.call('ZADD', qkey('held'), now_text, id)
   redis.call('PERSIST', key)
-  event(id, 'H' .. attempt .. ' ')
+  event(member, 'H' .. attempt .. ' ')
 end

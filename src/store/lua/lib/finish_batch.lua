@@ -40,11 +40,11 @@ local function finish(at, n, ttl)
       replies[i] = '1'
       if stamped and string.byte(code) == succeeded then
         codes.s = codes.s + 1
-        close(id, code .. ' ', key, ARGV[p + 4])
+        close(id, code .. ' ', key, ARGV[p + 4], member)
       else
         local letter = string.sub(code, 1, 1)
         codes[letter] = codes[letter] + 1
-        finish_as[letter](id, string.sub(code, 2), key, ARGV[p + 3], ARGV[p + 4], lists, ttl)
+        finish_as[letter](member, id, string.sub(code, 2), key, ARGV[p + 3], ARGV[p + 4], lists, ttl)
       end
       if any_limits then
         free_slot(workspace_of(key), member)

@@ -16,7 +16,7 @@ local function reap(ttl)
       free_slot(h.ws, members[i])
       if e.crashes >= 3 and seen <= now then
         e.failure = '{"reason":"poison","message":"crashed its worker process 3 times","at":' .. now_text .. '}'
-        bury(id, e, idem_key(h.ws, request_of(record)), h.kind .. '\tpoison\tpoison', ttl)
+        bury(id, e, idem_key(h.ws, request_of(record)), h.kind .. '\tpoison\tpoison', ttl, members[i])
       else
         e.state, e.extra = 'w', now_text
         if seen <= now then
@@ -24,7 +24,7 @@ local function reap(ttl)
         end
         redis.call('HSET', attempts_key, id, entry_text(e))
         add_to(lists, h, id, true)
-        event(id, 'P' .. int(e.attempt) .. ' ')
+        event(members[i], 'P' .. int(e.attempt) .. ' ')
       end
     end
   end
