@@ -286,12 +286,14 @@ impl<'a> World<'a> {
     /// Every change told is a row of the table.
     fn follow_events(&mut self) {
         let text = self.redis.ask(&["XRANGE", "ai:events", &self.last_event, "+"]);
-        let lines: Vec<&str> = text.lines().collect();
-        for entry in lines.chunks_exact(3) {
+        // Id, e, transitions, a, the attempt id of a claim or nothing.
+        let lines: Vec<&str> = text.split('\n').collect();
+        for entry in lines.chunks_exact(5) {
             self.last_event = format!("({}", entry[0]);
             for told in entry[2].split_whitespace() {
                 let id: JobId = told[..22].parse().unwrap();
-                let to = match &told[22..23] {
+                let at = if told[22..].starts_with(':') { 45 } else { 22 };
+                let to = match &told[at..=at] {
                     "S" => JobState::Scheduled,
                     "P" => JobState::Pending,
                     "R" => JobState::Running,
