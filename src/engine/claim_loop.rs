@@ -1,5 +1,8 @@
-//! The loop at the heart of a worker: one exchange with Redis at a time, so that everything that
-//! ended meanwhile rides with the next claim; no polling, because the bell and the due times wake it.
+//! The loop at the heart of a worker: one exchange with Redis at a time (two while the line is long), so
+//! that everything that ended meanwhile rides with the next claim; no polling, because the bell and the
+//! due times wake it.
+
+mod stream;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -38,12 +41,47 @@ pub(super) struct Report {
     ended: Ended,
 }
 
+/// A call that came back.
+struct Landed {
+    queue: QueueName,
+    batch: Vec<Finished>,
+    want: usize,
+    /// When it was sent: its leases are as old.
+    sent: Instant,
+    outcome: Result<(Vec<Answer>, Claims), StoreError>,
+}
+
+/// What calls said of the line.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Jobs that came.
+    came: usize,
+    /// As many as were asked for.
+    full: bool,
+    /// As many as one call can bring.
+    long: bool,
+    /// Work waits that this worker cannot take.
+    declined: bool,
+    /// Until something else becomes due.
+    due: Option<Duration>,
+}
+
+impl Seen {
+    fn add(&mut self, other: &Self) {
+        self.came += other.came;
+        self.full |= other.full;
+        self.long |= other.long;
+        self.declined |= other.declined;
+        self.due = self.due.into_iter().chain(other.due).min();
+    }
+}
+
 /// The state of the loop.
 pub(super) struct ClaimLoop {
     worker: WorkerId,
     store: Store,
     registry: Arc<Registry>,
-    types: Vec<JobType>,
+    types: Arc<[JobType]>,
     options: WorkerOptions,
     keeper: Arc<Keeper>,
     vitals: Arc<Vitals>,
@@ -53,6 +91,8 @@ pub(super) struct ClaimLoop {
     running: usize,
     suspects: usize,
     hungry: bool,
+    /// The latest claim brought as many jobs as one can.
+    long_line: bool,
     look_at: Option<Instant>,
     quiet_until: Option<Instant>,
     failures: u32,
@@ -69,7 +109,7 @@ impl ClaimLoop {
             worker,
             store,
             registry,
-            types,
+            types: types.into(),
             options,
             keeper,
             vitals,
@@ -79,6 +119,7 @@ impl ClaimLoop {
             running: 0,
             suspects: 0,
             hungry: true,
+            long_line: false,
             look_at: None,
             quiet_until: None,
             failures: 0,
@@ -93,6 +134,10 @@ impl ClaimLoop {
                 self.take(report);
             }
             let may_claim = self.hungry && self.free() > 0 && self.keeper.registered();
+            if may_claim && self.long_line {
+                self.stream(&shutdown).await;
+                continue;
+            }
             if may_claim || self.has_reports() {
                 self.exchange(true).await;
                 continue;
@@ -172,57 +217,73 @@ impl ClaimLoop {
     /// Reports what ended and claims for the free slots, a call per queue that has either.
     async fn exchange(&mut self, claim: bool) {
         let mut want = if claim && self.keeper.registered() { self.free() } else { 0 };
-        let mut full_answer = false;
-        let mut due: Option<Duration> = None;
-        let mut declined = false;
+        let mut seen = Seen::default();
         for queue in self.queue_order() {
             let batch = self.next_batch(&queue);
             let ask = want.min(bounds::SCRIPT_ITEMS);
             if batch.is_empty() && ask == 0 {
                 continue;
             }
-            let sent = clock::now();
-            match self.call(&queue, &batch, ask).await {
-                Ok((answers, claims)) => {
-                    self.settle(&batch, &answers);
-                    full_answer |= ask > 0 && claims.jobs.len() == ask;
-                    declined |= claims.declined;
-                    due = due.into_iter().chain(claims.next_due).min();
-                    want = want.saturating_sub(claims.jobs.len());
-                    self.start_all(claims, sent);
-                }
-                Err(error) => return self.failed(&queue, batch, &error).await,
-            }
+            let landed = self.flight(queue, batch, ask, true).await;
+            let Some(here) = self.land(landed).await else { return };
+            want = want.saturating_sub(here.came);
+            seen.add(&here);
         }
-        self.failures = 0;
-        self.vitals.turn();
-        self.hungry = full_answer && self.free() > 0;
-        // What is overdue and may not be reaped yet must not make this a busy loop.
-        let floor = if self.keeper.may_reap() { LOOK_AGAIN } else { NOT_YET };
-        self.look_at = due.map(|wait| clock::now() + wait.max(floor));
-        self.quiet_until = declined.then(|| clock::now() + LOOK_AGAIN);
+        self.conclude(&seen);
     }
 
-    async fn call(
+    /// A call on its way: it holds no part of the loop. `alone`: no other claim is under way.
+    fn flight(
         &self,
-        queue: &QueueName,
-        batch: &[Finished],
+        queue: QueueName,
+        batch: Vec<Finished>,
         want: usize,
-    ) -> Result<(Vec<Answer>, Claims), StoreError> {
-        let request = ClaimRequest {
-            queue,
-            want,
-            worker: self.worker,
-            attempt_id: AttemptId::random(),
-            lease: self.options.timing.lease,
-            may_suspect: self.suspects == 0,
-            may_reap: self.keeper.may_reap(),
-            types: &self.types,
-        };
-        match batch {
-            [] => Ok((Vec::new(), self.store.claim(&request).await?)),
-            _ => self.store.cycle(batch, &request).await,
+        alone: bool,
+    ) -> impl Future<Output = Landed> + use<> {
+        let (store, types, worker, lease) =
+            (self.store.clone(), Arc::clone(&self.types), self.worker, self.options.timing.lease);
+        let (may_suspect, may_reap) = (alone && self.suspects == 0, self.keeper.may_reap());
+        async move {
+            let attempt_id = AttemptId::random();
+            let request =
+                ClaimRequest { queue: &queue, want, worker, attempt_id, lease, may_suspect, may_reap, types: &types };
+            let sent = clock::now();
+            let outcome = match &batch[..] {
+                [] => store.claim(&request).await.map(|claims| (Vec::new(), claims)),
+                _ => store.cycle(&batch, &request).await,
+            };
+            Landed { queue, batch, want, sent, outcome }
         }
+    }
+
+    /// Takes in what a call brought; nothing when Redis did not do it.
+    async fn land(&mut self, landed: Landed) -> Option<Seen> {
+        let Landed { queue, batch, want, sent, outcome } = landed;
+        match outcome {
+            Ok((answers, claims)) => {
+                self.settle(&batch, &answers);
+                let came = claims.jobs.len();
+                let (due, declined, full) = (claims.next_due, claims.declined, want > 0 && came == want);
+                self.start_all(claims, sent);
+                Some(Seen { came, full, long: came == bounds::SCRIPT_ITEMS, declined, due })
+            }
+            Err(error) => {
+                self.failed(&queue, batch, &error).await;
+                None
+            }
+        }
+    }
+
+    /// Goes by what was seen of the line.
+    fn conclude(&mut self, seen: &Seen) {
+        self.failures = 0;
+        self.vitals.turn();
+        self.hungry = seen.full && self.free() > 0;
+        self.long_line = seen.long;
+        // What is overdue and may not be reaped yet must not make this a busy loop.
+        let floor = if self.keeper.may_reap() { LOOK_AGAIN } else { NOT_YET };
+        self.look_at = seen.due.map(|wait| clock::now() + wait.max(floor));
+        self.quiet_until = seen.declined.then(|| clock::now() + LOOK_AGAIN);
     }
 
     /// The next reports of a queue: 100 at most, and not too many bytes of results.
