@@ -67,6 +67,8 @@ impl<'a> Call<'a> {
 
 impl Api {
     pub(crate) fn new(doors: Vec<Arc<Proxy>>, history: &Arc<History>) -> Arc<Self> {
+        // The client wants one even where it speaks plain HTTP.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
         let history = Arc::clone(history);
         Arc::new(Self { http, doors, history, keys: Mutex::default(), canaries: Mutex::default(), acked: Mutex::default() })

@@ -163,6 +163,8 @@ impl Watch {
                 }
             }
             self.look_for_gap(&mut redis).await;
+            // What is interrupted leaves what it saw.
+            self.history.flush();
             pace::pause_ms(700).await;
         }
     }
