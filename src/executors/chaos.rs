@@ -65,7 +65,11 @@ impl Misbehave {
         });
         let info = TypeInfo {
             input_schema: schema,
-            retry: RetryPolicy { base: Duration::from_millis(200), cap: Duration::from_secs(1), ..RetryPolicy::default() },
+            retry: RetryPolicy {
+                base: Duration::from_millis(200),
+                cap: Duration::from_secs(1),
+                ..RetryPolicy::default()
+            },
             timeout: Duration::from_secs(5),
             ..TypeInfo::new(JobType::new("chaos.fault")?, "Misbehaves as told; for fault drills only.")
         };

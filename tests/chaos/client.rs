@@ -71,14 +71,23 @@ impl Api {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
         let history = Arc::clone(history);
-        Arc::new(Self { http, doors, history, keys: Mutex::default(), canaries: Mutex::default(), acked: Mutex::default() })
+        Arc::new(Self {
+            http,
+            doors,
+            history,
+            keys: Mutex::default(),
+            canaries: Mutex::default(),
+            acked: Mutex::default(),
+        })
     }
 
     /// Makes a key for each workspace and sets its cap, again after a loss took them.
     pub(crate) async fn provision(&self, workspaces: &[(&str, Option<u32>)]) -> bool {
         for (workspace, cap) in workspaces {
             let wanted = json!({"workspace": workspace, "scopes": ["jobs:read", "jobs:write"], "name": "chaos"});
-            let Some(made) = self.insist(&Call::post("*", "/keys", Some(wanted.to_string()))).await else { return false };
+            let Some(made) = self.insist(&Call::post("*", "/keys", Some(wanted.to_string()))).await else {
+                return false;
+            };
             let key = made["key"].as_str().unwrap_or_default().to_owned();
             self.keys.lock().unwrap().insert((*workspace).to_owned(), key);
             if self.limit(workspace, *cap).await.is_none() {
@@ -228,9 +237,8 @@ pub(crate) fn judge(status: u16, code: &str) -> Phase {
     match (status, code) {
         (200..=299, _) => Phase::Done,
         (500 | 502 | 504, _) | (503, "outcome_unknown" | "durability_unknown" | "timeout") => Phase::Unknown,
-        (503, "redis_unavailable" | "redis_unsafe" | "redis_full" | "queue_draining" | "overloaded") | (400..=499, _) => {
-            Phase::Failed
-        }
+        (503, "redis_unavailable" | "redis_unsafe" | "redis_full" | "queue_draining" | "overloaded")
+        | (400..=499, _) => Phase::Failed,
         _ => Phase::Unknown,
     }
 }

@@ -7,9 +7,9 @@ pub(crate) struct Dice(u64);
 impl Dice {
     /// Dice of their own for one part of a run, so that parts do not disturb each other's choices.
     pub(crate) fn of(seed: u64, part: &str) -> Self {
-        let salt = part.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let salt = part
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         Self(seed ^ salt)
     }
 

@@ -56,7 +56,8 @@ pub(crate) async fn quiesce(history: &History, watch: &Watch, limit: Duration) -
     let quiet = pace::until!(limit, {
         let figures = watch.snapshot(&mut redis).await.unwrap_or_default();
         let zero = |name: &str| figures.iter().all(|of| of[name].as_i64() == Some(0));
-        let still = !figures.is_empty() && ["pending_len", "running", "scheduled", "held"].iter().all(|name| zero(name));
+        let still =
+            !figures.is_empty() && ["pending_len", "running", "scheduled", "held"].iter().all(|name| zero(name));
         calm = if still { calm + 1 } else { 0 };
         calm >= 10
     });
@@ -70,10 +71,11 @@ pub(crate) async fn quiesce(history: &History, watch: &Watch, limit: Duration) -
 }
 
 /// Every key of Redis with its content, and every acknowledged job as the API shows it.
-pub(crate) async fn dump(history: &History, redis: &Server, api: &Api) -> std::io::Result<()> {
+pub(crate) async fn dump(history: &History, name: &str, redis: &Server, api: &Api) -> std::io::Result<()> {
+    let entry = redis.newest_entry().await;
     let keys = keys(redis).await?;
     let jobs = jobs(api).await;
-    history.document("final.json", &json!({"keys": keys, "jobs": jobs}))
+    history.document(name, &json!({"entry": entry, "keys": keys, "jobs": jobs}))
 }
 
 async fn keys(redis: &Server) -> std::io::Result<Value> {

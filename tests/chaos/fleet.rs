@@ -138,7 +138,15 @@ async fn api(plan: &Plan, n: usize) -> std::io::Result<Slot> {
     let front = watch::Sender::new(None);
     let other = Proxy::start(&format!("client-api{n}"), front.subscribe()).await?;
     let settings = settings_of(plan, &redis, &[("PORT", "0".to_owned())]);
-    Ok(Slot { name: format!("api{n}"), role: "serve", settings, redis, other, front: Some(front), now: Mutex::default() })
+    Ok(Slot {
+        name: format!("api{n}"),
+        role: "serve",
+        settings,
+        redis,
+        other,
+        front: Some(front),
+        now: Mutex::default(),
+    })
 }
 
 async fn worker(plan: &Plan, n: usize) -> std::io::Result<Slot> {

@@ -1,5 +1,11 @@
 //! `make chaos`: real processes, real faults, and a history that a checker judges. README.md has the format.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test program")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test program"
+)]
 
 mod children;
 mod client;
@@ -23,7 +29,7 @@ use std::process::ExitCode;
 
 use run::Options;
 
-const USAGE: &str = "usage: chaos run [--seed N] [--minutes N] [--out FOLDER] [--faults a,b] | check FOLDER";
+const USAGE: &str = "usage: chaos run [--seed N] [--minutes N] [--out FOLDER] [--faults a,b] | kinds | check FOLDER";
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -34,6 +40,10 @@ async fn main() -> ExitCode {
             Some(options) => make_history(&options).await,
             None => usage(),
         },
+        Some((&"kinds", [])) => {
+            nemesis::kinds().for_each(|(lane, kinds)| println!("{lane}: {}", kinds.join(" ")));
+            ExitCode::SUCCESS
+        }
         _ => usage(),
     }
 }

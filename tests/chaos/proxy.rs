@@ -28,7 +28,10 @@ pub(crate) enum Target {
 pub(crate) enum Mode {
     Forward,
     /// Every piece is late by this much, and up to `jitter` more.
-    Delay { ms: u64, jitter: u64 },
+    Delay {
+        ms: u64,
+        jitter: u64,
+    },
     /// Bytes a second, each way.
     Bandwidth(u64),
     /// Connections stand, and nothing passes.
@@ -137,7 +140,8 @@ async fn carry(mut client: TcpStream, edge: Arc<Edge>) {
     let mut state = edge.state.clone();
     let born = *state.borrow_and_update();
     let target = edge.target.borrow().clone();
-    let opened = if born.mode == Mode::Refuse { Err(io::ErrorKind::ConnectionRefused.into()) } else { open(target).await };
+    let opened =
+        if born.mode == Mode::Refuse { Err(io::ErrorKind::ConnectionRefused.into()) } else { open(target).await };
     let Ok((from_server, to_server)) = opened else {
         let _ = client.set_zero_linger();
         return;

@@ -30,7 +30,6 @@ impl Reply {
         }
     }
 
-
     pub(crate) fn list(&self) -> &[Self] {
         match self {
             Self::List(items) => items,

@@ -1,19 +1,22 @@
 //! One run: start everything, a calm beginning, faults, losses, healing, quiet, and the history of it all.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use windlass::clock;
 
 use super::children::{self, Launcher};
 use super::client::Api;
 use super::fleet::{ADMIN, Fleet, Plan};
 use super::history::{History, Stream};
-use super::nemesis::Stage;
+use super::nemesis::process::faketime;
+use super::nemesis::{LANES, Stage};
 use super::proxy::{Proxy, Target};
 use super::redis::Pair;
 use super::sinks::Sinks;
@@ -44,14 +47,12 @@ pub(crate) struct Options {
     pub(crate) bug: Option<String>,
 }
 
+/// Lanes that go on while Redis loses what it acknowledged; the others are about Redis itself, or need it.
+const BESIDE_LOSS: &[&str] = &["process", "network"];
+
 /// Everything that runs.
 struct World {
-    history: Arc<History>,
-    pair: Arc<Pair>,
-    fleet: Arc<Fleet>,
-    sinks: Arc<Sinks>,
-    api: Arc<Api>,
-    watch: Arc<Watch>,
+    stage: Arc<Stage>,
     workload: Arc<Workload>,
     /// Data of the servers and our own copy of the binary; goes last.
     _root: TempDir,
@@ -62,36 +63,66 @@ pub(crate) async fn run(options: &Options) -> std::io::Result<bool> {
     let history = Arc::new(History::create(&options.folder)?);
     let world = build(options, &history).await?;
     meta(options, &history).await?;
-    let (pair, fleet, sinks, api, watch) = (&world.pair, &world.fleet, &world.sinks, &world.api, &world.watch);
-    let stage = Stage::new(&history, pair, fleet, sinks, api, watch, LEASE_MS, options.faults.clone());
+    let total = Duration::from_secs_f64(options.minutes * 60.0);
+    let stage = &world.stage;
+
     let clients = world.workload.start(options.seed);
     pace::pause(Duration::from_secs(3)).await;
-    let baseline = finish::throughput(watch, CALM).await;
+    let baseline = finish::throughput(&stage.watch, CALM).await;
     println!("chaos: {baseline:.0} jobs/s before the faults");
+    let all: Vec<&str> = LANES.iter().map(|(name, ..)| *name).collect();
+    join(stage.start(options.seed, &all, clock::now() + total.mul_f64(WITHOUT_LOSS))).await;
+    let safe = world.settle(clients, baseline, "safe.json").await?;
 
-    let total = Duration::from_secs_f64(options.minutes * 60.0);
-    let (start, mut last_part) = (clock::now(), total.mul_f64(1.0 - WITHOUT_LOSS));
-    let lanes = stage.start(options.seed, start + total.mul_f64(WITHOUT_LOSS));
-    for lane in lanes {
-        let _ = lane.await;
-    }
-    stage.mend_redis().await;
-    println!("chaos: {} faults without loss; now the others", stage.faults.load(std::sync::atomic::Ordering::Relaxed));
-    last_part = last_part.min(total.saturating_sub(start.elapsed()));
-    stage.lose(options.seed, clock::now() + last_part).await;
+    println!("chaos: {} faults without loss; now with", stage.faults.load(Relaxed));
+    let clients = world.workload.start(options.seed + 1);
+    pace::pause(Duration::from_secs(3)).await;
+    let end = clock::now() + total.mul_f64(1.0 - WITHOUT_LOSS);
+    let lanes = stage.start(options.seed + 1, BESIDE_LOSS, end);
+    stage.lose(options.seed, end).await;
+    join(lanes).await;
+    let lossy = world.settle(clients, baseline, "final.json").await?;
+    world.report();
+    Ok(safe && lossy)
+}
 
-    let healed = stage.heal().await;
-    history.line(Stream::Nemesis, json!({"metric": "healed", "all_up": healed}));
-    let recovered = finish::recovery(&history, watch, baseline, RECOVERY).await;
-    world.workload.stop();
-    for client in clients {
-        let _ = client.await;
+async fn join(tasks: Vec<JoinHandle<()>>) {
+    for task in tasks {
+        // A lane that panics has said why; the history is judged without it.
+        let _ = task.await;
     }
-    let quiet = finish::quiesce(&history, watch, QUIET).await;
-    finish::dump(&history, &pair.primary(), api).await?;
-    history.flush();
-    report(&world, &stage, healed, recovered, quiet);
-    Ok(healed && quiet)
+}
+
+impl World {
+    /// Heals, measures, waits until all is quiet, and writes down all that is there.
+    async fn settle(&self, clients: Vec<JoinHandle<()>>, baseline: f64, name: &str) -> std::io::Result<bool> {
+        let (stage, history) = (&self.stage, &self.stage.history);
+        let healed = stage.heal().await;
+        history.line(Stream::Nemesis, json!({"metric": "healed", "all_up": healed}));
+        let recovered = finish::recovery(history, &stage.watch, baseline, RECOVERY).await;
+        self.workload.stop();
+        join(clients).await;
+        let quiet = finish::quiesce(history, &stage.watch, QUIET).await;
+        finish::dump(history, name, &stage.pair.primary(), &stage.api).await?;
+        history.line(Stream::Nemesis, json!({"metric": "dumped", "file": name}));
+        history.flush();
+        println!("chaos: all up {healed}, throughput back {recovered}, quiet {quiet}");
+        Ok(healed && quiet)
+    }
+
+    fn report(&self) {
+        let stage = &self.stage;
+        println!(
+            "chaos: {} faults, {} jobs enqueued, {} outcomes unknown, {} claims, {} ends, {} foreign replies",
+            stage.faults.load(Relaxed),
+            self.workload.enqueued.load(Relaxed),
+            self.workload.unknown.load(Relaxed),
+            stage.watch.begun(),
+            stage.watch.ended(),
+            stage.api.canaries(),
+        );
+        println!("chaos: history in {}", stage.history.folder().display());
+    }
 }
 
 async fn build(options: &Options, history: &Arc<History>) -> std::io::Result<World> {
@@ -119,10 +150,24 @@ async fn build(options: &Options, history: &Arc<History>) -> std::io::Result<Wor
     if !up || !api.provision(&WORKSPACES).await {
         return Err(std::io::Error::other("the fleet does not come up; its logs are in the history's folder"));
     }
-    let names = WORKSPACES.iter().map(|(name, _)| format!("w:{name}")).chain(TYPES.iter().map(|name| format!("t:{name}")));
+    let names =
+        WORKSPACES.iter().map(|(name, _)| format!("w:{name}")).chain(TYPES.iter().map(|name| format!("t:{name}")));
     let watch = Watch::start(&pair, history, names.collect());
     let workload = Workload::new(&api, &watch, format!("http://{}/hook", receiver.address));
-    Ok(World { history: Arc::clone(history), pair, fleet, sinks, api, watch, workload, _root: root })
+    let stage = Arc::new(Stage {
+        history: Arc::clone(history),
+        pair,
+        fleet,
+        sinks,
+        api,
+        watch,
+        receiver,
+        lease_ms: LEASE_MS,
+        faketime: faketime(),
+        faults: AtomicU64::new(0),
+        only: options.faults.clone(),
+    });
+    Ok(World { stage, workload, _root: root })
 }
 
 fn settings(options: &Options, receiver: &str) -> Vec<(String, String)> {
@@ -160,23 +205,4 @@ async fn meta(options: &Options, history: &History) -> std::io::Result<()> {
         "settings": settings, "caps": caps, "durability": "always", "bug": options.bug, "loss_classes": ["S", "F"],
         "recovery_limit_ms": RECOVERY.as_millis() as u64});
     history.document("meta.json", &meta)
-}
-
-fn report(world: &World, stage: &Stage, healed: bool, recovered: bool, quiet: bool) {
-    use std::sync::atomic::Ordering::Relaxed;
-    println!(
-        "chaos: {} faults, {} jobs enqueued, {} outcomes unknown, {} claims, {} ends, {} foreign replies",
-        stage.faults.load(Relaxed),
-        world.workload.enqueued.load(Relaxed),
-        world.workload.unknown.load(Relaxed),
-        world.watch.begun(),
-        world.watch.ended(),
-        world.api.canaries(),
-    );
-    println!("chaos: all up {healed}, throughput back {recovered}, quiet {quiet}");
-    println!("chaos: history in {}", shown(world.history.folder()));
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

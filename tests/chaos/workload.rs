@@ -79,7 +79,7 @@ impl Workload {
     }
 
     fn requests(&self, seed: u64, part: &str) -> Requests {
-        Requests::new(Dice::of(seed, part), part, &self.receiver)
+        Requests::new(Dice::of(seed, part), &format!("{part}-{seed}"), &self.receiver)
     }
 
     fn going(&self) -> bool {

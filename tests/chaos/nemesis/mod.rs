@@ -5,12 +5,12 @@
 mod loss;
 mod network;
 mod operator;
-mod process;
+pub(crate) mod process;
 mod redis;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ use super::dice::Dice;
 use super::fleet::Fleet;
 use super::history::{History, Stream};
 use super::pace;
-use super::proxy::Mode;
+use super::proxy::{Mode, Proxy};
 use super::redis::Pair;
 use super::sinks::Sinks;
 use super::watch::Watch;
@@ -36,17 +36,18 @@ pub(crate) struct Stage {
     pub(crate) sinks: Arc<Sinks>,
     pub(crate) api: Arc<Api>,
     pub(crate) watch: Arc<Watch>,
+    /// To the webhook receiver, for all workers.
+    pub(crate) receiver: Arc<Proxy>,
     pub(crate) lease_ms: u64,
     /// libfaketime, where it is installed.
     pub(crate) faketime: Option<PathBuf>,
     pub(crate) faults: AtomicU64,
-    stop: AtomicBool,
     /// Kinds to use; empty for all.
-    only: Vec<String>,
+    pub(crate) only: Vec<String>,
 }
 
 /// A lane's name, its kinds, and the longest pause between two of its faults, in milliseconds.
-const LANES: &[(&str, &[&str], u64)] = &[
+pub(crate) const LANES: &[(&str, &[&str], u64)] = &[
     ("redis", redis::KINDS, 2_000),
     ("process", process::KINDS, 2_500),
     ("network", network::KINDS, 1_500),
@@ -55,40 +56,20 @@ const LANES: &[(&str, &[&str], u64)] = &[
 ];
 
 impl Stage {
-    #[expect(clippy::too_many_arguments, reason = "everything that can be struck")]
-    pub(crate) fn new(
-        history: &Arc<History>,
-        pair: &Arc<Pair>,
-        fleet: &Arc<Fleet>,
-        sinks: &Arc<Sinks>,
-        api: &Arc<Api>,
-        watch: &Arc<Watch>,
-        lease_ms: u64,
-        only: Vec<String>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            history: Arc::clone(history),
-            pair: Arc::clone(pair),
-            fleet: Arc::clone(fleet),
-            sinks: Arc::clone(sinks),
-            api: Arc::clone(api),
-            watch: Arc::clone(watch),
-            lease_ms,
-            faketime: process::faketime(),
-            faults: AtomicU64::new(0),
-            stop: AtomicBool::new(false),
-            only,
-        })
-    }
-
-    /// Faults of class S until `end`; each lane finishes what it is at.
-    pub(crate) fn start(self: &Arc<Self>, seed: u64, end: Instant) -> Vec<JoinHandle<()>> {
-        self.stop.store(false, Ordering::Relaxed);
-        let lanes = LANES.iter().map(|(name, kinds, pause)| {
+    /// Faults of class S until `end` in the lanes named; each lane finishes what it is at.
+    pub(crate) fn start(self: &Arc<Self>, seed: u64, named: &[&str], end: Instant) -> Vec<JoinHandle<()>> {
+        let lanes = LANES.iter().filter(|(name, ..)| named.contains(name)).map(|(name, kinds, pause)| {
             let kinds = kinds.iter().copied().filter(|kind| self.wanted(kind)).collect();
             tasks::spawn("lane", Arc::clone(self).lane(name, kinds, *pause, Dice::of(seed, name), end))
         });
         lanes.collect()
+    }
+
+    /// Every edge of a process of ours.
+    fn edges(&self) -> Vec<Arc<Proxy>> {
+        let mut edges = self.fleet.edges();
+        edges.push(Arc::clone(&self.receiver));
+        edges
     }
 
     fn wanted(&self, kind: &str) -> bool {
@@ -147,7 +128,7 @@ impl Stage {
     /// Undoes whatever may still be done to anyone, and waits until everyone is up.
     pub(crate) async fn heal(&self) -> bool {
         self.sinks.disarm();
-        for edge in self.fleet.edges() {
+        for edge in self.edges() {
             edge.set(Mode::Forward);
         }
         self.pair.link.set(Mode::Forward);
@@ -168,4 +149,9 @@ fn with_phase(line: &Value, phase: &str) -> Value {
     let mut line = line.clone();
     line["phase"] = json!(phase);
     line
+}
+
+/// Every kind of fault, by lane.
+pub(crate) fn kinds() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    LANES.iter().map(|(name, kinds, _)| (*name, *kinds)).chain([("loss", loss::KINDS)])
 }

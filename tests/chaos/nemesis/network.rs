@@ -23,7 +23,7 @@ pub(super) const KINDS: &[&str] = &[
 
 impl Stage {
     pub(super) async fn strike_network(&self, kind: &str, dice: &mut Dice) {
-        let mut edges = if kind == "net_replication" { vec![self.pair.link.clone()] } else { self.fleet.edges() };
+        let mut edges = if kind == "net_replication" { vec![self.pair.link.clone()] } else { self.edges() };
         dice.shuffle(&mut edges);
         edges.truncate(dice.between(1, 3) as usize);
         let (mode, args) = match kind {

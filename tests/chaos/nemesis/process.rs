@@ -35,7 +35,7 @@ pub(super) const EFFECTS: &[&str] = &[
 ];
 
 /// The library that shifts a process' clock, where it is installed.
-pub(super) fn faketime() -> Option<PathBuf> {
+pub(crate) fn faketime() -> Option<PathBuf> {
     let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|folder| folder.path());
     let inside = folders.chain([PathBuf::from("/usr/lib")]);
     inside.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|path| path.exists())
