@@ -40,7 +40,7 @@ pub(crate) struct Api {
     /// By workspace.
     keys: Mutex<HashMap<String, String>>,
     canaries: Mutex<u64>,
-    /// Every acknowledged job, and whose it is.
+    /// Acknowledged jobs, and whose they are.
     acked: Mutex<BTreeMap<String, String>>,
 }
 
@@ -178,9 +178,9 @@ impl Api {
         self.history.line(Stream::Ops, about);
     }
 
-    /// Every acknowledged job, and whose it is.
-    pub(crate) fn acked(&self) -> BTreeMap<String, String> {
-        self.acked.lock().unwrap().clone()
+    /// The jobs acknowledged since this was asked last, and whose they are.
+    pub(crate) fn take_acked(&self) -> BTreeMap<String, String> {
+        std::mem::take(&mut *self.acked.lock().unwrap())
     }
 
     /// Replies seen that held what belongs to another workspace.

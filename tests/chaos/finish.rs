@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use windlass::clock;
 
@@ -118,7 +119,7 @@ async fn content(connection: &mut Connection, name: &str, kind: &str) -> std::io
 
 /// Lists first, which costs a request per two hundred jobs; one by one what no list has.
 async fn jobs(api: &Api) -> Value {
-    let mut acked = api.acked();
+    let mut acked = api.take_acked();
     let mut found = Map::new();
     for (workspace, _) in WORKSPACES {
         let mut path = "/ai/jobs?limit=200".to_owned();
@@ -136,17 +137,26 @@ async fn jobs(api: &Api) -> Value {
             }
         }
     }
-    for (id, workspace) in acked {
-        let mut answer = api.send(0, &Call::get(&workspace, format!("/ai/jobs/{id}"))).await;
-        for _ in 0..20 {
-            if answer.phase == Phase::Done || answer.status == 404 {
-                break;
-            }
-            pace::pause_ms(100).await;
-            answer = api.send(0, &Call::get(&workspace, format!("/ai/jobs/{id}"))).await;
-        }
-        let shown = if answer.phase == Phase::Done { answer.body } else { json!({"missing": answer.status}) };
-        found.insert(id, shown);
+    let rest: Vec<(String, String)> = acked.into_iter().collect();
+    for some in rest.chunks(16) {
+        let shown = some.iter().map(async |(id, workspace)| (id.clone(), show(api, id, workspace).await));
+        found.extend(join_all(shown).await);
     }
     Value::Object(found)
+}
+
+/// One job as the API shows it, or that it does not.
+async fn show(api: &Api, id: &str, workspace: &str) -> Value {
+    let mut answer = api.send(0, &Call::get(workspace, format!("/ai/jobs/{id}"))).await;
+    for n in 1..20 {
+        if answer.phase == Phase::Done {
+            return answer.body;
+        }
+        if answer.status == 404 {
+            break;
+        }
+        pace::pause_ms(100).await;
+        answer = api.send(n, &Call::get(workspace, format!("/ai/jobs/{id}"))).await;
+    }
+    json!({"missing": answer.status})
 }

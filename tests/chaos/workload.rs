@@ -36,6 +36,8 @@ pub(crate) struct Workload {
     /// Acknowledged jobs, newest last: workspace and id.
     known: Mutex<VecDeque<(String, String)>>,
     sent: Mutex<VecDeque<Request>>,
+    /// Jobs that ended in a way that a redrive can mend.
+    over: Mutex<VecDeque<(String, String)>>,
     stop: AtomicBool,
     receiver: String,
     pub(crate) enqueued: AtomicU64,
@@ -49,6 +51,7 @@ impl Workload {
             watch: Arc::clone(watch),
             known: Mutex::default(),
             sent: Mutex::default(),
+            over: Mutex::default(),
             stop: AtomicBool::new(false),
             receiver,
             enqueued: AtomicU64::new(0),
@@ -185,6 +188,10 @@ impl Workload {
                     }
                 }
                 63..67 => self.race(requests.any(workspace)).await,
+                67..73 => {
+                    let request = requests.any(workspace);
+                    self.regret(via, &request).await;
+                }
                 _ => self.about_known(via, workspace, &mut requests.dice).await,
             }
         }
@@ -213,6 +220,31 @@ impl Workload {
         tokio::join!(self.enqueue(0, &request), self.enqueue(1, &request));
     }
 
+    /// Enqueues and cancels at once.
+    async fn regret(&self, via: usize, request: &Request) {
+        let outcome = self.enqueue(via, request).await;
+        let Some(job) = outcome.body["id"].as_str().filter(|_| outcome.phase == Phase::Done) else { return };
+        let call = Call::post(&request.workspace, format!("/ai/jobs/{job}/cancel"), None);
+        let cancel = self.api.tell(via ^ 1, json!({"f": "cancel", "ws": request.workspace, "job": job}), &call).await;
+        self.note_end(&request.workspace, &cancel);
+    }
+
+    fn note_end(&self, workspace: &str, outcome: &Outcome) {
+        let ended = matches!(outcome.body["state"].as_str(), Some("dead" | "cancelled" | "expired"));
+        let Some(job) = outcome.body["id"].as_str().filter(|_| ended) else { return };
+        let mut over = self.over.lock().unwrap();
+        over.push_back((workspace.to_owned(), job.to_owned()));
+        if over.len() > 100 {
+            over.pop_front();
+        }
+    }
+
+    /// A job that a redrive may mend, if one is known.
+    fn mendable(&self, workspace: &str) -> Option<String> {
+        let over = self.over.lock().unwrap();
+        over.iter().rev().find(|(ws, _)| ws == workspace).map(|(_, job)| job.clone())
+    }
+
     /// Something about a job of before.
     async fn about_known(&self, via: usize, workspace: &str, dice: &mut Dice) {
         let job = {
@@ -223,8 +255,10 @@ impl Workload {
             }
             (*dice.pick(&own)).clone()
         };
+        let redrive = self.mendable(workspace).filter(|_| dice.chance(20));
+        let (choice, job) = redrive.map_or((dice.between(0, 99), job), |mendable| (99, mendable));
         let path = format!("/ai/jobs/{job}");
-        let (f, call) = match dice.between(0, 99) {
+        let (f, call) = match choice {
             0..40 => ("get", Call::get(workspace, path)),
             40..55 => ("wait", Call { wait: Some(dice.between(1, 2)), ..Call::get(workspace, path) }),
             55..70 => {
@@ -238,7 +272,8 @@ impl Workload {
         if f != "list" {
             about["job"] = json!(job);
         }
-        self.api.tell(via, about, &call).await;
+        let outcome = self.api.tell(via, about, &call).await;
+        self.note_end(workspace, &outcome);
     }
 
     /// Asks for jobs of others, which must look like jobs that do not exist.

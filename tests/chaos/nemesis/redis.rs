@@ -124,7 +124,7 @@ async fn misconf(redis: &Server, ms: u64) {
     let _ = std::fs::create_dir(&blocked);
     redis.set("save", "3600 1000000").await;
     redis.ask(&["BGSAVE"]).await;
-    pace::until!(Duration::from_secs(5), { redis.info("persistence", "rdb_last_bgsave_status").await == "err" });
+    pace::until!(Duration::from_secs(5), redis.info("persistence", "rdb_last_bgsave_status").await == "err");
     pace::pause_ms(ms).await;
     redis.set("save", "").await;
     let _ = std::fs::remove_dir(&blocked);
