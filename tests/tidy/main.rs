@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod catalogue;
+mod chaos;
 mod dependencies;
 mod documents;
 mod layers;
