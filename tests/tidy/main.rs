@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod catalogue;
+mod checker;
 mod dependencies;
 mod documents;
 mod layers;
