@@ -7,6 +7,7 @@
     reason = "a test program"
 )]
 
+mod checker;
 mod children;
 mod client;
 mod dice;
@@ -24,7 +25,7 @@ mod sinks;
 mod watch;
 mod workload;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use run::Options;
@@ -40,6 +41,7 @@ async fn main() -> ExitCode {
             Some(options) => make_history(&options).await,
             None => usage(),
         },
+        Some((&"check", [folder])) => judge(Path::new(folder)),
         Some((&"kinds", [])) => {
             nemesis::kinds().for_each(|(lane, kinds)| println!("{lane}: {}", kinds.join(" ")));
             ExitCode::SUCCESS
@@ -77,11 +79,21 @@ async fn make_history(options: &Options) -> ExitCode {
         _ = tokio::signal::ctrl_c() => Err(std::io::Error::other("interrupted")),
     };
     match made {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        // Whatever did not come up or become quiet, the history has it too.
+        Ok(()) => judge(&options.folder),
         Err(error) => {
             eprintln!("chaos: {error}");
             ExitCode::from(3)
         }
     }
+}
+
+/// Prints what the checker finds, and keeps it beside the history.
+fn judge(folder: &Path) -> ExitCode {
+    let report = checker::check(folder);
+    println!("{}", report.text);
+    if let Err(error) = std::fs::write(folder.join("report.txt"), &report.text) {
+        eprintln!("chaos: the report could not be kept: {error}");
+    }
+    if report.valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
