@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench chaos install-deps
+.PHONY: help demo test check lint bench bench-peers chaos install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ lint:
 bench: ## throughput, latency and memory, as a table (release build)
 	@scripts/install-deps.sh redis
 	cargo bench --locked --bench queue
+
+bench-peers: ## the same beside BullMQ, apalis-redis, rusty-sidekiq and Dramatiq, which it installs
+	@scripts/install-deps.sh redis
+	@scripts/install-peers.sh
+	cargo bench --locked --bench peers
 
 MINUTES ?= 2
 SEED ?= 7
