@@ -26,4 +26,25 @@ impl StoreError {
     pub fn maybe_done(&self) -> bool {
         matches!(self, Self::Unknown(_) | Self::Corrupt(_))
     }
+
+    /// The same error of a call that follows a change which was made: now the whole may have taken effect, and
+    /// "nothing was changed" would be wrong.
+    #[must_use]
+    pub fn after_a_change(self) -> Self {
+        if self.maybe_done() { self } else { Self::Unknown(format!("it was done, and then: {self}")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StoreError;
+
+    #[test]
+    fn what_fails_after_a_change_is_not_definitely_undone() {
+        let text = || "gone".to_owned();
+        for error in [StoreError::Unavailable(text()), StoreError::Full(text()), StoreError::ReadOnly(text())] {
+            assert!(!error.maybe_done() && error.after_a_change().maybe_done());
+        }
+        assert_eq!(StoreError::Unknown(text()).after_a_change(), StoreError::Unknown(text()));
+    }
 }
