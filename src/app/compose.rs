@@ -30,6 +30,8 @@ pub(super) async fn store(config: &Config) -> Result<Store, StartError> {
         listing_index: config.queue.listing_index,
         retention: config.queue.retention,
         dead_retention: config.queue.dead_retention,
+        #[cfg(feature = "chaos")]
+        planted: config.planted,
         ..StoreOptions::new("")
     };
     Store::connect(options).await.map_err(StartError::part)
@@ -59,6 +61,8 @@ fn executor_options(config: &Config) -> Result<ExecutorOptions, StartError> {
         allowed_hosts: rules("WEBHOOK_ALLOWED_HOSTS", &config.webhook.allowed_hosts)?,
         allow_internal: rules("WEBHOOK_ALLOW_INTERNAL", &config.webhook.allow_internal)?,
         timeout: config.webhook.timeout,
+        #[cfg(feature = "chaos")]
+        planted: config.planted,
         ..actions::WebhookOptions::default()
     };
     Ok(ExecutorOptions { llm, webhook })

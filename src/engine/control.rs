@@ -121,13 +121,13 @@ impl Control {
         self.store.pause(queue, &Switch::Intake, by, reason).await
     }
 
-    /// The job as a change has left it.
+    /// The job after a change was made to it.
     async fn changed(&self, scope: &Scope, id: JobId) -> Result<Job, ControlError> {
-        match self.find(scope, id).await {
-            Ok(found) => Ok(found.job),
-            Err(ControlError::Store(error)) => Err(error.after_a_change().into()),
-            Err(error) => Err(error),
-        }
+        let found = self.find(scope, id).await.map_err(|error| match error {
+            ControlError::Store(error) => ControlError::Store(error.after_change()),
+            other => other,
+        })?;
+        Ok(found.job)
     }
 
     async fn find(&self, scope: &Scope, id: JobId) -> Result<Stored, ControlError> {

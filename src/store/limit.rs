@@ -41,7 +41,7 @@ impl Store {
                 limits.max_running.map(|cap| cap.to_string()).unwrap_or_default().into(),
             ];
             let ran = self.run(&self.inner.scripts.limit, args).await;
-            ran.map_err(|error| if n > 0 { error.after_a_change() } else { error })?;
+            ran.map_err(|error| if n > 0 { error.after_change() } else { error })?;
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ mod list;
 mod locate;
 mod options;
 mod pause;
+#[cfg(feature = "chaos")]
+pub mod planted;
 mod progress;
 mod read;
 mod redrive;
@@ -91,10 +93,13 @@ impl Store {
     #[expect(clippy::unused_async, reason = "connecting needs a runtime, and async says so")]
     pub async fn connect(options: StoreOptions) -> Result<Self, StoreError> {
         let link = link::Link::open(&options.url, options.pool_size, options.command_timeout)?;
+        let scripts = scripts::Scripts::assemble();
+        #[cfg(feature = "chaos")]
+        let scripts = planted::patched(scripts, options.planted);
         Ok(Self {
             inner: Arc::new(Inner {
                 link,
-                scripts: scripts::Scripts::assemble(),
+                scripts,
                 keys: keys::Keys::new(&options.base),
                 options,
                 offset_ms: AtomicI64::new(0),

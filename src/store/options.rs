@@ -27,6 +27,9 @@ pub struct StoreOptions {
     pub events_kept: u64,
     /// Whether jobs can be listed (39 bytes a job).
     pub listing_index: bool,
+    /// The bug that this process has on purpose, if any.
+    #[cfg(feature = "chaos")]
+    pub planted: Option<&'static super::planted::PlantedBug>,
 }
 
 impl StoreOptions {
@@ -44,6 +47,8 @@ impl StoreOptions {
             max_depth: 1_000_000,
             events_kept: 100_000,
             listing_index: true,
+            #[cfg(feature = "chaos")]
+            planted: None,
         }
     }
 }

@@ -17,7 +17,7 @@ impl Store {
             let mut args = vec![queue.as_str().into()];
             args.extend(what.iter().map(|switch| switch.field().into()));
             let ran = self.run(&self.inner.scripts.resume, args).await;
-            if int(&ran.map_err(|error| if changed { error.after_a_change() } else { error })?)? == 0 {
+            if int(&ran.map_err(|error| if changed { error.after_change() } else { error })?)? == 0 {
                 return Ok(());
             }
             changed = true;

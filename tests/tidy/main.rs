@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod catalogue;
+mod chaos;
 mod checker;
 mod dependencies;
 mod documents;

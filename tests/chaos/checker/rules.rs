@@ -91,7 +91,7 @@ pub(super) const POISON: u16 = 3;
 
 /// A script reads the clock when it begins, and its entry is stamped when it ends: so much later at most, on a machine
 /// that has more to do than it can.
-pub(super) const SCRIPT_MS: u64 = 500;
+pub(super) const SCRIPT_MS: u64 = 1_000;
 
 /// Upper end of the wait after the n-th failed attempt, in milliseconds: doubling from 2 s, 5 min at most.
 pub(super) fn longest_backoff_ms(attempt: u16) -> u64 {

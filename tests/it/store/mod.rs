@@ -16,6 +16,8 @@ mod list;
 mod locate;
 mod outage;
 mod pause;
+#[cfg(feature = "chaos")]
+mod planted;
 mod progress;
 mod read;
 mod reap;
