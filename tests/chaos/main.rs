@@ -25,6 +25,7 @@ mod sinks;
 mod watch;
 mod workload;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ async fn main() -> ExitCode {
         Some((&"check", [folder])) => judge(Path::new(folder)),
         Some((&"kinds", [])) => {
             nemesis::kinds().for_each(|(lane, kinds)| println!("{lane}: {}", kinds.join(" ")));
+            checker::CLASSES.iter().for_each(|(class, meaning)| println!("checked: {class}: {meaning}"));
             ExitCode::SUCCESS
         }
         _ => usage(),
@@ -92,6 +94,9 @@ async fn make_history(options: &Options) -> ExitCode {
 fn judge(folder: &Path) -> ExitCode {
     let report = checker::check(folder);
     println!("{}", report.text);
+    // One line for whoever collects verdicts of many runs.
+    let classes: BTreeSet<&str> = report.violations.iter().map(|violation| violation.name).collect();
+    println!("verdict: {} {}", if report.valid { "valid" } else { "not valid" }, Vec::from_iter(classes).join(" "));
     if let Err(error) = std::fs::write(folder.join("report.txt"), &report.text) {
         eprintln!("chaos: the report could not be kept: {error}");
     }

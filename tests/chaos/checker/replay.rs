@@ -2,15 +2,14 @@
 //! entry that survived, as Redis did.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::caps::Caps;
 use super::findings::Findings;
 use super::gauges::{self, Gauges, Snapshot};
 use super::history::{Entry, Loss, entry};
 use super::jobs::{Attempt, Jobs};
-use super::lines::each;
-use super::rules::{CLOCK_SLACK_MS, POISON, State, legal, longest_backoff_ms, target};
+use super::lines::Folder;
+use super::rules::{POISON, SCRIPT_MS, State, legal, longest_backoff_ms, target};
 use super::symbols::hash;
 
 /// Where a job is by the log.
@@ -84,7 +83,7 @@ pub(super) struct Outcome {
 /// # Errors
 /// When it is not there or has a line that is none.
 pub(super) fn replay(
-    folder: &Path,
+    folder: &Folder<'_>,
     jobs: &mut Jobs,
     found: &mut Findings,
     caps: Caps,
@@ -105,8 +104,7 @@ pub(super) fn replay(
         sound: true,
         waits: Vec::new(),
     };
-    let path = folder.join("log.jsonl");
-    let there = each(&path, |row| match row.word("marker") {
+    let there = folder.each("log", |row| match row.word("marker") {
         "" => {
             let Some(at) = entry(row.word("entry")) else { return };
             replay.entry(at, row.word("e"), row.word("a"));
@@ -115,7 +113,7 @@ pub(super) fn replay(
         _ => replay.found.add("log_incomplete", row.t(), None, "the log was trimmed before it was read"),
     })?;
     if !there {
-        return Err(format!("{}: not there", path.display()));
+        return Err("log.jsonl is not there".to_owned());
     }
     replay.close_snapshots(u64::MAX);
     let (waits, ends) = (std::mem::take(&mut replay.waits), std::mem::take(&mut replay.ends));
@@ -396,14 +394,14 @@ fn judge_count(step: &Step, line: &Line, max: u16) -> Result<(), (&'static str, 
 fn judge_time(step: &Step, line: &Line, run_at: u64, expires: u64) -> Result<(), (&'static str, String)> {
     let first = line.state == State::Scheduled && line.began == 0 && line.redriven == 0;
     match step.letter {
-        b'P' if first && step.ms + CLOCK_SLACK_MS < run_at => {
+        b'P' if first && step.ms < run_at => {
             Err(("ran_before_due", format!("{} ms before its run_at", run_at - step.ms)))
         }
         // A redrive gives more time, and the dump has the last only.
-        b'R' if expires > 0 && line.redriven == 0 && step.ms > expires + CLOCK_SLACK_MS => {
+        b'R' if expires > 0 && line.redriven == 0 && step.ms > expires + SCRIPT_MS => {
             Err(("expired_job_ran", format!("{} ms after its time in line", step.ms - expires)))
         }
-        b'e' if expires > 0 && line.redriven == 0 && step.ms + CLOCK_SLACK_MS < expires => {
+        b'e' if expires > 0 && line.redriven == 0 && step.ms < expires => {
             Err(("expired_early", format!("{} ms before its time", expires - step.ms)))
         }
         _ => Ok(()),

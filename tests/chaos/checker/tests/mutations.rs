@@ -49,7 +49,7 @@ const MUTATIONS: &[(&str, Change)] = &[
         h.shift(1_010, 15_010);
         h.find("sink", "200", 0)["t"] = json!((T0 + 15_005) * 1000);
     }),
-    ("expired_job_ran", |h| h.record("ai:done:500000", 1, &(T0 + 604_800_000).to_string(), &(T0 + 12).to_string())),
+    ("expired_job_ran", |h| h.record("ai:done:500000", 1, &(T0 + 604_800_000).to_string(), &(T0 - 1_500).to_string())),
     ("expired_early", |h| h.record("ai:done:500000", 7, &(T0 + 300).to_string(), &(T0 + 400).to_string())),
     ("transition_without_invoke", |h| {
         let about = |line: &serde_json::Value| line["f"] == "cancel" && line["job"] == json!(job(15));
@@ -88,7 +88,7 @@ const MUTATIONS: &[(&str, Change)] = &[
             stats[name] = json!(stats[name].as_u64().unwrap() + 1);
         }
     }),
-    ("lease_deadline", |h| h.find("leases", "A1", 0)["deadline"] = json!(T0 + 1_020)),
+    ("lease_deadline", |h| h.find("leases", "A1", 0)["deadline"] = json!(T0 + 520)),
     ("lease_deadline", |h| h.find("leases", "A1", 0)["deadline"] = json!(T0 + 3_602_020)),
     ("orphan_late", |h| {
         h.files.remove("snapshots");
@@ -201,4 +201,21 @@ fn strict_durability_excuses_no_lost_window() {
     history.meta["durability"] = json!("strict");
     let (found, text) = names(&history);
     assert_eq!(found, ["acked_job_lost"], "{text}");
+}
+
+#[test]
+fn what_was_there_before_a_flush_is_judged_by_the_dump_before_it() {
+    let mut history = valid();
+    history.flush();
+    let (found, text) = names(&history);
+    assert!(found.is_empty(), "{text}");
+    assert!(text.contains("9 succeeded") && text.contains("14 lost in a declared window"), "{text}");
+    let mut history = valid();
+    history.forget(1, "red");
+    history.flush();
+    assert_eq!(names(&history).0, ["acked_job_lost"]);
+    let mut history = valid();
+    history.edit(2_100, "J3:A5s1", "J3:A4s1");
+    history.flush();
+    assert_eq!(names(&history).0, ["stale_write"]);
 }
