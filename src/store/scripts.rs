@@ -14,6 +14,8 @@ pub(super) struct Script {
     pub(super) sha: String,
     /// Whether calls under way at once have to be done in the order they were made.
     pub(super) in_order: bool,
+    /// Whether its answer is a promise, which under strict has to be durable.
+    pub(super) durable: bool,
 }
 
 const PARTS: &[(&str, &str)] = &[
@@ -61,14 +63,17 @@ macro_rules! verbs {
 }
 
 verbs!(
-    cancel, claim, compact, cycle, enqueue, fleet, heartbeat, limit, list, locate, pause, progress, read, redrive,
-    release, resume, retire, ring, summary, sweep, tend,
+    cancel, claim, compact, confirm, cycle, enqueue, fleet, heartbeat, limit, list, locate, pause, progress, read,
+    redrive, release, resume, retire, ring, summary, sweep, tend,
 );
+
+/// The verbs whose answers somebody relies on: under strict these wait until they are durable.
+const PROMISES: &[&str] = &["cancel", "cycle", "enqueue", "redrive", "release"];
 
 fn assemble(name: &'static str, source: &'static str) -> Script {
     let text: String = pieces(name, source).into_iter().map(|(_, text)| text).collect();
     let sha = sha1_hash(&text);
-    Script { name, text, sha, in_order: name == "enqueue" }
+    Script { name, text, sha, in_order: name == "enqueue", durable: PROMISES.contains(&name) }
 }
 
 /// Stands between parts that begin a function inside the ones before. A function made inside another finds that
@@ -115,6 +120,11 @@ mod tests {
                 assert!(PARTS.iter().any(|(known, _)| *known == part), "{verb} names no part {part}");
             }
         }
+    }
+
+    #[test]
+    fn every_promise_is_a_verb() {
+        assert!(PROMISES.iter().all(|name| SOURCES.iter().any(|(verb, _)| verb == name)));
     }
 
     #[test]
