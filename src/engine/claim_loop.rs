@@ -2,6 +2,7 @@
 //! that everything that ended meanwhile rides with the next claim; no polling, because the bell and the
 //! due times wake it.
 
+mod flight;
 mod stream;
 
 use std::collections::{HashMap, VecDeque};
@@ -13,9 +14,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
-use crate::domain::{AttemptId, JobType, QueueName, WorkerId, bounds};
+use crate::domain::{JobType, QueueName, WorkerId, bounds};
 use crate::metrics;
-use crate::store::{Answer, Bell, ClaimRequest, Claimed, Claims, Finished, LeaseRef, Store, StoreError};
+use crate::store::{Answer, Bell, Claimed, Claims, Finished, LeaseRef, Store, StoreError};
 
 use super::attempt::{Attempt, Ended, repeatable};
 use super::keeper::Keeper;
@@ -24,6 +25,7 @@ use super::listener::{BellListener, Heard};
 use super::registry::Registry;
 use super::tasks;
 use super::worker::{Vitals, WorkerOptions};
+use flight::Seen;
 
 /// Result bytes that ride with one claim.
 const REPORT_BYTES: usize = 4 * 1024 * 1024;
@@ -39,41 +41,6 @@ const LAST_REPORTS: Duration = Duration::from_secs(5);
 pub(super) struct Report {
     claimed: Claimed,
     ended: Ended,
-}
-
-/// A call that came back.
-struct Landed {
-    queue: QueueName,
-    batch: Vec<Finished>,
-    want: usize,
-    /// When it was sent: its leases are as old.
-    sent: Instant,
-    outcome: Result<(Vec<Answer>, Claims), StoreError>,
-}
-
-/// What calls said of the line.
-#[derive(Debug, Default)]
-struct Seen {
-    /// Jobs that came.
-    came: usize,
-    /// As many as were asked for.
-    full: bool,
-    /// As many as one call can bring.
-    long: bool,
-    /// Work waits that this worker cannot take.
-    declined: bool,
-    /// Until something else becomes due.
-    due: Option<Duration>,
-}
-
-impl Seen {
-    fn add(&mut self, other: &Self) {
-        self.came += other.came;
-        self.full |= other.full;
-        self.long |= other.long;
-        self.declined |= other.declined;
-        self.due = self.due.into_iter().chain(other.due).min();
-    }
 }
 
 /// The state of the loop.
@@ -219,114 +186,22 @@ impl ClaimLoop {
 
     /// Reports what ended and claims for the free slots, a call per queue that has either.
     async fn exchange(&mut self, claim: bool) {
-<<<<<<< HEAD
-        let mut want = if claim && self.keeper.registered() { self.free() } else { 0 };
-        let mut seen = Seen::default();
-        for queue in self.queue_order() {
-=======
         let may_claim = claim && self.keeper.registered() && !self.unconfirmed;
+        self.unconfirmed = false;
         let mut want = if may_claim { self.free() } else { 0 };
-        let mut repeat = Vec::new();
-        let mut full_answer = false;
-        let mut due: Option<Duration> = None;
-        let mut declined = false;
+        let mut seen = Seen::default();
         for queue in self.options.queue_order() {
->>>>>>> main
             let batch = self.next_batch(&queue);
             let ask = want.min(bounds::SCRIPT_ITEMS);
             if batch.is_empty() && ask == 0 {
                 continue;
             }
-<<<<<<< HEAD
             let landed = self.flight(queue, batch, ask, true).await;
             let Some(here) = self.land(landed).await else { return };
             want = want.saturating_sub(here.came);
             seen.add(&here);
         }
-        self.conclude(&seen);
-=======
-            let sent = clock::now();
-            match self.call(&queue, &batch, ask).await {
-                Ok((answers, claims)) => {
-                    repeat.extend(self.settle(batch, &answers));
-                    full_answer |= ask > 0 && claims.jobs.len() == ask;
-                    declined |= claims.declined;
-                    due = due.into_iter().chain(claims.next_due).min();
-                    want = want.saturating_sub(claims.jobs.len());
-                    self.start_all(claims, sent);
-                }
-                Err(error) => {
-                    self.keep(repeat);
-                    return self.failed(&queue, batch, &error).await;
-                }
-            }
-        }
-        self.vitals.turn();
-        if self.keep(repeat) {
-            self.failures += 1;
-            return self.back_off().await;
-        }
-        self.failures = 0;
-        self.hungry = (full_answer || !may_claim) && self.free() > 0;
-        // What is overdue and may not be reaped yet must not make this a busy loop.
-        let floor = if self.keeper.may_reap() { LOOK_AGAIN } else { NOT_YET };
-        self.look_at = due.map(|wait| clock::now() + wait.max(floor));
-        self.quiet_until = declined.then(|| clock::now() + LOOK_AGAIN);
->>>>>>> main
-    }
-
-    /// A call on its way: it holds no part of the loop. `alone`: no other claim is under way.
-    fn flight(
-        &self,
-        queue: QueueName,
-        batch: Vec<Finished>,
-        want: usize,
-        alone: bool,
-    ) -> impl Future<Output = Landed> + use<> {
-        let (store, types, worker, lease) =
-            (self.store.clone(), Arc::clone(&self.types), self.worker, self.options.timing.lease);
-        let (may_suspect, may_reap) = (alone && self.suspects == 0, self.keeper.may_reap());
-        async move {
-            let attempt_id = AttemptId::random();
-            let request =
-                ClaimRequest { queue: &queue, want, worker, attempt_id, lease, may_suspect, may_reap, types: &types };
-            let sent = clock::now();
-            let outcome = match &batch[..] {
-                [] => store.claim(&request).await.map(|claims| (Vec::new(), claims)),
-                _ => store.cycle(&batch, &request).await,
-            };
-            Landed { queue, batch, want, sent, outcome }
-        }
-    }
-
-    /// Takes in what a call brought; nothing when Redis did not do it.
-    async fn land(&mut self, landed: Landed) -> Option<Seen> {
-        let Landed { queue, batch, want, sent, outcome } = landed;
-        match outcome {
-            Ok((answers, claims)) => {
-                self.settle(&batch, &answers);
-                let came = claims.jobs.len();
-                let (due, declined, full) = (claims.next_due, claims.declined, want > 0 && came == want);
-                self.start_all(claims, sent);
-                Some(Seen { came, full, long: came == bounds::SCRIPT_ITEMS, declined, due })
-            }
-            Err(error) => {
-                self.failed(&queue, batch, &error).await;
-                None
-            }
-        }
-    }
-
-    /// Goes by what was seen of the line.
-    fn conclude(&mut self, seen: &Seen) {
-        self.failures = 0;
-        self.vitals.turn();
-        self.hungry = seen.full && self.free() > 0;
-        self.long_line = seen.long;
-        // What is overdue and may not be reaped yet must not make this a busy loop.
-        let floor = if self.keeper.may_reap() { LOOK_AGAIN } else { NOT_YET };
-        self.look_at = seen.due.map(|wait| clock::now() + wait.max(floor));
-        self.quiet_until = seen.declined.then(|| clock::now() + LOOK_AGAIN);
+        self.conclude(&seen, may_claim).await;
     }
 
     /// The next reports of a queue: 100 at most, and not too many bytes of results.
@@ -359,13 +234,12 @@ impl ClaimLoop {
         repeat
     }
 
-    /// Puts reports back to be repeated; whether there are any.
-    fn keep(&mut self, reports: Vec<Finished>) -> bool {
-        self.unconfirmed = !reports.is_empty();
+    /// Puts reports back to be repeated.
+    fn keep(&mut self, reports: Vec<Finished>) {
+        self.unconfirmed |= !reports.is_empty();
         for finished in reports.into_iter().rev() {
             self.waiting.entry(finished.claimed.job.queue.clone()).or_default().push_front(finished);
         }
-        self.unconfirmed
     }
 
     /// Keeps the reports for the next exchange. A batch that Redis cannot digest is reported one by

@@ -19,11 +19,11 @@ impl ClaimLoop {
             while let Ok(report) = self.inbox.try_recv() {
                 self.take(report);
             }
-            self.long_line &= !shutdown.is_cancelled() && self.keeper.registered();
+            self.long_line &= !shutdown.is_cancelled() && self.keeper.registered() && !self.unconfirmed;
             // A call for a few jobs costs Redis more by the job: the loop makes it when there is no other.
             let want = bounds::SCRIPT_ITEMS;
             if self.long_line && flights.len() < FLIGHTS && self.free() >= want * (flights.len() + 1) {
-                let queue = self.queue_order().swap_remove(0);
+                let Some(queue) = self.options.queue_order().into_iter().next() else { return };
                 let batch = self.next_batch(&queue);
                 // Of two claims under way only one may bring a suspect.
                 flights.push_back(self.flight(queue, batch, want, flights.is_empty()));
@@ -37,7 +37,7 @@ impl ClaimLoop {
                 Some(landed) = flights.next() => match self.land(landed).await {
                     Some(seen) => {
                         let ends = !self.long_line;
-                        self.conclude(&seen);
+                        self.conclude(&seen, true).await;
                         self.long_line &= !ends;
                     }
                     None => self.long_line = false,
