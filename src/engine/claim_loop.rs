@@ -97,7 +97,7 @@ impl ClaimLoop {
     }
 
     pub(super) async fn run(mut self, bell: Bell, shutdown: CancellationToken) {
-        let mut listener = BellListener::start(bell);
+        let mut listener = BellListener::new(bell);
         let mut link = self.keeper.link();
         while !shutdown.is_cancelled() {
             while let Ok(report) = self.inbox.try_recv() {
