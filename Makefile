@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench install-deps
+.PHONY: help demo test check lint bench durability install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ lint:
 bench: ## throughput, latency and memory, as a table (release build)
 	@scripts/install-deps.sh redis
 	cargo bench --locked --bench queue
+
+durability: ## acknowledged jobs lost to failovers and power cuts, by default and under strict (ROUNDS=5)
+	@scripts/install-deps.sh redis
+	cargo bench --locked --profile dev --bench durability -- $(or $(ROUNDS),5)
 
 install-deps: ## only install what demo and test need
 	@scripts/install-deps.sh redis promtool
