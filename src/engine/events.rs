@@ -148,15 +148,20 @@ impl EventHub {
     }
 
     async fn follow(self, mut tail: EventTail, shutdown: CancellationToken) {
-        let mut broken = true;
+        let (mut broken, mut epoch) = (true, self.inner.store.epoch());
         while !shutdown.is_cancelled() {
             if broken && !self.learn_epoch(&mut tail).await {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            broken = false;
             match tail.next(BLOCK).await {
-                Ok(events) => events.iter().for_each(|event| self.deliver(event)),
+                Ok(events) => {
+                    events.iter().for_each(|event| self.deliver(event));
+                    // Whoever looked at Redis last may have found state lost.
+                    let now = self.inner.store.epoch();
+                    broken = now != epoch;
+                    epoch = now;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the event stream cannot be read");
                     broken = true;
@@ -175,13 +180,12 @@ impl EventHub {
         }
         let Ok(facts) = self.inner.store.server_facts().await else { return false };
         let changed = {
-            let mut epoch = self.inner.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut epoch = self.epoch();
             let changed = !epoch.is_empty() && *epoch != facts.epoch;
             *epoch = facts.epoch;
             changed
         };
         if changed {
-            tracing::error!("Redis lost state: its epoch changed");
             return self.take_place(tail, true).await;
         }
         true
@@ -203,12 +207,16 @@ impl EventHub {
     fn deliver(&self, event: &Transitioned) {
         let listeners = self.listeners();
         let Some(of_job) = listeners.get(&event.job) else { return };
-        let epoch = self.inner.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        let epoch = self.epoch();
         for listener in of_job {
             if listener.sender.try_send(Delivery::Event(job_event(&epoch, event))).is_err() {
                 listener.missed.store(true, Ordering::Relaxed);
             }
         }
+    }
+
+    fn epoch(&self) -> std::sync::MutexGuard<'_, String> {
+        self.inner.epoch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn listeners(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Vec<Listener>>> {

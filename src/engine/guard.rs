@@ -88,7 +88,10 @@ impl Guard {
         let mut known = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.is_empty() && *known != findings.epoch {
             ::metrics::counter!(metrics::STATE_LOSSES.name).increment(1);
-            tracing::error!("Redis lost state: its epoch changed; acknowledged jobs may be gone");
+            tracing::error!(
+                event = "state_loss_suspected", before = %known, epoch = %findings.epoch,
+                "Redis lost state: its epoch changed; acknowledged jobs may be gone"
+            );
         }
         known.clone_from(&findings.epoch);
     }

@@ -32,6 +32,7 @@ pub struct Transitioned {
 
 /// Follows the stream from now on, on a connection of its own.
 pub struct EventTail {
+    store: Store,
     blocking: Blocking,
     key: String,
     last: Option<String>,
@@ -44,6 +45,7 @@ impl EventTail {
     /// When the connection broke; the next call goes on where this one stood.
     pub async fn next(&mut self, limit: Duration) -> Result<Vec<Transitioned>, StoreError> {
         if !self.blocking.client.is_connected() {
+            self.store.inner.lineage.broke();
             let wait = tokio::time::timeout(limit, self.blocking.client.wait_for_connect()).await;
             if !matches!(wait, Ok(Ok(()))) {
                 return Err(StoreError::Unavailable("not connected".to_owned()));
@@ -57,7 +59,13 @@ impl EventTail {
             self.blocking.client.xread(Some(200), Some(block), self.key.as_str(), from.as_str()).await;
         let value = match read {
             Ok(value) => value,
-            Err(error) => return self.blocking.judge(error, limit, asked.elapsed()).map_or(Ok(Vec::new()), Err),
+            Err(error) => {
+                let outcome = self.blocking.judge(error, limit, asked.elapsed()).map_or(Ok(Vec::new()), Err);
+                if outcome.is_err() {
+                    self.store.inner.lineage.broke();
+                }
+                return outcome;
+            }
         };
         let mut streams = Reply::array(value)?;
         let mut found = Vec::new();
@@ -66,6 +74,7 @@ impl EventTail {
             stream.text()?;
             for (id, packed) in entries(stream.value()?)? {
                 unpack(&id, &packed, &mut found);
+                self.store.inner.lineage.saw(&id, self.store.link_breaks());
                 self.last = Some(id);
             }
         }
@@ -90,7 +99,8 @@ impl Store {
     /// # Errors
     /// When the connection cannot be configured.
     pub fn event_tail(&self) -> Result<EventTail, StoreError> {
-        Ok(EventTail { blocking: self.inner.link.open_blocking()?, key: self.inner.keys.events(), last: None })
+        let (blocking, key) = (self.inner.link.open_blocking()?, self.inner.keys.events());
+        Ok(EventTail { store: self.clone(), blocking, key, last: None })
     }
 
     /// The newest entry of the stream: the place for a tail to start from. (`$` would skip what comes

@@ -14,6 +14,7 @@ mod confirm;
 mod cycle;
 mod durable;
 mod enqueue;
+mod epoch;
 mod error;
 mod events;
 mod fleet;
@@ -82,6 +83,7 @@ struct Inner {
     scripts: scripts::Scripts,
     keys: keys::Keys,
     options: StoreOptions,
+    lineage: epoch::Lineage,
     /// Redis time minus this machine's, in milliseconds, from the latest reply.
     offset_ms: AtomicI64,
 }
@@ -103,6 +105,7 @@ impl Store {
                 scripts: scripts::Scripts::assemble(),
                 keys: keys::Keys::new(&options.base),
                 options,
+                lineage: epoch::Lineage::default(),
                 offset_ms: AtomicI64::new(0),
             }),
         })
@@ -150,7 +153,10 @@ impl Store {
         Timestamp::from_unix_ms(wall + self.inner.offset_ms.load(Ordering::Relaxed))
     }
 
-    fn saw_time(&self, ms: &str) -> Result<Timestamp, StoreError> {
+    /// Reads the time of a reply, and behind a slash the entry of the log that the call wrote.
+    fn saw_time(&self, text: &str) -> Result<Timestamp, StoreError> {
+        let (ms, entry) = text.split_once('/').unwrap_or((text, ""));
+        self.inner.lineage.saw(entry, self.link_breaks());
         let now: i64 = ms.parse().map_err(|_| reply::corrupt("a time"))?;
         self.inner.offset_ms.store(now - crate::clock::wall().unix_ms(), Ordering::Relaxed);
         Ok(Timestamp::from_unix_ms(now))

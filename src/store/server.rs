@@ -45,7 +45,7 @@ pub struct ServerFacts {
     pub layout: String,
     /// Whether that is ours.
     pub layout_ok: bool,
-    /// `ai:epoch`; set anew when Redis has none.
+    /// `ai:epoch`; set anew when Redis has none, or lacks what it told this process.
     pub epoch: String,
 }
 
@@ -60,7 +60,10 @@ impl Store {
         let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
         let word = |key: &str| info.get(key).map(|v| v.trim().to_owned()).unwrap_or_default();
         let number = |key: &str| word(key).parse().unwrap_or_default();
-        let (layout, epoch) = self.layout_and_epoch().await?;
+        let (layout, mut epoch) = self.layout_and_epoch().await?;
+        if word("role") == "master" && !epoch.is_empty() {
+            epoch = self.prove(epoch).await?;
+        }
         // Managed Redis forbids CONFIG; then the class of durability stays unnamed.
         let fsync = self.inner.link.command("CONFIG", vec!["GET".into(), "appendfsync".into()]).await;
         let fsync = fsync.and_then(|value| Reply::array(value)?.texts()).ok();
