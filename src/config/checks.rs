@@ -86,10 +86,18 @@ fn is_http_url(text: &str) -> bool {
 fn redis_url_problem(text: &str) -> Option<String> {
     let known = ["redis", "rediss", "redis+unix", "redis-sentinel", "rediss-sentinel", "valkey", "valkeys"];
     match url::Url::parse(text) {
-        Ok(url) if known.contains(&url.scheme()) => None,
-        Ok(url) => {
-            Some(format!("the scheme `{}` is not known; use redis://, rediss:// or redis+unix://", url.scheme()))
+        Ok(url)
+            if url.scheme().ends_with("-sentinel") && !url.query_pairs().any(|(k, _)| k == "sentinelServiceName") =>
+        {
+            Some(
+                "a Sentinel URL needs ?sentinelServiceName= with the name that the sentinels watch it under".to_owned(),
+            )
         }
+        Ok(url) if known.contains(&url.scheme()) => None,
+        Ok(url) => Some(format!(
+            "the scheme `{}` is not known; use redis://, rediss://, redis+unix:// or redis-sentinel://",
+            url.scheme()
+        )),
         Err(error) => {
             Some(format!("not a URL ({error}); characters such as #, /, ? and @ in a password must be percent-encoded"))
         }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use windlass::clock;
+use windlass::domain::JobId;
+use windlass::engine::tasks;
 
 use crate::support::fleet::until;
 use crate::support::processes::{ADMIN, Process, wait_for};
@@ -97,6 +100,7 @@ fn url(sentinels: &[Server]) -> String {
     )
 }
 
+#[derive(Clone)]
 struct Caller {
     http: reqwest::Client,
     url: String,
@@ -181,6 +185,16 @@ impl Installation {
     }
 }
 
+/// Submits one job after the other; those that were acknowledged, and when.
+async fn keep_submitting(caller: Caller, stop: CancellationToken) -> Vec<(String, clock::Instant)> {
+    let (mut acknowledged, name) = (Vec::new(), JobId::new(0, 0));
+    while !stop.is_cancelled() {
+        let id = caller.submit(&format!("{name}-{}", acknowledged.len()), "echo", json!(1)).await;
+        acknowledged.push((id, clock::now()));
+    }
+    acknowledged
+}
+
 /// Waits until every sentinel knows the others and a replica that follows.
 fn know_all(sentinels: &[Server]) {
     let knows = |s: &Server| {
@@ -206,7 +220,9 @@ async fn a_failover_under_load_needs_no_restart_of_anything() {
     all.lives_on(1).await;
     know_all(&all.sentinels);
 
-    // And a death.
+    // And a death, under load.
+    let stop = CancellationToken::new();
+    let clients = [(); 4].map(|()| tasks::spawn("client", keep_submitting(all.caller.clone(), stop.clone())));
     let waiting = all.caller.submit("waiting", "sleep", json!({"ms": 4000})).await;
     all.servers[1].child.kill().expect("it runs");
     all.servers[1].child.wait().expect("a status");
@@ -217,6 +233,14 @@ async fn a_failover_under_load_needs_no_restart_of_anything() {
     all.caller.succeeds(&id).await;
     println!("after the promotion: accepted {accepted:?}, done {:?}", promoted.elapsed());
     all.work("after", 20).await;
+    stop.cancel();
+    for client in clients {
+        let acknowledged = client.await.expect("a client");
+        assert!(acknowledged.iter().any(|(_, at)| *at < promoted) && acknowledged.iter().any(|(_, at)| *at > promoted));
+        for (id, _) in acknowledged.iter().filter(|(_, at)| *at > promoted) {
+            all.caller.succeeds(id).await;
+        }
+    }
     all.lives_on(0).await;
     // It runs through the failover, unless its enqueue was in the lost window.
     if all.caller.state(&waiting).await.is_some() {
