@@ -15,6 +15,8 @@ use super::resp::{Connection, Patient, Reply};
 use super::watch::Watch;
 use super::workload::WORKSPACES;
 
+const LOOK: &str = include_str!("lua/look.lua");
+
 /// A window of throughput, in half seconds.
 const WINDOW: usize = 4;
 
@@ -85,12 +87,17 @@ async fn keys(redis: &Server) -> std::io::Result<Value> {
     loop {
         let page = connection.ask(&["SCAN", &cursor, "COUNT", "1000"]).await?;
         let [next, names] = page.list() else { return Err(std::io::Error::other(format!("SCAN said {page:?}"))) };
-        for name in names.list() {
-            let name = name.text();
-            let kind = connection.ask(&["TYPE", &name]).await?.text();
-            let left = connection.ask(&["PTTL", &name]).await?.json();
-            let value = content(&mut connection, &name, &kind).await?;
-            found.insert(name, json!({"type": kind, "pttl": left, "value": value}));
+        let names: Vec<String> = names.list().iter().map(Reply::text).collect();
+        let mut look = vec!["EVAL", LOOK, "0"];
+        look.extend(names.iter().map(String::as_str));
+        let looks = connection.ask(&look).await?;
+        for (name, key) in names.iter().zip(looks.list()) {
+            let [kind, left, text] = key.list() else { continue };
+            let value = match text {
+                Reply::Text(text) => json!(text),
+                _ => content(&mut connection, name, &kind.text()).await?,
+            };
+            found.insert(name.clone(), json!({"type": kind.text(), "pttl": left.json(), "value": value}));
         }
         cursor = next.text();
         if cursor == "0" {
@@ -101,7 +108,6 @@ async fn keys(redis: &Server) -> std::io::Result<Value> {
 
 async fn content(connection: &mut Connection, name: &str, kind: &str) -> std::io::Result<Value> {
     let command: &[&str] = match kind {
-        "string" => &["GET", name],
         "hash" => &["HGETALL", name],
         "list" => &["LRANGE", name, "0", "-1"],
         "set" => &["SMEMBERS", name],

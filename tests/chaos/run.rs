@@ -71,7 +71,7 @@ pub(crate) async fn run(options: &Options) -> std::io::Result<()> {
     let baseline = finish::throughput(&stage.watch, CALM).await;
     println!("chaos: {baseline:.0} jobs/s before the faults");
     let all: Vec<&str> = LANES.iter().map(|(name, ..)| *name).collect();
-    join(stage.start(options.seed, &all, clock::now() + total.mul_f64(WITHOUT_LOSS))).await;
+    join(stage.start(options.seed, &all, clock::now() + total.mul_f64(WITHOUT_LOSS))).await?;
     world.settle(clients, baseline, "safe.json").await?;
 
     println!("chaos: {} faults without loss; now with", stage.faults.load(Relaxed));
@@ -80,17 +80,18 @@ pub(crate) async fn run(options: &Options) -> std::io::Result<()> {
     let end = clock::now() + total.mul_f64(1.0 - WITHOUT_LOSS);
     let lanes = stage.start(options.seed + 1, BESIDE_LOSS, end);
     stage.lose(options.seed, end).await;
-    join(lanes).await;
+    join(lanes).await?;
     world.settle(clients, baseline, "final.json").await?;
     world.report();
     Ok(())
 }
 
-async fn join(tasks: Vec<JoinHandle<()>>) {
+/// Waits for tasks; one that panicked has said why, and there is no history without it.
+async fn join(tasks: Vec<JoinHandle<()>>) -> std::io::Result<()> {
     for task in tasks {
-        // A lane that panics has said why; the history is judged without it.
-        let _ = task.await;
+        task.await.map_err(std::io::Error::other)?;
     }
+    Ok(())
 }
 
 impl World {
@@ -101,7 +102,7 @@ impl World {
         history.line(Stream::Nemesis, json!({"metric": "healed", "all_up": healed}));
         let recovered = finish::recovery(history, &stage.watch, baseline, RECOVERY).await;
         self.workload.stop();
-        join(clients).await;
+        join(clients).await?;
         let quiet = finish::quiesce(history, &stage.watch, QUIET).await;
         finish::dump(history, name, &stage.pair.primary(), &stage.api).await?;
         history.line(Stream::Nemesis, json!({"metric": "dumped", "file": name}));
