@@ -9,7 +9,7 @@ use super::gauges::{self, Gauges, Snapshot};
 use super::history::{Entry, Loss, entry};
 use super::jobs::{Attempt, Jobs};
 use super::lines::Folder;
-use super::rules::{CLOCK_SLACK_MS, POISON, State, legal, longest_backoff_ms, target};
+use super::rules::{POISON, SCRIPT_MS, State, legal, longest_backoff_ms, target};
 use super::symbols::hash;
 
 /// Where a job is by the log.
@@ -394,14 +394,14 @@ fn judge_count(step: &Step, line: &Line, max: u16) -> Result<(), (&'static str, 
 fn judge_time(step: &Step, line: &Line, run_at: u64, expires: u64) -> Result<(), (&'static str, String)> {
     let first = line.state == State::Scheduled && line.began == 0 && line.redriven == 0;
     match step.letter {
-        b'P' if first && step.ms + CLOCK_SLACK_MS < run_at => {
+        b'P' if first && step.ms < run_at => {
             Err(("ran_before_due", format!("{} ms before its run_at", run_at - step.ms)))
         }
         // A redrive gives more time, and the dump has the last only.
-        b'R' if expires > 0 && line.redriven == 0 && step.ms > expires + CLOCK_SLACK_MS => {
+        b'R' if expires > 0 && line.redriven == 0 && step.ms > expires + SCRIPT_MS => {
             Err(("expired_job_ran", format!("{} ms after its time in line", step.ms - expires)))
         }
-        b'e' if expires > 0 && line.redriven == 0 && step.ms + CLOCK_SLACK_MS < expires => {
+        b'e' if expires > 0 && line.redriven == 0 && step.ms < expires => {
             Err(("expired_early", format!("{} ms before its time", expires - step.ms)))
         }
         _ => Ok(()),
