@@ -10,6 +10,7 @@
 mod checker;
 mod children;
 mod client;
+mod cpu;
 mod dice;
 mod finish;
 mod fleet;

@@ -13,6 +13,7 @@ use windlass::clock;
 
 use super::children::{self, Launcher};
 use super::client::Api;
+use super::finish::Rate;
 use super::fleet::{ADMIN, Fleet, Plan};
 use super::history::{History, Stream};
 use super::nemesis::process::faketime;
@@ -68,8 +69,8 @@ pub(crate) async fn run(options: &Options) -> std::io::Result<()> {
 
     let clients = world.workload.start(options.seed);
     pace::pause(Duration::from_secs(3)).await;
-    let baseline = finish::throughput(&stage.watch, CALM).await;
-    println!("chaos: {baseline:.0} jobs/s before the faults");
+    let baseline = finish::throughput(stage, CALM).await;
+    println!("chaos: {:.0} jobs/s before the faults", baseline.per_second);
     let all: Vec<&str> = LANES.iter().map(|(name, ..)| *name).collect();
     join(stage.start(options.seed, &all, clock::now() + total.mul_f64(WITHOUT_LOSS))).await?;
     world.settle(clients, baseline, "safe.json").await?;
@@ -96,11 +97,11 @@ async fn join(tasks: Vec<JoinHandle<()>>) -> std::io::Result<()> {
 
 impl World {
     /// Heals, measures, waits until all is quiet, and writes down all that is there.
-    async fn settle(&self, clients: Vec<JoinHandle<()>>, baseline: f64, name: &str) -> std::io::Result<()> {
+    async fn settle(&self, clients: Vec<JoinHandle<()>>, baseline: Rate, name: &str) -> std::io::Result<()> {
         let (stage, history) = (&self.stage, &self.stage.history);
         let healed = stage.heal().await;
         history.line(Stream::Nemesis, json!({"metric": "healed", "all_up": healed}));
-        let recovered = finish::recovery(history, &stage.watch, baseline, RECOVERY).await;
+        let recovered = finish::recovery(stage, baseline, RECOVERY).await;
         self.workload.stop();
         join(clients).await?;
         let quiet = finish::quiesce(history, &stage.watch, QUIET).await;
