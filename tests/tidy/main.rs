@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod chaos;
+mod checker;
 mod dependencies;
 mod documents;
 mod layers;
