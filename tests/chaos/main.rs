@@ -46,8 +46,19 @@ async fn main() -> ExitCode {
             nemesis::kinds().for_each(|(lane, kinds)| println!("{lane}: {}", kinds.join(" ")));
             ExitCode::SUCCESS
         }
+        Some((&"check", [folder])) => judge(Path::new(folder)),
         _ => usage(),
     }
+}
+
+/// Judges a history; the report stays with it.
+fn judge(folder: &Path) -> ExitCode {
+    let report = checker::check(folder);
+    println!("\n{}", report.text);
+    if let Err(error) = std::fs::write(folder.join("report.txt"), &report.text) {
+        eprintln!("chaos: the report could not be kept: {error}");
+    }
+    if report.valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn usage() -> ExitCode {

@@ -81,4 +81,20 @@ impl Findings {
             self.kept.push(Violation { name, job, t, detail: detail.into() });
         }
     }
+
+    /// Adds what another pass over more of the same found, without what is known.
+    pub(super) fn merge(&mut self, other: Self) {
+        let known = |v: &Violation, kept: &[Violation]| {
+            kept.iter().any(|k| (k.name, &k.job, k.t, &k.detail) == (v.name, &v.job, v.t, &v.detail))
+        };
+        for violation in other.kept {
+            if !known(&violation, &self.kept) {
+                self.kept.push(violation);
+            }
+        }
+        for (name, count) in other.counts {
+            let most = self.counts.entry(name).or_default();
+            *most = count.max(*most);
+        }
+    }
 }

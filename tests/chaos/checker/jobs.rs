@@ -122,6 +122,13 @@ impl Jobs {
         0..u32::try_from(self.list.len()).unwrap_or(u32::MAX)
     }
 
+    /// Keeps what jobs are, and forgets what became of them.
+    pub(super) fn forget_dump(&mut self) {
+        for job in &mut self.list {
+            (job.dump, job.key_ttl_ms) = (Dumped::default(), None);
+        }
+    }
+
     pub(super) fn name_job(&mut self, number: u32, workspace: &str, queue: &str, kind: &str) {
         let (workspace, queue) = (self.workspaces.number(workspace), self.queues.number(queue));
         let kind = self.kinds.number(kind);

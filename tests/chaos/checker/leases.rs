@@ -1,12 +1,11 @@
 //! Leases as they were seen from beside: when they end, and how fast those of dead workers were taken back.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use super::findings::Findings;
 use super::history::{Fault, Nemesis, Worker};
 use super::jobs::Jobs;
-use super::lines::each;
+use super::lines::Folder;
 use super::symbols::hash;
 
 /// What is promised beyond the lease.
@@ -29,7 +28,7 @@ pub(super) struct Recovery {
 /// # Errors
 /// When it has a line that is none.
 pub(super) fn check(
-    folder: &Path,
+    folder: &Folder<'_>,
     jobs: &Jobs,
     workers: &[Worker],
     (nemesis, lease_ms): (&Nemesis, u64),
@@ -42,7 +41,7 @@ pub(super) fn check(
     let exits: HashMap<&str, (u64, &str)> =
         workers.iter().filter_map(|w| Some((w.id.as_str(), (w.exit?, w.name.as_str())))).collect();
     let (mut recovery, mut orphans) = (Recovery::default(), Vec::new());
-    each(&folder.join("leases.jsonl"), |row| {
+    folder.each("leases", |row| {
         let (token, worker) = (hash(row.word("attempt")), row.word("worker"));
         let Some(attempt) = jobs.find(row.word("job")).and_then(|job| numbers.get(&(job, token))) else { return };
         recovery.leases += 1;

@@ -1,11 +1,10 @@
 //! What clients asked for and were told.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use super::findings::Findings;
 use super::jobs::Jobs;
-use super::lines::{Row, each};
+use super::lines::{Folder, Row};
 use super::rules::State;
 use super::symbols::{hash, hash_pair};
 
@@ -78,11 +77,10 @@ struct Reader<'a> {
 ///
 /// # Errors
 /// When it is not there or has a line that is none.
-pub(super) fn read(folder: &Path, jobs: &mut Jobs, found: &mut Findings) -> Result<Ops, String> {
+pub(super) fn read(folder: &Folder<'_>, jobs: &mut Jobs, found: &mut Findings) -> Result<Ops, String> {
     let mut reader = Reader { jobs, found, ops: Ops::default(), open: HashMap::new() };
-    let path = folder.join("ops.jsonl");
-    if !each(&path, |row| reader.row(row))? {
-        return Err(format!("{}: not there", path.display()));
+    if !folder.each("ops", |row| reader.row(row))? {
+        return Err("ops.jsonl is not there".to_owned());
     }
     let open = std::mem::take(&mut reader.open);
     for invoked in open.into_values() {

@@ -2,14 +2,13 @@
 //! entry that survived, as Redis did.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::caps::Caps;
 use super::findings::Findings;
 use super::gauges::{self, Gauges, Snapshot};
 use super::history::{Entry, Loss, entry};
 use super::jobs::{Attempt, Jobs};
-use super::lines::each;
+use super::lines::Folder;
 use super::rules::{CLOCK_SLACK_MS, POISON, State, legal, longest_backoff_ms, target};
 use super::symbols::hash;
 
@@ -84,7 +83,7 @@ pub(super) struct Outcome {
 /// # Errors
 /// When it is not there or has a line that is none.
 pub(super) fn replay(
-    folder: &Path,
+    folder: &Folder<'_>,
     jobs: &mut Jobs,
     found: &mut Findings,
     caps: Caps,
@@ -105,8 +104,7 @@ pub(super) fn replay(
         sound: true,
         waits: Vec::new(),
     };
-    let path = folder.join("log.jsonl");
-    let there = each(&path, |row| match row.word("marker") {
+    let there = folder.each("log", |row| match row.word("marker") {
         "" => {
             let Some(at) = entry(row.word("entry")) else { return };
             replay.entry(at, row.word("e"), row.word("a"));
@@ -115,7 +113,7 @@ pub(super) fn replay(
         _ => replay.found.add("log_incomplete", row.t(), None, "the log was trimmed before it was read"),
     })?;
     if !there {
-        return Err(format!("{}: not there", path.display()));
+        return Err("log.jsonl is not there".to_owned());
     }
     replay.close_snapshots(u64::MAX);
     let (waits, ends) = (std::mem::take(&mut replay.waits), std::mem::take(&mut replay.ends));

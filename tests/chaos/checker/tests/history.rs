@@ -26,6 +26,8 @@ pub(crate) struct History {
     pub(crate) files: BTreeMap<&'static str, Vec<Value>>,
     pub(crate) keys: Map<String, Value>,
     pub(crate) views: Map<String, Value>,
+    /// The dump before the faults with loss.
+    pub(crate) safe: Option<Value>,
     ops: u64,
 }
 
@@ -178,9 +180,32 @@ impl History {
         self.views.insert(job(n), json!({"missing": 404}));
     }
 
+    /// Everything is lost after it was dumped once.
+    pub(crate) fn flush(&mut self) {
+        self.safe = Some(json!({"keys": self.keys, "jobs": self.views}));
+        self.line("nemesis", 8_000, json!({"metric": "dumped", "file": "safe.json"}));
+        self.line(
+            "nemesis",
+            8_100,
+            json!({"n": 3, "fault": "flushall", "class": "F", "target": "redis", "phase": "begin"}),
+        );
+        self.line(
+            "nemesis",
+            8_200,
+            json!({"n": 3, "fault": "flushall", "class": "F", "target": "redis", "phase": "end"}),
+        );
+        self.line("log", 8_150, json!({"gen": 1, "marker": "lost_suffix", "last": "0-0", "why": "flushall"}));
+        self.line("nemesis", 9_000, json!({"metric": "dumped", "file": "final.json"}));
+        self.keys = Map::new();
+        self.views.values_mut().for_each(|view| *view = json!({"missing": 404}));
+    }
+
     /// Writes the folder.
     pub(crate) fn write(&self) -> TempDir {
         let folder = TempDir::new().unwrap();
+        if let Some(safe) = &self.safe {
+            std::fs::write(folder.path().join("safe.json"), safe.to_string()).unwrap();
+        }
         std::fs::write(folder.path().join("meta.json"), self.meta.to_string()).unwrap();
         for (file, lines) in &self.files {
             let mut lines = lines.clone();

@@ -202,3 +202,20 @@ fn strict_durability_excuses_no_lost_window() {
     let (found, text) = names(&history);
     assert_eq!(found, ["acked_job_lost"], "{text}");
 }
+
+#[test]
+fn what_was_there_before_a_flush_is_judged_by_the_dump_before_it() {
+    let mut history = valid();
+    history.flush();
+    let (found, text) = names(&history);
+    assert!(found.is_empty(), "{text}");
+    assert!(text.contains("9 succeeded") && text.contains("14 lost in a declared window"), "{text}");
+    let mut history = valid();
+    history.forget(1, "red");
+    history.flush();
+    assert_eq!(names(&history).0, ["acked_job_lost"]);
+    let mut history = valid();
+    history.edit(2_100, "J3:A5s1", "J3:A4s1");
+    history.flush();
+    assert_eq!(names(&history).0, ["stale_write"]);
+}
