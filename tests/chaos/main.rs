@@ -7,6 +7,7 @@
     reason = "a test program"
 )]
 
+mod bugs;
 mod checker;
 mod children;
 mod client;
@@ -30,7 +31,8 @@ use std::process::ExitCode;
 
 use run::Options;
 
-const USAGE: &str = "usage: chaos run [--seed N] [--minutes N] [--out FOLDER] [--faults a,b] | kinds | check FOLDER";
+const USAGE: &str =
+    "usage: chaos run [--seed N] [--minutes N] [--out FOLDER] [--faults a,b] | kinds | check FOLDER | bugs [NAME…]";
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -41,7 +43,7 @@ async fn main() -> ExitCode {
             Some(options) => make_history(&options).await,
             None => usage(),
         },
-        Some((&"check", [folder])) => judge(Path::new(folder)),
+        Some((&"bugs", names)) => bugs::run(names).await,
         Some((&"kinds", [])) => {
             nemesis::kinds().for_each(|(lane, kinds)| println!("{lane}: {}", kinds.join(" ")));
             ExitCode::SUCCESS
@@ -97,14 +99,4 @@ async fn make_history(options: &Options) -> ExitCode {
             ExitCode::from(3)
         }
     }
-}
-
-/// Prints what the checker finds, and keeps it beside the history.
-fn judge(folder: &Path) -> ExitCode {
-    let report = checker::check(folder);
-    println!("{}", report.text);
-    if let Err(error) = std::fs::write(folder.join("report.txt"), &report.text) {
-        eprintln!("chaos: the report could not be kept: {error}");
-    }
-    if report.valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
