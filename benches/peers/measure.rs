@@ -36,11 +36,13 @@ impl Default for Setting {
     }
 }
 
-/// Jobs a second, and microseconds of Redis's main thread for each.
+/// Jobs a second, and microseconds of CPU for each: of Redis's main thread, and of the system's own
+/// processes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rate {
     pub(crate) jobs: f64,
     pub(crate) cost: f64,
+    pub(crate) client: f64,
 }
 
 /// A server with the port that a system is told.
@@ -79,13 +81,14 @@ impl Server {
     }
 
     fn enqueue(&self, system: &System, order: Order) -> (usize, Rate) {
-        let child = Child::start(system, "enqueue", &order);
-        let before = self.redis.cpu_ns();
+        let mut child = Child::start(system, "enqueue", &order);
+        let (before, own) = (self.redis.cpu_ns(), child.cpu_us());
         let result = child.result(system);
-        let cpu = (self.redis.cpu_ns() - before) as f64;
-        let jobs = result["jobs"].as_u64().unwrap_or_default();
-        let rate = jobs as f64 / result["seconds"].as_f64().unwrap_or(f64::NAN);
-        (jobs as usize, Rate { jobs: rate, cost: cpu / 1e3 / jobs as f64 })
+        let (cpu, client) = ((self.redis.cpu_ns() - before) as f64 / 1e3, child.cpu_us() - own);
+        let count = result["jobs"].as_u64().unwrap_or_default();
+        let jobs = count as f64;
+        let rate = jobs / result["seconds"].as_f64().unwrap_or(f64::NAN);
+        (count as usize, Rate { jobs: rate, cost: cpu / jobs, client: client / jobs })
     }
 }
 
@@ -111,14 +114,15 @@ pub(crate) fn process(system: &System, setting: &Setting, jobs: usize, window: D
         std::thread::sleep(LOOK);
         finished = system.finished(&mut raw, total);
     }
-    let (first, from, before) = (finished, clock::now(), server.redis.cpu_ns());
+    let clients = || workers.iter().map(Child::cpu_us).sum::<f64>();
+    let (first, from, before, own) = (finished, clock::now(), server.redis.cpu_ns(), clients());
     while finished < total && from.elapsed() < window {
         std::thread::sleep(LOOK);
         finished = system.finished(&mut raw, total);
     }
-    let (took, cpu) = (from.elapsed().as_secs_f64(), (server.redis.cpu_ns() - before) as f64);
-    let jobs = (finished - first) as f64;
-    (filled, Rate { jobs: jobs / took, cost: cpu / 1e3 / jobs })
+    let (took, cpu) = (from.elapsed().as_secs_f64(), (server.redis.cpu_ns() - before) as f64 / 1e3);
+    let (jobs, client) = ((finished - first) as f64, clients() - own);
+    (filled, Rate { jobs: jobs / took, cost: cpu / jobs, client: client / jobs })
 }
 
 /// Microseconds from enqueue to the start of the handler on an idle queue, and of an enqueue alone.
@@ -168,7 +172,7 @@ pub(crate) fn commands(system: &System, jobs: usize) -> Option<(f64, f64)> {
         last
     };
     let order = server.order(system, &setting);
-    let child = Child::start(system, "enqueue", &Order { jobs, in_flight: system.singles, ..order.clone() });
+    let mut child = Child::start(system, "enqueue", &Order { jobs, in_flight: system.singles, ..order.clone() });
     let before = settled();
     let total = child.result(system)["jobs"].as_u64()? as usize;
     let enqueued = settled() - before;

@@ -33,7 +33,7 @@ fn whole(value: Option<f64>) -> String {
 }
 
 fn thousands(value: u64) -> String {
-    if value < 10_000 { value.to_string() } else { format!("{},{:03}", value / 1000, value % 1000) }
+    if value < 1000 { value.to_string() } else { format!("{},{:03}", value / 1000, value % 1000) }
 }
 
 fn tenths(value: Option<f64>) -> String {
@@ -75,6 +75,11 @@ fn base(systems: &[System], figures: &Figures) {
             tenths(value(Measure::SingleCost(Case::Base))),
             tenths(value(Measure::BulkCost(Case::Base))),
             tenths(value(Measure::ProcessCost(Case::Base))),
+            format!(
+                "{} + {}",
+                tenths(value(Measure::SingleClient(Case::Base))),
+                tenths(value(Measure::ProcessClient(Case::Base)))
+            ),
             format!("{} + {}", hundredths(value(CommandsIn)), hundredths(value(CommandsOut))),
             whole(value(Bytes)),
         ]
@@ -89,6 +94,7 @@ fn base(systems: &[System], figures: &Figures) {
         "Redis µs: single",
         "bulk",
         "process",
+        "own µs: single + process",
         "commands a job",
         "bytes pending",
     ];
