@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
-use crate::store::{ServerFacts, Store, StoreError};
+use crate::store::{ServerFacts, Shards, StoreError};
 
 use super::tasks;
 
@@ -84,7 +84,7 @@ impl Findings {
 #[derive(Clone, Debug)]
 pub struct Guard {
     latest: watch::Receiver<Findings>,
-    store: Store,
+    store: Shards,
     /// The epoch seen last.
     epoch: Arc<Mutex<String>>,
 }
@@ -92,11 +92,11 @@ pub struct Guard {
 impl Guard {
     /// Starts watching; ends with `shutdown`.
     #[must_use]
-    pub fn start(store: Store, shutdown: CancellationToken) -> Self {
+    pub fn start(store: impl Into<Shards>, shutdown: CancellationToken) -> Self {
         let (sender, latest) = watch::channel(Findings::default());
         // Exists at 0, or the first loss would be no increase.
         ::metrics::counter!(metrics::STATE_LOSSES.name).increment(0);
-        let guard = Self { latest, store, epoch: Arc::default() };
+        let guard = Self { latest, store: store.into(), epoch: Arc::default() };
         tasks::spawn("guard", guard.clone().watch(sender, shutdown));
         guard
     }
@@ -183,9 +183,18 @@ fn judge(facts: &ServerFacts) -> Findings {
     let (persistence, durability) = persistence(facts);
     let (memory, full) = memory(facts);
     let mut checks = server(facts);
-    checks.extend([("redis", check(Level::Ok, "connected", "")), ("persistence", persistence)]);
+    checks.extend([("redis", connected(facts)), ("persistence", persistence)]);
     checks.extend(memory);
     Findings { checks, durability, full, run_id: facts.run_id.clone(), epoch: facts.epoch.clone() }
+}
+
+/// The jobs of a shard that is away wait for it; the others go on.
+fn connected(facts: &ServerFacts) -> Check {
+    let detail = match facts.shards_away {
+        0 => "connected".to_owned(),
+        away => format!("{away} shards do not answer"),
+    };
+    check(when(facts.shards_away > 0, Level::Degraded), detail, "start their servers, or let a replica take over")
 }
 
 fn when(bad: bool, level: Level) -> Level {
@@ -219,15 +228,15 @@ fn server(facts: &ServerFacts) -> BTreeMap<&'static str, Check> {
                 "redis-cli CONFIG SET maxmemory-policy noeviction, and set it in redis.conf",
             ),
         ),
-        (
-            "layout",
-            failed(
-                foreign,
-                &facts.layout,
-                "the keys were written by another version of Windlass; use its binary, or another database",
-            ),
-        ),
+        ("layout", failed(foreign, &facts.layout, &layout_remedy(&facts.layout))),
     ])
+}
+
+fn layout_remedy(layout: &str) -> String {
+    match layout.strip_prefix("1:") {
+        Some(shards) => format!("set REDIS_SHARDS={shards}: the number of shards is fixed while there is data"),
+        None => "the keys were written by another version of Windlass; use its binary, or another database".to_owned(),
+    }
 }
 
 /// The checks of memory, and why no job is accepted, if it is for want of memory.

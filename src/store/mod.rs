@@ -8,6 +8,7 @@ mod access;
 mod bell;
 mod cancel;
 mod claim;
+mod cluster;
 mod codec;
 mod compact;
 mod cycle;
@@ -21,6 +22,9 @@ mod limit;
 mod link;
 mod list;
 mod locate;
+mod merged;
+mod merged_list;
+mod mirror;
 mod options;
 mod pause;
 mod progress;
@@ -31,8 +35,10 @@ mod reply;
 mod resume;
 mod retire;
 mod ring;
+mod route;
 mod scripts;
 mod server;
+mod shards;
 mod summary;
 mod sweep;
 mod tend;
@@ -43,12 +49,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use fred::prelude::Value;
+use secrecy::ExposeSecret;
 
 use crate::domain::{QueueName, Timestamp};
 
 pub use bell::{Bell, Inbox, Message};
 pub use cancel::Cancelled;
 pub use claim::{ClaimRequest, Claimed, Claims};
+pub use cluster::one_host_first;
 pub use cycle::{Answer, Ending, Finished};
 pub use enqueue::Enqueued;
 pub use error::StoreError;
@@ -59,14 +67,16 @@ pub use pause::Switch;
 pub use read::Stored;
 pub use redrive::Redriven;
 pub use server::ServerFacts;
+pub use shards::{CLUSTER_SHARDS, Shards};
 pub use sweep::Swept;
 pub use tend::Tended;
 pub use views::{
-    Blocker, DeadGroup, KeyRecord, ListPage, ListPosition, ListQuery, QueueSummary, Scope, SwitchedBy, Why,
+    Blocker, DeadGroup, KeyRecord, ListPage, ListPlace, ListPosition, ListQuery, QueueSummary, Scope, SwitchedBy, Why,
     WorkerSummary, WorkspaceLimits,
 };
 
-/// A handle to the queue in Redis; cheap to clone.
+/// A handle to the queue in Redis, or to one shard of it in a cluster ([`Shards`] are all of it); cheap
+/// to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -74,32 +84,42 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Inner {
-    link: link::Link,
+    link: route::Route,
     scripts: scripts::Scripts,
     keys: keys::Keys,
     options: StoreOptions,
+    /// Which shard it is.
+    shard: u8,
     /// Redis time minus this machine's, in milliseconds, from the latest reply.
     offset_ms: AtomicI64,
 }
 
 impl Store {
-    /// Opens the connections of a store. Must run inside a tokio runtime, which then drives them.
-    /// Returns without waiting for Redis.
+    /// Opens the connections of a store on one server. Must run inside a tokio runtime, which then
+    /// drives them. Returns without waiting for Redis.
     ///
     /// # Errors
-    /// When the URL cannot be used.
+    /// When the URL cannot be used. A cluster is more than one store: see [`Shards::connect`].
     #[expect(clippy::unused_async, reason = "connecting needs a runtime, and async says so")]
     pub async fn connect(options: StoreOptions) -> Result<Self, StoreError> {
-        let link = link::Link::open(&options.url, options.pool_size, options.command_timeout)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                link,
-                scripts: scripts::Scripts::assemble(),
-                keys: keys::Keys::new(&options.base),
-                options,
-                offset_ms: AtomicI64::new(0),
-            }),
-        })
+        if cluster::is_cluster(options.url.expose_secret()) {
+            return Err(StoreError::Unavailable("a cluster is opened as its shards".to_owned()));
+        }
+        let target = link::Target::of(&options.url);
+        let link = link::Link::open(&target, options.pool_size, options.command_timeout)?;
+        Ok(Self::open(route::Route::One(link), StoreOptions { shards: 1, ..options }, 0))
+    }
+
+    fn open(link: route::Route, options: StoreOptions, shard: u8) -> Self {
+        let keys = keys::Keys::new(&options.base);
+        let scripts = scripts::Scripts::assemble();
+        Self { inner: Arc::new(Inner { link, scripts, keys, options, shard, offset_ms: AtomicI64::new(0) }) }
+    }
+
+    /// Its number among the shards; the last byte of the ids of its jobs.
+    #[must_use]
+    pub fn shard(&self) -> u8 {
+        self.inner.shard
     }
 
     /// The options it was opened with.
