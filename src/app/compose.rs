@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::engine::{AllowList, Registry};
 use crate::executors::llm::LlmOptions;
 use crate::executors::{ExecutorOptions, actions, register_all};
-use crate::store::{Shards, StoreOptions};
+use crate::store::{Shards, StoreOptions, Strict};
 
 /// Transitions kept for clients that resume an event stream: a few minutes of a busy fleet.
 const EVENTS_KEPT: u64 = 100_000;
@@ -31,6 +31,12 @@ pub(super) async fn store(config: &Config) -> Result<Shards, StartError> {
         listing_index: config.queue.listing_index,
         retention: config.queue.retention,
         dead_retention: config.queue.dead_retention,
+        #[cfg(feature = "chaos")]
+        planted: config.planted,
+        strict: config
+            .queue
+            .strict
+            .then_some(Strict { replicas: config.queue.durability_replicas, wait: config.queue.durability_timeout }),
         ..StoreOptions::new("")
     };
     Shards::connect(options).await.map_err(StartError::part)
@@ -60,6 +66,8 @@ fn executor_options(config: &Config) -> Result<ExecutorOptions, StartError> {
         allowed_hosts: rules("WEBHOOK_ALLOWED_HOSTS", &config.webhook.allowed_hosts)?,
         allow_internal: rules("WEBHOOK_ALLOW_INTERNAL", &config.webhook.allow_internal)?,
         timeout: config.webhook.timeout,
+        #[cfg(feature = "chaos")]
+        planted: config.planted,
         ..actions::WebhookOptions::default()
     };
     Ok(ExecutorOptions { llm, webhook })

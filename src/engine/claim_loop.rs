@@ -60,6 +60,8 @@ pub(super) struct ClaimLoop {
     look_at: Option<Instant>,
     quiet_until: Option<Instant>,
     failures: u32,
+    /// The latest exchange left reports to be repeated: no more jobs until they are confirmed.
+    unconfirmed: bool,
 }
 
 impl ClaimLoop {
@@ -88,6 +90,7 @@ impl ClaimLoop {
             look_at: None,
             quiet_until: None,
             failures: 0,
+            unconfirmed: false,
         }
     }
 
@@ -193,30 +196,32 @@ impl ClaimLoop {
 
     /// Reports what ended and claims for the free slots, a call per queue that has either.
     async fn exchange(&mut self, claim: bool) {
-        let wants = claim && self.keeper.registered(self.shard);
-        let grant = if wants { self.slots.take(self.shard) } else { Grant::default() };
+        let may_claim = claim && self.keeper.registered(self.shard) && !self.unconfirmed;
+        let grant = if may_claim { self.slots.take(self.shard) } else { Grant::default() };
         let before = (self.running, self.suspects);
-        let done = self.exchange_within(grant).await;
+        let done = self.exchange_within(grant, may_claim).await;
         self.slots.settle(self.shard, grant, self.running - before.0, self.suspects - before.1);
         self.show_busy();
         if done {
             // Other shards have the slots: there may be work here once they let go.
-            self.hungry |= wants && grant.slots == 0 && self.slots.shared();
+            self.hungry |= may_claim && grant.slots == 0 && self.slots.shared();
         } else {
             // While it waits to try again it must not stand in the way of others.
             self.slots.leave(self.shard);
+            self.hungry = true;
             let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
             tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
         }
     }
 
-    /// False when Redis did not do it.
-    async fn exchange_within(&mut self, grant: Grant) -> bool {
+    /// False when something has to be tried again.
+    async fn exchange_within(&mut self, grant: Grant, may_claim: bool) -> bool {
         let mut want = grant.slots;
+        let mut repeat = Vec::new();
         let mut full_answer = false;
         let mut due: Option<Duration> = None;
         let mut declined = false;
-        for queue in self.queue_order() {
+        for queue in self.options.queue_order() {
             let batch = self.next_batch(&queue);
             let ask = want.min(bounds::SCRIPT_ITEMS);
             if batch.is_empty() && ask == 0 {
@@ -225,7 +230,7 @@ impl ClaimLoop {
             let sent = clock::now();
             match self.call(&queue, &batch, ask, grant.suspect).await {
                 Ok((answers, claims)) => {
-                    self.settle(&batch, &answers);
+                    repeat.extend(self.settle(batch, &answers));
                     full_answer |= ask > 0 && claims.jobs.len() == ask;
                     declined |= claims.declined;
                     due = due.into_iter().chain(claims.next_due).min();
@@ -233,14 +238,19 @@ impl ClaimLoop {
                     self.start_all(claims, sent);
                 }
                 Err(error) => {
+                    self.keep(repeat);
                     self.failed(&queue, batch, &error).await;
                     return false;
                 }
             }
         }
-        self.failures = 0;
         self.vitals.turn(self.shard);
-        self.hungry = full_answer && (self.slots.shared() || want > 0);
+        if self.keep(repeat) {
+            self.failures += 1;
+            return false;
+        }
+        self.failures = 0;
+        self.hungry = (full_answer || !may_claim) && (self.slots.shared() || self.free() > 0 || want > 0);
         // What is overdue and may not be reaped yet must not make this a busy loop.
         let floor = if self.keeper.may_reap(self.shard) { LOOK_AGAIN } else { NOT_YET };
         self.look_at = due.map(|wait| clock::now() + wait.max(floor));
@@ -285,13 +295,29 @@ impl ClaimLoop {
         batch
     }
 
-    fn settle(&self, batch: &[Finished], answers: &[Answer]) {
-        for (finished, answer) in batch.iter().zip(answers) {
+    /// Forgets what is reported, and returns what has to be reported again.
+    fn settle(&self, batch: Vec<Finished>, answers: &[Answer]) -> Vec<Finished> {
+        let mut repeat = Vec::new();
+        for (finished, answer) in batch.into_iter().zip(answers) {
+            if *answer == Answer::Unconfirmed {
+                repeat.push(finished);
+                continue;
+            }
             self.keeper.forget(&lease_of(&finished.claimed));
             if *answer == Answer::Stale {
                 tracing::warn!(job.id = %finished.claimed.job.id, "the attempt's report came too late and changed nothing");
             }
         }
+        repeat
+    }
+
+    /// Puts reports back to be repeated; whether there are any.
+    fn keep(&mut self, reports: Vec<Finished>) -> bool {
+        self.unconfirmed = !reports.is_empty();
+        for finished in reports.into_iter().rev() {
+            self.waiting.entry(finished.claimed.job.queue.clone()).or_default().push_front(finished);
+        }
+        self.unconfirmed
     }
 
     /// Keeps the reports for the next exchange. A batch that Redis cannot digest is reported one by
@@ -302,9 +328,8 @@ impl ClaimLoop {
             tracing::warn!(%queue, reports = batch.len(), %error, "an exchange with Redis failed");
         }
         if repeatable(error) {
-            let waiting = self.waiting.entry(queue.clone()).or_default();
             for finished in batch.into_iter().rev() {
-                waiting.push_front(finished);
+                self.waiting.entry(queue.clone()).or_default().push_front(finished);
             }
         } else {
             tracing::error!(%queue, %error, "Redis could not digest an exchange");
@@ -315,7 +340,6 @@ impl ClaimLoop {
                 self.keeper.forget(&lease_of(&finished.claimed));
             }
         }
-        self.hungry = true;
     }
 
     /// `sent` is when the claim was: the leases are as old.
@@ -329,7 +353,10 @@ impl ClaimLoop {
             }
             self.running += 1;
             self.suspects += usize::from(job.crashes > 0);
-            let lease = Lease::new(lease_of(&claimed), sent, self.options.timing.hold());
+            let hold = self.options.timing.hold();
+            #[cfg(feature = "chaos")]
+            let hold = crate::store::planted::hold(&self.store, hold);
+            let lease = Lease::new(lease_of(&claimed), sent, hold);
             self.keeper.hold(Arc::clone(&lease));
             self.start(claimed, lease);
         }
@@ -344,25 +371,6 @@ impl ClaimLoop {
             // The loop outlives every attempt.
             drop(reports.send(Report { claimed, ended }));
         });
-    }
-
-    /// The first choice is random by weight, the others follow in order.
-    fn queue_order(&self) -> Vec<QueueName> {
-        let total: u32 = self.options.queues.iter().map(|(_, weight)| *weight).sum();
-        let mut at = rand::random_range(0..total.max(1));
-        let mut first = 0;
-        for (i, (_, weight)) in self.options.queues.iter().enumerate() {
-            if at < *weight {
-                first = i;
-                break;
-            }
-            at -= weight;
-        }
-        let mut order: Vec<QueueName> = self.options.queues.iter().map(|(name, _)| name.clone()).collect();
-        if first < order.len() {
-            order[..=first].rotate_right(1);
-        }
-        order
     }
 
     /// Claims nothing more, lets running jobs finish within the grace, gives the rest back.

@@ -11,7 +11,9 @@ mod claim;
 mod cluster;
 mod codec;
 mod compact;
+mod confirm;
 mod cycle;
+mod durable;
 mod enqueue;
 mod error;
 mod events;
@@ -27,6 +29,8 @@ mod merged_list;
 mod mirror;
 mod options;
 mod pause;
+#[cfg(feature = "chaos")]
+pub mod planted;
 mod progress;
 mod read;
 mod redrive;
@@ -62,7 +66,7 @@ pub use enqueue::Enqueued;
 pub use error::StoreError;
 pub use events::{EventTail, Transitioned};
 pub use heartbeat::{LeaseRef, WorkerAbout};
-pub use options::StoreOptions;
+pub use options::{StoreOptions, Strict};
 pub use pause::Switch;
 pub use read::Stored;
 pub use redrive::Redriven;
@@ -85,6 +89,8 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     link: route::Route,
+    /// Connections of their own for what waits for replicas; `None` when nothing does.
+    durable: Option<durable::Lane>,
     scripts: scripts::Scripts,
     keys: keys::Keys,
     options: StoreOptions,
@@ -107,13 +113,24 @@ impl Store {
         }
         let target = link::Target::of(&options.url);
         let link = link::Link::open(&target, options.pool_size, options.command_timeout)?;
-        Ok(Self::open(route::Route::One(link), StoreOptions { shards: 1, ..options }, 0))
+        let durable = match durable::waited_for(&options) {
+            Some(strict) => {
+                let patience = options.command_timeout + strict.wait;
+                let link = link::Link::open(&target, options.pool_size, patience)?;
+                Some(durable::Lane::new(route::Route::One(link), strict))
+            }
+            None => None,
+        };
+        Ok(Self::open(route::Route::One(link), durable, StoreOptions { shards: 1, ..options }, 0))
     }
 
-    fn open(link: route::Route, options: StoreOptions, shard: u8) -> Self {
+    fn open(link: route::Route, durable: Option<durable::Lane>, options: StoreOptions, shard: u8) -> Self {
         let keys = keys::Keys::new(&options.base);
         let scripts = scripts::Scripts::assemble();
-        Self { inner: Arc::new(Inner { link, scripts, keys, options, shard, offset_ms: AtomicI64::new(0) }) }
+        #[cfg(feature = "chaos")]
+        let scripts = planted::patched(scripts, options.planted);
+        let offset_ms = AtomicI64::new(0);
+        Self { inner: Arc::new(Inner { link, durable, scripts, keys, options, shard, offset_ms }) }
     }
 
     /// Its number among the shards; the last byte of the ids of its jobs.
@@ -133,13 +150,17 @@ impl Store {
     /// # Errors
     /// `Unavailable` when it is not by then.
     pub async fn wait_connected(&self, limit: Duration) -> Result<(), StoreError> {
-        self.inner.link.wait_connected(limit).await
+        self.inner.link.wait_connected(limit).await?;
+        match &self.inner.durable {
+            Some(lane) => lane.route().wait_connected(limit).await,
+            None => Ok(()),
+        }
     }
 
     /// Grows whenever a connection broke: leases may have run out unseen, events may be missed.
     #[must_use]
     pub fn link_breaks(&self) -> u64 {
-        self.inner.link.breaks()
+        self.inner.link.breaks() + self.inner.durable.as_ref().map_or(0, |lane| lane.route().breaks())
     }
 
     /// Redis `TIME`.
@@ -167,7 +188,21 @@ impl Store {
     }
 
     async fn run(&self, script: &scripts::Script, args: Vec<Value>) -> Result<Value, StoreError> {
-        self.inner.link.run(script, &self.inner.keys.jobs(), args).await
+        let (value, durable) = self.run_reporting(script, args).await?;
+        durable.map(|()| value)
+    }
+
+    /// Like `run`, for a verb whose answer counts although it is not known to be durable.
+    async fn run_reporting(
+        &self,
+        script: &scripts::Script,
+        args: Vec<Value>,
+    ) -> Result<(Value, Result<(), StoreError>), StoreError> {
+        let key = self.inner.keys.jobs();
+        match &self.inner.durable {
+            Some(lane) if script.durable => lane.run(script, &self.inner.scripts.confirm, &key, args).await,
+            _ => Ok((self.inner.link.run(script, &key, args).await?, Ok(()))),
+        }
     }
 
     /// The arguments that every verb starts with that ends jobs.

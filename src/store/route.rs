@@ -48,6 +48,23 @@ impl Route {
         Self::Slot(Arc::new(Slot { number, cluster: Arc::clone(cluster), now: Mutex::default() }))
     }
 
+    /// A link to the server of the shard as it is known now; in a cluster, one that stands.
+    pub(super) async fn link(&self) -> Result<Link, StoreError> {
+        match self {
+            Self::One(link) => Ok(link.clone()),
+            Self::Slot(slot) => slot.link().await,
+        }
+    }
+
+    /// The link to go on with after a redirection, which says that nothing was done; any other error
+    /// comes back.
+    pub(super) async fn follow(&self, error: &StoreError, from: &Link) -> Result<Link, StoreError> {
+        match self {
+            Self::One(_) => Err(error.clone()),
+            Self::Slot(slot) => slot.follow(error, from).await,
+        }
+    }
+
     /// Runs a verb, see [`Link::run`].
     pub(super) async fn run(&self, script: &Script, key: &str, args: Vec<Value>) -> Result<Value, StoreError> {
         match self {
@@ -128,8 +145,6 @@ impl Slot {
         }
     }
 
-    /// The link to go on with after a redirection, which says that nothing was done; any other error
-    /// comes back.
     async fn follow(&self, error: &StoreError, from: &Link) -> Result<Link, StoreError> {
         let moved = Moved::read(error).ok_or_else(|| error.clone())?;
         let link = self.cluster.named_by(&moved, from).await?;
@@ -174,10 +189,7 @@ impl Reader {
     }
 
     async fn current(&self) -> Result<Arc<Blocking>, StoreError> {
-        let link = match &self.route {
-            Route::One(link) => link.clone(),
-            Route::Slot(slot) => slot.link().await?,
-        };
+        let link = self.route.link().await?;
         let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, blocking)) = at.as_ref().filter(|(of, _)| of.is(&link)) {
             return Ok(Arc::clone(blocking));
@@ -193,8 +205,8 @@ impl Reader {
     /// Learns from an error of a read where the shard is now.
     pub(super) async fn heed(&self, error: &StoreError) {
         let link = self.at.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(link, _)| link.clone());
-        if let (Route::Slot(slot), Some(link)) = (&self.route, link) {
-            drop(slot.follow(error, &link).await);
+        if let Some(link) = link {
+            drop(self.route.follow(error, &link).await);
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::{Job, JobId, QueueName, RequestId, Timestamp, Workspace};
 
 use super::cancel::Cancelled;
 use super::cluster::{self, Cluster};
+use super::durable::{self, Lane};
 use super::keys::Keys;
 use super::link::Target;
 use super::read::Stored;
@@ -51,7 +52,12 @@ impl Shards {
             return Store::connect(options).await.map(Self::from);
         }
         let url: SecretString = cluster::one_host_first(options.url.expose_secret()).into();
-        let cluster = Cluster::open(&Target::of(&url), options.pool_size, options.command_timeout)?;
+        let (target, size) = (Target::of(&url), options.pool_size);
+        let cluster = Cluster::open(&target, size, options.command_timeout)?;
+        let waiting = match durable::waited_for(&options) {
+            Some(strict) => Some((strict, Cluster::open(&target, size, options.command_timeout + strict.wait)?)),
+            None => None,
+        };
         let shards = if options.shards == 0 { CLUSTER_SHARDS } else { options.shards };
         let all = (0..shards).map(|number| {
             let own = StoreOptions {
@@ -61,8 +67,9 @@ impl Shards {
                 events_kept: options.events_kept.div_ceil(u64::from(shards)),
                 ..options.clone()
             };
-            let route = Route::to_key(&cluster, &Keys::new(&own.base).jobs());
-            Store::open(route, own, number)
+            let key = Keys::new(&own.base).jobs();
+            let durable = waiting.as_ref().map(|(strict, cluster)| Lane::new(Route::to_key(cluster, &key), *strict));
+            Store::open(Route::to_key(&cluster, &key), durable, own, number)
         });
         Ok(Self { all: all.collect(), options: Arc::new(options) })
     }

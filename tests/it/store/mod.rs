@@ -4,6 +4,7 @@
 mod cancel;
 mod claim;
 mod compact;
+mod confirm;
 mod cycle;
 mod enqueue;
 mod fairness;
@@ -16,6 +17,8 @@ mod list;
 mod locate;
 mod outage;
 mod pause;
+#[cfg(feature = "chaos")]
+mod planted;
 mod progress;
 mod read;
 mod reap;

@@ -304,7 +304,9 @@ pub(crate) async fn refuses_wrong_types<T: std::fmt::Debug>(
         redis.ask(&["SET", key, "of a wrong type"]);
         let before = Snapshot::take(redis).contents();
         match call().await {
-            Err(StoreError::Corrupt(text)) => assert!(text.contains("WLTYPE") && text.contains(&redis.named(key)), "{text}"),
+            Err(StoreError::Corrupt(text)) => {
+                assert!(text.contains("WLTYPE") && text.contains(&redis.named(key)), "{text}")
+            }
             other => panic!("{key} of a wrong type: {other:?}"),
         }
         assert_eq!(Snapshot::take(redis).contents(), before, "{key} of a wrong type");
