@@ -7,6 +7,7 @@
     reason = "a test program"
 )]
 
+mod bugs;
 mod checker;
 mod children;
 mod client;
@@ -33,7 +34,8 @@ use std::process::ExitCode;
 use run::Options;
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "usage: chaos run [--seed N] [--minutes N] [--out FOLDER] [--faults a,b] | kinds | check FOLDER";
+const USAGE: &str =
+    "usage: chaos run [--seed N] [--minutes N] [--out FOLDER] [--faults a,b] | kinds | check FOLDER | bugs [NAME…]";
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -45,6 +47,7 @@ async fn main() -> ExitCode {
             None => usage(),
         },
         Some((&"check", [folder])) => judge(Path::new(folder)),
+        Some((&"bugs", names)) => bugs::run(names).await,
         Some((&"kinds", [])) => {
             nemesis::kinds().for_each(|(lane, kinds)| println!("{lane}: {}", kinds.join(" ")));
             checker::CLASSES.iter().for_each(|(class, meaning)| println!("checked: {class}: {meaning}"));
