@@ -179,7 +179,9 @@ impl Replay<'_> {
                 if now.state != then.state || now.token != then.token || now.redriven != then.redriven {
                     let job = self.jobs.job_mut(number);
                     job.touched_by_loss = true;
-                    job.lost_whole |= then.state == State::Unborn;
+                    if then.state == State::Unborn {
+                        job.lost_by = u16::try_from(self.era + 1).unwrap_or(u16::MAX);
+                    }
                     job.tainted = false;
                 }
             }
@@ -291,9 +293,7 @@ impl Replay<'_> {
             }
             _ => {}
         }
-        if step.letter == b'c' {
-            self.jobs.job_mut(step.number).seen_cancelled = true;
-        }
+        self.jobs.job_mut(step.number).reached |= step.to.bit();
         if from == State::Scheduled && step.letter == b'P' {
             self.note_wait(step, &line);
         }

@@ -57,8 +57,13 @@ const MUTATIONS: &[(&str, Change)] = &[
     }),
     ("transition_without_invoke", |h| h.remove("ops", "\"k8\"")),
     ("failed_op_took_effect", |h| h.find("ops", "\"k8\"", 1)["phase"] = json!("fail")),
+    ("wrong_end", |h| h.find("ops", "\"k6\"", 0)["expect"] = json!("succeed")),
+    ("wrong_end", |h| h.find("ops", "\"k1\"", 0)["expect"] = json!("die")),
+    ("view_disagrees", |h| {
+        h.op(700, "ok", json!({"f": "wait", "ws": "red", "job": job(1)}), json!({"state": "dead"}));
+    }),
     ("cancel_lost", |h| {
-        h.op(700, "ok", json!({"f": "cancel", "ws": "red", "job": job(1)}), json!({"state": "cancelled"}));
+        h.op(700, "ok", json!({"f": "cancel", "ws": "red", "job": job(1)}), json!({"status": 200}));
     }),
     ("effect_of_cancelled", |h| h.line("sink", 7_505, json!({"kind": "webhook", "job": job(15), "answered": 200}))),
     ("effect_after_end", |h| h.line("sink", 15_000, json!({"kind": "webhook", "job": job(3), "answered": 200}))),
