@@ -26,6 +26,7 @@ mod sinks;
 mod watch;
 mod workload;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,24 +44,15 @@ async fn main() -> ExitCode {
             Some(options) => make_history(&options).await,
             None => usage(),
         },
+        Some((&"check", [folder])) => judge(Path::new(folder)),
         Some((&"bugs", names)) => bugs::run(names).await,
         Some((&"kinds", [])) => {
             nemesis::kinds().for_each(|(lane, kinds)| println!("{lane}: {}", kinds.join(" ")));
+            checker::CLASSES.iter().for_each(|(class, meaning)| println!("checked: {class}: {meaning}"));
             ExitCode::SUCCESS
         }
-        Some((&"check", [folder])) => judge(Path::new(folder)),
         _ => usage(),
     }
-}
-
-/// Judges a history; the report stays with it.
-fn judge(folder: &Path) -> ExitCode {
-    let report = checker::check(folder);
-    println!("\n{}", report.text);
-    if let Err(error) = std::fs::write(folder.join("report.txt"), &report.text) {
-        eprintln!("chaos: the report could not be kept: {error}");
-    }
-    if report.valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn usage() -> ExitCode {
@@ -99,4 +91,17 @@ async fn make_history(options: &Options) -> ExitCode {
             ExitCode::from(3)
         }
     }
+}
+
+/// Prints what the checker finds, and keeps it beside the history.
+fn judge(folder: &Path) -> ExitCode {
+    let report = checker::check(folder);
+    println!("{}", report.text);
+    // One line for whoever collects verdicts of many runs.
+    let classes: BTreeSet<&str> = report.violations.iter().map(|violation| violation.name).collect();
+    println!("verdict: {} {}", if report.valid { "valid" } else { "not valid" }, Vec::from_iter(classes).join(" "));
+    if let Err(error) = std::fs::write(folder.join("report.txt"), &report.text) {
+        eprintln!("chaos: the report could not be kept: {error}");
+    }
+    if report.valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

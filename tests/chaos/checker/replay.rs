@@ -9,7 +9,7 @@ use super::gauges::{self, Gauges, Snapshot};
 use super::history::{Entry, Loss, entry};
 use super::jobs::{Attempt, Jobs};
 use super::lines::Folder;
-use super::rules::{CLOCK_SLACK_MS, POISON, State, legal, longest_backoff_ms, target};
+use super::rules::{POISON, SCRIPT_MS, State, legal, longest_backoff_ms, target};
 use super::symbols::hash;
 
 /// Where a job is by the log.
@@ -67,6 +67,9 @@ struct Replay<'a> {
     ends: BTreeMap<u64, u64>,
     sound: bool,
     waits: Vec<Wait>,
+    retries: u64,
+    /// Retries that were in line at once: how many, and the first.
+    at_once: (u64, Option<(u64, u32)>),
 }
 
 /// What the log adds up to.
@@ -103,6 +106,8 @@ pub(super) fn replay(
         ends: BTreeMap::new(),
         sound: true,
         waits: Vec::new(),
+        retries: 0,
+        at_once: (0, None),
     };
     let there = folder.each("log", |row| match row.word("marker") {
         "" => {
@@ -116,6 +121,7 @@ pub(super) fn replay(
         return Err("log.jsonl is not there".to_owned());
     }
     replay.close_snapshots(u64::MAX);
+    replay.judge_backoff();
     let (waits, ends) = (std::mem::take(&mut replay.waits), std::mem::take(&mut replay.ends));
     let mut lines = std::mem::take(&mut replay.place.lines);
     lines.resize(replay.jobs.list.len(), Line::default());
@@ -123,6 +129,15 @@ pub(super) fn replay(
 }
 
 impl Replay<'_> {
+    /// The wait before a retry is random from 0 up, so that one alone may be none; many cannot.
+    fn judge_backoff(&mut self) {
+        let (skipped, first) = self.at_once;
+        if let Some((ms, number)) = first.filter(|_| skipped > 5 && skipped * 10 > self.retries) {
+            let detail = format!("{skipped} of {} retries were in line at once", self.retries);
+            self.found.add("backoff_skipped", ms * 1000, Some(self.jobs.id(number)), detail);
+        }
+    }
+
     fn entry(&mut self, at: Entry, items: &str, claimed_by: &str) {
         if at <= self.place.at {
             let detail = format!("entry {}-{} after {}-{}", at.0, at.1, self.place.at.0, self.place.at.1);
@@ -266,7 +281,13 @@ impl Replay<'_> {
         if from == State::Running {
             let charged = step.count >= line.attempt;
             match step.letter {
-                b'S' | b'P' if charged => gauge.count(gauges::RETRIED),
+                b'S' | b'P' if charged => {
+                    gauge.count(gauges::RETRIED);
+                    self.retries += 1;
+                    if step.letter == b'P' {
+                        self.at_once = (self.at_once.0 + 1, self.at_once.1.or(Some((step.ms, step.number))));
+                    }
+                }
                 b'S' | b'P' | b'd' if !charged => gauge.count(gauges::UNCHARGED),
                 _ => {}
             }
@@ -394,14 +415,14 @@ fn judge_count(step: &Step, line: &Line, max: u16) -> Result<(), (&'static str, 
 fn judge_time(step: &Step, line: &Line, run_at: u64, expires: u64) -> Result<(), (&'static str, String)> {
     let first = line.state == State::Scheduled && line.began == 0 && line.redriven == 0;
     match step.letter {
-        b'P' if first && step.ms + CLOCK_SLACK_MS < run_at => {
+        b'P' if first && step.ms < run_at => {
             Err(("ran_before_due", format!("{} ms before its run_at", run_at - step.ms)))
         }
         // A redrive gives more time, and the dump has the last only.
-        b'R' if expires > 0 && line.redriven == 0 && step.ms > expires + CLOCK_SLACK_MS => {
+        b'R' if expires > 0 && line.redriven == 0 && step.ms > expires + SCRIPT_MS => {
             Err(("expired_job_ran", format!("{} ms after its time in line", step.ms - expires)))
         }
-        b'e' if expires > 0 && line.redriven == 0 && step.ms + CLOCK_SLACK_MS < expires => {
+        b'e' if expires > 0 && line.redriven == 0 && step.ms < expires => {
             Err(("expired_early", format!("{} ms before its time", expires - step.ms)))
         }
         _ => Ok(()),

@@ -58,7 +58,7 @@ fn head(text: &mut String, figures: &Figures) -> std::fmt::Result {
     let span = figures.ops.last_t.saturating_sub(figures.ops.first_t) / 1_000_000;
     writeln!(
         text,
-        "seed {}, {} s, revision {}, appendfsync {}, lease {} ms{}",
+        "seed {}, {} s, revision {}, durability {}, lease {} ms{}",
         meta.word("seed"),
         span,
         meta.word("git"),

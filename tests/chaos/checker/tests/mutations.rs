@@ -49,7 +49,7 @@ const MUTATIONS: &[(&str, Change)] = &[
         h.shift(1_010, 15_010);
         h.find("sink", "200", 0)["t"] = json!((T0 + 15_005) * 1000);
     }),
-    ("expired_job_ran", |h| h.record("ai:done:500000", 1, &(T0 + 604_800_000).to_string(), &(T0 + 12).to_string())),
+    ("expired_job_ran", |h| h.record("ai:done:500000", 1, &(T0 + 604_800_000).to_string(), &(T0 - 1_500).to_string())),
     ("expired_early", |h| h.record("ai:done:500000", 7, &(T0 + 300).to_string(), &(T0 + 400).to_string())),
     ("transition_without_invoke", |h| {
         let about = |line: &serde_json::Value| line["f"] == "cancel" && line["job"] == json!(job(15));
@@ -88,7 +88,7 @@ const MUTATIONS: &[(&str, Change)] = &[
             stats[name] = json!(stats[name].as_u64().unwrap() + 1);
         }
     }),
-    ("lease_deadline", |h| h.find("leases", "A1", 0)["deadline"] = json!(T0 + 1_020)),
+    ("lease_deadline", |h| h.find("leases", "A1", 0)["deadline"] = json!(T0 + 520)),
     ("lease_deadline", |h| h.find("leases", "A1", 0)["deadline"] = json!(T0 + 3_602_020)),
     ("orphan_late", |h| {
         h.files.remove("snapshots");
