@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench chaos install-deps
+.PHONY: help demo test check lint bench bench-peers chaos chaos-bugs install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,12 +32,22 @@ bench: ## throughput, latency and memory, as a table (release build)
 	@scripts/install-deps.sh redis
 	cargo bench --locked --bench queue
 
+bench-peers: ## the same beside BullMQ, apalis-redis, rusty-sidekiq and Dramatiq, which it installs
+	@scripts/install-deps.sh redis
+	@scripts/install-peers.sh
+	cargo bench --locked --bench peers
+
 MINUTES ?= 2
 SEED ?= 7
 FAULTS ?=
 chaos: ## real processes under faults, judged by a checker: MINUTES=30 SEED=42 FAULTS=redis_kill,promotion
 	@scripts/install-deps.sh redis faketime
 	cargo test --locked --features chaos --test chaos -- run --minutes $(MINUTES) --seed $(SEED) --faults "$(FAULTS)"
+
+BUGS ?=
+chaos-bugs: ## the proof that the checker bites: a run for each bug that it must name; BUGS="depth_drift drain_drops"
+	@scripts/install-deps.sh redis faketime
+	cargo test --locked --features chaos --test chaos -- bugs $(BUGS)
 
 install-deps: ## only install what demo and test need
 	@scripts/install-deps.sh redis promtool faketime

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::engine::{AllowList, Registry};
 use crate::executors::llm::LlmOptions;
 use crate::executors::{ExecutorOptions, actions, register_all};
-use crate::store::{Store, StoreOptions};
+use crate::store::{Store, StoreOptions, Strict};
 
 /// Transitions kept for clients that resume an event stream: a few minutes of a busy fleet.
 const EVENTS_KEPT: u64 = 100_000;
@@ -32,6 +32,10 @@ pub(super) async fn store(config: &Config) -> Result<Store, StartError> {
         dead_retention: config.queue.dead_retention,
         #[cfg(feature = "chaos")]
         planted: config.planted,
+        strict: config
+            .queue
+            .strict
+            .then_some(Strict { replicas: config.queue.durability_replicas, wait: config.queue.durability_timeout }),
         ..StoreOptions::new("")
     };
     Store::connect(options).await.map_err(StartError::part)

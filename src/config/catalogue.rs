@@ -67,6 +67,8 @@ settings! {
     EVENTS = "queue.events", Kind::Flag;
     LISTING_INDEX = "queue.listing_index", Kind::Flag;
     DURABILITY = "queue.durability", Kind::Choice(&["standard", "strict"]);
+    DURABILITY_REPLICAS = "queue.durability_replicas", Kind::Integer(0, 16);
+    DURABILITY_TIMEOUT_MS = "queue.durability_timeout_ms", Kind::Integer(10, 30_000);
     QUEUES = "worker.queues", Kind::List;
     WORKER_CONCURRENCY = "worker.concurrency", Kind::Integer(0, 4_096);
     WORKER_PORT = "worker.port", Kind::Integer(0, 65_535);

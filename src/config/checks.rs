@@ -26,8 +26,8 @@ pub(super) fn run(config: &Config, resolved: &Resolved) -> Vec<Problem> {
     let mut refusals = Refusals { resolved, problems: Vec::new() };
     check_times(config, &mut refusals);
     check_addresses(config, &mut refusals);
-    if config.queue.strict {
-        refusals.add(&c::DURABILITY, "`strict` is not available in this version; use `standard`");
+    if config.queue.durability_replicas > 0 && !config.queue.strict {
+        refusals.add(&c::DURABILITY_REPLICAS, "nobody waits for replicas unless DURABILITY is `strict`");
     }
     if config.server.admin_key.as_ref().is_some_and(|k| k.expose_secret().chars().count() < ADMIN_KEY_MIN) {
         refusals.add(&c::WINDLASS_ADMIN_KEY, format_args!("must have at least {ADMIN_KEY_MIN} characters"));

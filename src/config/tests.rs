@@ -76,7 +76,7 @@ fn unsafe_combinations_are_refused() {
         (&[("RETENTION_SECONDS", "3600")], "IDEMPOTENCY_TTL"),
         (&[("IDEMPOTENCY_TTL", "59")], "from 60 to"),
         (&[("REDIS_POOL_SIZE", "11")], "from 1 to 10"),
-        (&[("DURABILITY", "strict")], "not available in this version"),
+        (&[("DURABILITY_REPLICAS", "1")], "unless DURABILITY is `strict`"),
         (&[("QUEUES", "a=0")], "weight"),
         (&[("QUEUES", "a,a")], "twice"),
         (&[("QUEUES", "UPPER")], "must match"),

@@ -59,6 +59,10 @@ pub struct QueueConfig {
     pub listing_index: bool,
     /// Whether `strict` was asked for.
     pub strict: bool,
+    /// Replicas that confirm an acknowledgement under strict.
+    pub durability_replicas: u32,
+    /// How long they are waited for.
+    pub durability_timeout: Duration,
 }
 
 /// A worker process.
@@ -170,6 +174,8 @@ impl QueueConfig {
             events: r.flag(&c::EVENTS),
             listing_index: r.flag(&c::LISTING_INDEX),
             strict: r.text(&c::DURABILITY).as_deref() == Some("strict"),
+            durability_replicas: r.number(&c::DURABILITY_REPLICAS),
+            durability_timeout: r.millis(&c::DURABILITY_TIMEOUT_MS),
         }
     }
 }

@@ -56,6 +56,8 @@ pub(super) struct ClaimLoop {
     look_at: Option<Instant>,
     quiet_until: Option<Instant>,
     failures: u32,
+    /// The latest exchange left reports to be repeated: no more jobs until they are confirmed.
+    unconfirmed: bool,
 }
 
 impl ClaimLoop {
@@ -82,6 +84,7 @@ impl ClaimLoop {
             look_at: None,
             quiet_until: None,
             failures: 0,
+            unconfirmed: false,
         }
     }
 
@@ -171,11 +174,13 @@ impl ClaimLoop {
 
     /// Reports what ended and claims for the free slots, a call per queue that has either.
     async fn exchange(&mut self, claim: bool) {
-        let mut want = if claim && self.keeper.registered() { self.free() } else { 0 };
+        let may_claim = claim && self.keeper.registered() && !self.unconfirmed;
+        let mut want = if may_claim { self.free() } else { 0 };
+        let mut repeat = Vec::new();
         let mut full_answer = false;
         let mut due: Option<Duration> = None;
         let mut declined = false;
-        for queue in self.queue_order() {
+        for queue in self.options.queue_order() {
             let batch = self.next_batch(&queue);
             let ask = want.min(bounds::SCRIPT_ITEMS);
             if batch.is_empty() && ask == 0 {
@@ -184,19 +189,26 @@ impl ClaimLoop {
             let sent = clock::now();
             match self.call(&queue, &batch, ask).await {
                 Ok((answers, claims)) => {
-                    self.settle(&batch, &answers);
+                    repeat.extend(self.settle(batch, &answers));
                     full_answer |= ask > 0 && claims.jobs.len() == ask;
                     declined |= claims.declined;
                     due = due.into_iter().chain(claims.next_due).min();
                     want = want.saturating_sub(claims.jobs.len());
                     self.start_all(claims, sent);
                 }
-                Err(error) => return self.failed(&queue, batch, &error).await,
+                Err(error) => {
+                    self.keep(repeat);
+                    return self.failed(&queue, batch, &error).await;
+                }
             }
         }
-        self.failures = 0;
         self.vitals.turn();
-        self.hungry = full_answer && self.free() > 0;
+        if self.keep(repeat) {
+            self.failures += 1;
+            return self.back_off().await;
+        }
+        self.failures = 0;
+        self.hungry = (full_answer || !may_claim) && self.free() > 0;
         // What is overdue and may not be reaped yet must not make this a busy loop.
         let floor = if self.keeper.may_reap() { LOOK_AGAIN } else { NOT_YET };
         self.look_at = due.map(|wait| clock::now() + wait.max(floor));
@@ -239,13 +251,29 @@ impl ClaimLoop {
         batch
     }
 
-    fn settle(&self, batch: &[Finished], answers: &[Answer]) {
-        for (finished, answer) in batch.iter().zip(answers) {
+    /// Forgets what is reported, and returns what has to be reported again.
+    fn settle(&self, batch: Vec<Finished>, answers: &[Answer]) -> Vec<Finished> {
+        let mut repeat = Vec::new();
+        for (finished, answer) in batch.into_iter().zip(answers) {
+            if *answer == Answer::Unconfirmed {
+                repeat.push(finished);
+                continue;
+            }
             self.keeper.forget(&lease_of(&finished.claimed));
             if *answer == Answer::Stale {
                 tracing::warn!(job.id = %finished.claimed.job.id, "the attempt's report came too late and changed nothing");
             }
         }
+        repeat
+    }
+
+    /// Puts reports back to be repeated; whether there are any.
+    fn keep(&mut self, reports: Vec<Finished>) -> bool {
+        self.unconfirmed = !reports.is_empty();
+        for finished in reports.into_iter().rev() {
+            self.waiting.entry(finished.claimed.job.queue.clone()).or_default().push_front(finished);
+        }
+        self.unconfirmed
     }
 
     /// Keeps the reports for the next exchange. A batch that Redis cannot digest is reported one by
@@ -256,9 +284,8 @@ impl ClaimLoop {
             tracing::warn!(%queue, reports = batch.len(), %error, "an exchange with Redis failed");
         }
         if repeatable(error) {
-            let waiting = self.waiting.entry(queue.clone()).or_default();
             for finished in batch.into_iter().rev() {
-                waiting.push_front(finished);
+                self.waiting.entry(queue.clone()).or_default().push_front(finished);
             }
         } else {
             tracing::error!(%queue, %error, "Redis could not digest an exchange");
@@ -269,6 +296,10 @@ impl ClaimLoop {
                 self.keeper.forget(&lease_of(&finished.claimed));
             }
         }
+        self.back_off().await;
+    }
+
+    async fn back_off(&mut self) {
         self.hungry = true;
         let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
         tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
@@ -304,25 +335,6 @@ impl ClaimLoop {
             // The loop outlives every attempt.
             drop(reports.send(Report { claimed, ended }));
         });
-    }
-
-    /// The first choice is random by weight, the others follow in order.
-    fn queue_order(&self) -> Vec<QueueName> {
-        let total: u32 = self.options.queues.iter().map(|(_, weight)| *weight).sum();
-        let mut at = rand::random_range(0..total.max(1));
-        let mut first = 0;
-        for (i, (_, weight)) in self.options.queues.iter().enumerate() {
-            if at < *weight {
-                first = i;
-                break;
-            }
-            at -= weight;
-        }
-        let mut order: Vec<QueueName> = self.options.queues.iter().map(|(name, _)| name.clone()).collect();
-        if first < order.len() {
-            order[..=first].rotate_right(1);
-        }
-        order
     }
 
     /// Claims nothing more, lets running jobs finish within the grace, gives the rest back.

@@ -70,7 +70,11 @@ impl Control {
         }
         // It ended between the look and the cancel, or before.
         match self.find(scope, id).await?.job {
-            job if job.state == JobState::Cancelled => Ok(job),
+            // Perhaps by a call that was not confirmed.
+            job if job.state == JobState::Cancelled => {
+                self.store.confirm().await?;
+                Ok(job)
+            }
             job => Err(ControlError::State(job.state)),
         }
     }

@@ -109,7 +109,8 @@ impl Keeper {
         // leases renewed over the new one before they are in doubt.
         let options = self.claims.options().clone();
         let command_timeout = options.command_timeout.min(self.timing.lease / 5);
-        let store = match Store::connect(StoreOptions { pool_size: 1, command_timeout, ..options }).await {
+        let store = match Store::connect(StoreOptions { pool_size: 1, command_timeout, strict: None, ..options }).await
+        {
             Ok(store) => store,
             Err(error) => {
                 tracing::error!(%error, "the lease keeper has no connection");

@@ -53,6 +53,27 @@ impl Default for WorkerOptions {
     }
 }
 
+impl WorkerOptions {
+    /// The first choice is random by weight, the others follow in order.
+    pub(super) fn queue_order(&self) -> Vec<QueueName> {
+        let total: u32 = self.queues.iter().map(|(_, weight)| *weight).sum();
+        let mut at = rand::random_range(0..total.max(1));
+        let mut first = 0;
+        for (i, (_, weight)) in self.queues.iter().enumerate() {
+            if at < *weight {
+                first = i;
+                break;
+            }
+            at -= weight;
+        }
+        let mut order: Vec<QueueName> = self.queues.iter().map(|(name, _)| name.clone()).collect();
+        if first < order.len() {
+            order[..=first].rotate_right(1);
+        }
+        order
+    }
+}
+
 /// Why a worker stopped other than by its shutdown.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {

@@ -33,6 +33,7 @@ impl Store {
     ///
     /// # Errors
     /// `Full`, `ReadOnly` and `Unavailable`: none was written. `Unknown`: all or none were.
+    /// `NotDurable`: all that have room and no other body were.
     pub async fn enqueue(&self, queue: &QueueName, items: &[(JobId, JobSpec)]) -> Result<Vec<Enqueued>, StoreError> {
         if items.len() > bounds::SCRIPT_ITEMS {
             return Err(corrupt("more than 100 items in one enqueue"));

@@ -117,11 +117,16 @@ impl Link {
         };
         metrics::histogram!(crate::metrics::REDIS_SCRIPT.name, "script" => script.name)
             .record(started.elapsed().as_secs_f64());
-        if outcome.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::Timeout)) {
+        self.mend(client, outcome.as_ref().err());
+        outcome.map_err(classify)
+    }
+
+    /// Replaces a connection on which no reply came in time.
+    pub(super) fn mend(&self, client: &Mended, error: Option<&FredError>) {
+        if error.is_some_and(|error| matches!(error.kind(), ErrorKind::Timeout)) {
             self.breaks.fetch_add(1, Ordering::Relaxed);
             client.replace();
         }
-        outcome.map_err(classify)
     }
 }
 

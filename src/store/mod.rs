@@ -10,7 +10,9 @@ mod cancel;
 mod claim;
 mod codec;
 mod compact;
+mod confirm;
 mod cycle;
+mod durable;
 mod enqueue;
 mod error;
 mod events;
@@ -56,7 +58,7 @@ pub use enqueue::Enqueued;
 pub use error::StoreError;
 pub use events::{EventTail, Transitioned};
 pub use heartbeat::{LeaseRef, WorkerAbout};
-pub use options::StoreOptions;
+pub use options::{StoreOptions, Strict};
 pub use pause::Switch;
 pub use read::Stored;
 pub use redrive::Redriven;
@@ -77,6 +79,8 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     link: link::Link,
+    /// Connections of their own for what waits for replicas; `None` when nothing does.
+    durable: Option<durable::Lane>,
     scripts: scripts::Scripts,
     keys: keys::Keys,
     options: StoreOptions,
@@ -96,9 +100,11 @@ impl Store {
         let scripts = scripts::Scripts::assemble();
         #[cfg(feature = "chaos")]
         let scripts = planted::patched(scripts, options.planted);
+        let durable = durable::Lane::open(&options)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 link,
+                durable,
                 scripts,
                 keys: keys::Keys::new(&options.base),
                 options,
@@ -118,13 +124,17 @@ impl Store {
     /// # Errors
     /// `Unavailable` when it is not by then.
     pub async fn wait_connected(&self, limit: Duration) -> Result<(), StoreError> {
-        self.inner.link.wait_connected(limit).await
+        self.inner.link.wait_connected(limit).await?;
+        match &self.inner.durable {
+            Some(lane) => lane.link().wait_connected(limit).await,
+            None => Ok(()),
+        }
     }
 
     /// Grows whenever a connection broke: leases may have run out unseen, events may be missed.
     #[must_use]
     pub fn link_breaks(&self) -> u64 {
-        self.inner.link.breaks()
+        self.inner.link.breaks() + self.inner.durable.as_ref().map_or(0, |lane| lane.link().breaks())
     }
 
     /// Redis `TIME`.
@@ -152,7 +162,21 @@ impl Store {
     }
 
     async fn run(&self, script: &scripts::Script, args: Vec<Value>) -> Result<Value, StoreError> {
-        self.inner.link.run(script, &self.inner.keys.jobs(), args).await
+        let (value, durable) = self.run_reporting(script, args).await?;
+        durable.map(|()| value)
+    }
+
+    /// Like `run`, for a verb whose answer counts although it is not known to be durable.
+    async fn run_reporting(
+        &self,
+        script: &scripts::Script,
+        args: Vec<Value>,
+    ) -> Result<(Value, Result<(), StoreError>), StoreError> {
+        let key = self.inner.keys.jobs();
+        match &self.inner.durable {
+            Some(lane) if script.durable => lane.run(script, &self.inner.scripts.confirm, &key, args).await,
+            _ => Ok((self.inner.link.run(script, &key, args).await?, Ok(()))),
+        }
     }
 
     /// The arguments that every verb starts with that ends jobs.

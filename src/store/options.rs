@@ -27,9 +27,21 @@ pub struct StoreOptions {
     pub events_kept: u64,
     /// Whether jobs can be listed (39 bytes a job).
     pub listing_index: bool,
+    /// Set under `DURABILITY=strict`; `None` acknowledges what Redis acknowledged.
+    pub strict: Option<Strict>,
     /// The bug that this process has on purpose, if any.
     #[cfg(feature = "chaos")]
     pub planted: Option<&'static super::planted::PlantedBug>,
+}
+
+/// What has to happen before an acknowledgement under strict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strict {
+    /// Replicas that must have the write. With 0 nobody is waited for: Redis itself answers after its
+    /// disk did (`appendfsync always`), which the guard checks.
+    pub replicas: u32,
+    /// How long they are waited for.
+    pub wait: Duration,
 }
 
 impl StoreOptions {
@@ -49,6 +61,7 @@ impl StoreOptions {
             listing_index: true,
             #[cfg(feature = "chaos")]
             planted: None,
+            strict: None,
         }
     }
 }

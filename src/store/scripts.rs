@@ -12,6 +12,8 @@ pub(super) struct Script {
     pub(super) text: String,
     /// SHA-1 of the text, as `EVALSHA` wants it.
     pub(super) sha: String,
+    /// Whether its answer is a promise, which under strict has to be durable.
+    pub(super) durable: bool,
 }
 
 const PARTS: &[(&str, &str)] = &[
@@ -59,14 +61,17 @@ macro_rules! verbs {
 }
 
 verbs!(
-    cancel, claim, compact, cycle, enqueue, fleet, heartbeat, limit, list, locate, pause, progress, read, redrive,
-    release, resume, retire, ring, summary, sweep, tend,
+    cancel, claim, compact, confirm, cycle, enqueue, fleet, heartbeat, limit, list, locate, pause, progress, read,
+    redrive, release, resume, retire, ring, summary, sweep, tend,
 );
+
+/// The verbs whose answers somebody relies on: under strict these wait until they are durable.
+const PROMISES: &[&str] = &["cancel", "cycle", "enqueue", "redrive", "release"];
 
 fn assemble(name: &'static str, source: &'static str) -> Script {
     let text: String = pieces(name, source).into_iter().map(|(_, text)| text).collect();
     let sha = sha1_hash(&text);
-    Script { name, text, sha }
+    Script { name, text, sha, durable: PROMISES.contains(&name) }
 }
 
 /// Shebang first (Redis wants it there), then the parts that the `Uses:` line names, then the body.
@@ -103,6 +108,11 @@ mod tests {
                 assert!(PARTS.iter().any(|(known, _)| *known == part), "{verb} names no part {part}");
             }
         }
+    }
+
+    #[test]
+    fn every_promise_is_a_verb() {
+        assert!(PROMISES.iter().all(|name| SOURCES.iter().any(|(verb, _)| verb == name)));
     }
 
     #[test]

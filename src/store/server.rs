@@ -37,6 +37,8 @@ pub struct ServerFacts {
     pub aof: bool,
     /// Whether its last write went well.
     pub aof_ok: bool,
+    /// Replicas that are connected and follow.
+    pub replicas: u32,
     /// `appendfsync`, where the server lets us read it.
     pub fsync: Option<String>,
     /// `ai:layout` as found; set by the first process.
@@ -72,6 +74,7 @@ impl Store {
             max_memory: number("maxmemory"),
             aof: word("aof_enabled") == "1",
             aof_ok: word("aof_last_write_status") != "err",
+            replicas: following(&info),
             fsync: fsync.and_then(|found| found.get(1).cloned()),
             layout_ok: layout == LAYOUT,
             layout,
@@ -122,6 +125,13 @@ impl Store {
         groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| b.last.cmp(&a.last)));
         Ok(groups)
     }
+}
+
+/// Counts `slave0:ip=…,state=online,…` lines.
+fn following(info: &HashMap<&str, &str>) -> u32 {
+    let is_replica = |key: &str| key.strip_prefix("slave").is_some_and(|n| n.parse::<u32>().is_ok());
+    let online = |(key, value): &(&&str, &&str)| is_replica(key) && value.split(',').any(|v| v == "state=online");
+    u32::try_from(info.iter().filter(online).count()).unwrap_or(u32::MAX)
 }
 
 fn group(field: &str, value: &str) -> Option<DeadGroup> {

@@ -7,6 +7,7 @@
     reason = "a test program"
 )]
 
+mod bugs;
 mod checker;
 mod children;
 mod client;
@@ -31,7 +32,8 @@ use std::process::ExitCode;
 
 use run::Options;
 
-const USAGE: &str = "usage: chaos run [--seed N] [--minutes N] [--out FOLDER] [--faults a,b] | kinds | check FOLDER";
+const USAGE: &str =
+    "usage: chaos run [--seed N] [--minutes N] [--out FOLDER] [--faults a,b] | kinds | check FOLDER | bugs [NAME…]";
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -43,6 +45,7 @@ async fn main() -> ExitCode {
             None => usage(),
         },
         Some((&"check", [folder])) => judge(Path::new(folder)),
+        Some((&"bugs", names)) => bugs::run(names).await,
         Some((&"kinds", [])) => {
             nemesis::kinds().for_each(|(lane, kinds)| println!("{lane}: {}", kinds.join(" ")));
             checker::CLASSES.iter().for_each(|(class, meaning)| println!("checked: {class}: {meaning}"));

@@ -86,6 +86,27 @@ pub(crate) async fn run(options: &Options) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Makes a short history for one question: faults without loss for `options.minutes`, then quiet for `quiet` at most.
+/// How fast the fleet is and comes back is not asked.
+pub(crate) async fn drill(options: &Options, quiet: Duration) -> std::io::Result<()> {
+    let history = Arc::new(History::create(&options.folder)?);
+    let world = build(options, &history).await?;
+    meta(options, &history).await?;
+    let (stage, clients) = (&world.stage, world.workload.start(options.seed));
+    pace::pause(Duration::from_secs(2)).await;
+    let all: Vec<&str> = LANES.iter().map(|(name, ..)| *name).collect();
+    join(stage.start(options.seed, &all, clock::now() + Duration::from_secs_f64(options.minutes * 60.0))).await;
+    let healed = stage.heal().await;
+    history.line(Stream::Nemesis, json!({"metric": "healed", "all_up": healed}));
+    world.workload.stop();
+    join(clients).await;
+    finish::quiesce(&history, &stage.watch, quiet).await;
+    finish::dump(&history, "final.json", &stage.pair.primary(), &stage.api).await?;
+    history.line(Stream::Nemesis, json!({"metric": "dumped", "file": "final.json"}));
+    history.flush();
+    Ok(())
+}
+
 async fn join(tasks: Vec<JoinHandle<()>>) {
     for task in tasks {
         // A lane that panics has said why; the history is judged without it.

@@ -30,6 +30,7 @@ pub(crate) const CLASSES: &[(&str, &str)] = &[
     ("attempts_over_max", "more charged attempts than the job may have"),
     ("poison_rule", "crashes and the end of a job do not fit together"),
     ("ran_before_due", "a job entered the line before its run_at"),
+    ("backoff_skipped", "failed attempts are retried without a wait"),
     ("retry_too_late", "a retry waited longer than the backoff allows"),
     ("expired_job_ran", "an attempt began after the job's time in line"),
     ("expired_early", "a job expired before its time"),

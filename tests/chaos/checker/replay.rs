@@ -67,6 +67,9 @@ struct Replay<'a> {
     ends: BTreeMap<u64, u64>,
     sound: bool,
     waits: Vec<Wait>,
+    retries: u64,
+    /// Retries that were in line at once: how many, and the first.
+    at_once: (u64, Option<(u64, u32)>),
 }
 
 /// What the log adds up to.
@@ -103,6 +106,8 @@ pub(super) fn replay(
         ends: BTreeMap::new(),
         sound: true,
         waits: Vec::new(),
+        retries: 0,
+        at_once: (0, None),
     };
     let there = folder.each("log", |row| match row.word("marker") {
         "" => {
@@ -116,6 +121,7 @@ pub(super) fn replay(
         return Err("log.jsonl is not there".to_owned());
     }
     replay.close_snapshots(u64::MAX);
+    replay.judge_backoff();
     let (waits, ends) = (std::mem::take(&mut replay.waits), std::mem::take(&mut replay.ends));
     let mut lines = std::mem::take(&mut replay.place.lines);
     lines.resize(replay.jobs.list.len(), Line::default());
@@ -123,6 +129,15 @@ pub(super) fn replay(
 }
 
 impl Replay<'_> {
+    /// The wait before a retry is random from 0 up, so that one alone may be none; many cannot.
+    fn judge_backoff(&mut self) {
+        let (skipped, first) = self.at_once;
+        if let Some((ms, number)) = first.filter(|_| skipped > 5 && skipped * 10 > self.retries) {
+            let detail = format!("{skipped} of {} retries were in line at once", self.retries);
+            self.found.add("backoff_skipped", ms * 1000, Some(self.jobs.id(number)), detail);
+        }
+    }
+
     fn entry(&mut self, at: Entry, items: &str, claimed_by: &str) {
         if at <= self.place.at {
             let detail = format!("entry {}-{} after {}-{}", at.0, at.1, self.place.at.0, self.place.at.1);
@@ -268,7 +283,13 @@ impl Replay<'_> {
         if from == State::Running {
             let charged = step.count >= line.attempt;
             match step.letter {
-                b'S' | b'P' if charged => gauge.count(gauges::RETRIED),
+                b'S' | b'P' if charged => {
+                    gauge.count(gauges::RETRIED);
+                    self.retries += 1;
+                    if step.letter == b'P' {
+                        self.at_once = (self.at_once.0 + 1, self.at_once.1.or(Some((step.ms, step.number))));
+                    }
+                }
                 b'S' | b'P' | b'd' if !charged => gauge.count(gauges::UNCHARGED),
                 _ => {}
             }

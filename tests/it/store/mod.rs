@@ -4,6 +4,7 @@
 mod cancel;
 mod claim;
 mod compact;
+mod confirm;
 mod cycle;
 mod enqueue;
 mod fairness;

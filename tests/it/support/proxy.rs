@@ -52,6 +52,11 @@ impl Proxy {
         Self { address, mode, swallowed, opened }
     }
 
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// A store that reaches Redis through the proxy over one connection.
     pub(crate) async fn store(&self) -> Store {
         let mut options = StoreOptions::new(&format!("redis://{}", self.address));
