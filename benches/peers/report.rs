@@ -114,7 +114,9 @@ fn compared(systems: &[System], figures: &Figures) {
 }
 
 fn cases(systems: &[System], figures: &Figures, deep: usize) {
-    println!("Other cases, jobs a second, with the share of the system's own base case and Windlass's factor over it.\n");
+    println!(
+        "Other cases, jobs a second, with the share of the system's own base case and Windlass's factor over it.\n"
+    );
     let all = [
         (Case::Aof, "AOF everysec".to_owned()),
         (Case::Delay, "1 ms added to a round trip".to_owned()),
