@@ -52,7 +52,7 @@ const DRILLS: &[Drill] = &[
     drill("cap_not_checked", 10, CALM, &["cap_exceeded"]),
     drill("cap_slot_leaked", 15, KILLED, &["slots_wrong"]),
     drill("crash_not_counted", 20, KILLED, &["poison_rule", "not_terminal"]),
-    drill("cross_workspace_read", 10, CALM, &["foreign_canary"]),
+    drill("cross_workspace_read", 10, CALM, &["foreign_canary", "foreign_access"]),
     drill("dead_letter_lost", 12, CALM, &["recount_differs", "dump_disagrees", "key_leaked"]),
     drill("depth_drift", 8, CALM, &["depth_drift"]),
     drill("drain_drops", 15, &["worker_term"], &["sum_not_conserved", "recount_differs"]),
