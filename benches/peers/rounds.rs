@@ -103,7 +103,7 @@ fn latency(figures: &mut Figures, (place, system): (usize, &System), effort: &Ef
     if !system.enqueues {
         return;
     }
-    let (starts, trips) = measure::latency(system, effort.latencies);
+    let (starts, trips) = measure::latency(system, effort.latencies).unwrap_or_default();
     let [p50, p99, trip50, trip99] =
         [(&starts, 0.5), (&starts, 0.99), (&trips, 0.5), (&trips, 0.99)].map(|(list, share)| percentile(list, share));
     eprintln!("  {}: idle start {p50:.0} and {p99:.0} µs, enqueue {trip50:.0} and {trip99:.0} µs", system.name);
