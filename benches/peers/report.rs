@@ -5,7 +5,7 @@ use comfy_table::presets::ASCII_MARKDOWN;
 
 use crate::figures::{Case, Figures, Measure};
 use crate::footprint::{Footprint, SLOTS};
-use crate::systems::System;
+use crate::systems::{NO_LOCK, System};
 
 /// Where and with what.
 pub(crate) fn heading() {
@@ -163,15 +163,15 @@ fn cases(systems: &[System], figures: &Figures, deep: usize) {
 pub(crate) fn goals(systems: &[System], figures: &Figures) {
     let process = Measure::Process(Case::Base);
     let place = |name: &str| systems.iter().position(|system| system.name == name);
-    let best = |measure: Measure, safe: bool| {
-        let peers = systems.iter().enumerate().skip(1).filter(|(_, system)| system.acknowledges || !safe);
+    let best = |measure: Measure, leased: bool| {
+        let peers = systems.iter().enumerate().skip(1).filter(|(_, system)| system.leases || !leased);
         let rated = peers.filter_map(|(place, _)| Some((place, figures.median(place, measure)?)));
         rated.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(place, _)| place)
     };
-    let against = |peer: Option<usize>, measure| times(figures.ratio((0, measure), (peer.unwrap_or(0), measure)));
+    let against =
+        |peer: Option<usize>, measure| times(peer.and_then(|peer| figures.ratio((0, measure), (peer, measure))));
     let name = |peer: Option<usize>| peer.map_or("–", |place| systems[place].name);
-    // The entry without locks is an option for short jobs; the goal is about leases of each job.
-    let leased = best(process, true).filter(|place| systems[*place].enqueues).or_else(|| place("apalis-redis"));
+    let leased = best(process, true);
     let single = best(Measure::Single(Case::Base), false);
     let starts = systems.iter().enumerate().skip(1).filter_map(|(place, _)| figures.median(place, Measure::StartP50));
     let start = figures.median(0, Measure::StartP50);
@@ -193,6 +193,7 @@ pub(crate) fn goals(systems: &[System], figures: &Figures) {
             &against(leased, process),
             "≥ 5 ×",
         ]),
+        row(["processing, to apalis-redis with its lock off", &against(place(NO_LOCK), process), ""]),
         row([
             &format!("single enqueues, to the best ({})", name(single)),
             &against(single, Measure::Single(Case::Base)),

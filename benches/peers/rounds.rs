@@ -103,7 +103,7 @@ fn latency(figures: &mut Figures, (place, system): (usize, &System), effort: &Ef
     if !system.enqueues {
         return;
     }
-    let (starts, trips) = measure::latency(system, effort.latencies);
+    let (starts, trips) = measure::latency(system, effort.latencies).unwrap_or_default();
     let [p50, p99, trip50, trip99] =
         [(&starts, 0.5), (&starts, 0.99), (&trips, 0.5), (&trips, 0.99)].map(|(list, share)| percentile(list, share));
     eprintln!("  {}: idle start {p50:.0} and {p99:.0} µs, enqueue {trip50:.0} and {trip99:.0} µs", system.name);
@@ -125,7 +125,7 @@ fn once(figures: &mut Figures, (place, system): (usize, &System), effort: &Effor
         None => eprintln!("  {}: not every job finished", system.name),
     }
     if system.enqueues {
-        let jobs = if system.backlog < 6_000 { effort.pending.min(20_000) } else { effort.pending };
+        let jobs = if system.backlog < 7_000 { effort.pending.min(20_000) } else { effort.pending };
         let bytes = measure::bytes(system, jobs);
         eprintln!("  {}: {bytes:.0} bytes a pending job", system.name);
         figures.add(place, Measure::Bytes, bytes);
@@ -142,7 +142,7 @@ fn once(figures: &mut Figures, (place, system): (usize, &System), effort: &Effor
 /// Rates by the settings that may be tuned, from which those in `systems` were chosen; in rounds,
 /// like all else.
 pub(crate) fn sweep(only: Option<&str>) {
-    const SLOTS: [usize; 6] = [4, 16, 64, 100, 200, 400];
+    const SLOTS: [usize; 5] = [4, 16, 64, 100, 200];
     const IN_FLIGHT: [(usize, usize); 6] = [(1, 1), (4, 4), (16, 16), (64, 4), (64, 16), (64, 64)];
     let (effort, base) = (Effort::chosen(), Setting::default());
     let wanted = |system: &System| only.is_none_or(|only| system.name.eq_ignore_ascii_case(only));
