@@ -18,12 +18,18 @@ pub(crate) struct Redis {
 impl Redis {
     /// A server that accepts connections.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more arguments, which win over those here.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
         let child = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
             .arg(dir.path().join("s"))
             .arg("--dir")
             .arg(dir.path())
+            .args(arguments)
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server is installed");

@@ -61,12 +61,16 @@ impl Store {
                 codec::record(spec, stamp, expiry(spec, stamp)).into(),
             ]);
         }
+        #[cfg(feature = "chaos")]
+        super::planted::reserve_keys(self, items).await?;
         let mut reply = Reply::array(self.run(&self.inner.scripts.enqueue, args).await?)?;
         let now = self.saw_time(&reply.text()?)?;
         let answers = reply.texts()?;
         if answers.len() != items.len() {
             return Err(corrupt("an enqueue reply of another length"));
         }
+        #[cfg(feature = "chaos")]
+        super::planted::count_apart(self, queue, &answers).await?;
         let created = if stamp.unix_ms().abs_diff(now.unix_ms()) <= STAMP_MS { stamp } else { now };
         answers.iter().zip(items).map(|(answer, (id, spec))| outcome(answer, *id, spec, created)).collect()
     }

@@ -7,13 +7,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fred::interfaces::StreamsInterface;
-use fred::prelude::Value;
-
 use crate::domain::AttemptId;
 
 use super::reply::{Reply, text};
-use super::{Store, StoreError, link};
+use super::{Store, StoreError};
 
 /// An entry of the log: milliseconds, number.
 type Entry = (u64, u64);
@@ -95,7 +92,7 @@ impl Lineage {
 impl Store {
     /// The epoch of the state as this process saw it last; empty before the first look.
     #[must_use]
-    pub fn epoch(&self) -> String {
+    pub fn known_epoch(&self) -> String {
         self.inner.lineage.epoch()
     }
 
@@ -110,17 +107,19 @@ impl Store {
                     lineage.proven(marker);
                     continue;
                 }
-                let before = epoch.clone();
-                epoch = self.suspect(&before, marker).await?;
-                if epoch != before {
-                    tracing::error!(
-                        event = "state_loss_suspected", missing = show(marker), %before, %epoch,
-                        "Redis lacks what it acknowledged: it failed over or was restored to an older state"
-                    );
-                    break;
+                match self.suspect(&epoch, marker).await? {
+                    Some(found) if found != epoch => {
+                        tracing::error!(
+                            event = "state_loss_suspected", missing = show(marker), before = %epoch, epoch = %found,
+                            "Redis lacks what it acknowledged: it failed over or was restored to an older state"
+                        );
+                        epoch = found;
+                        break;
+                    }
+                    // Only trimmed.
+                    Some(_) => lineage.proven(marker),
+                    None => {}
                 }
-                // Only trimmed.
-                lineage.proven(marker);
             }
         }
         lineage.adopt(&epoch, self.now_estimate().unix_ms());
@@ -128,16 +127,19 @@ impl Store {
     }
 
     async fn has_entry(&self, entry: Entry) -> Result<bool, StoreError> {
-        let (client, key, id) = (self.inner.link.client()?, self.inner.keys.events(), show(entry));
-        let found: Value =
-            client.xrange(key.as_str(), id.as_str(), id.as_str(), Some(1)).await.map_err(link::classify)?;
-        Ok(!Reply::array(found)?.is_empty())
+        let (key, id) = (self.inner.keys.events(), show(entry));
+        let args = vec![key.into(), id.as_str().into(), id.as_str().into(), "COUNT".into(), "1".into()];
+        Ok(!Reply::array(self.inner.link.command("XRANGE", args).await?)?.is_empty())
     }
 
-    /// Lets Redis judge, and change the epoch once for the whole fleet.
-    async fn suspect(&self, epoch: &str, marker: Entry) -> Result<String, StoreError> {
+    /// Lets Redis judge, and change the epoch once for the whole fleet. `None` where nothing could be
+    /// decided: a replica may only be behind.
+    async fn suspect(&self, epoch: &str, marker: Entry) -> Result<Option<String>, StoreError> {
         let args = vec![epoch.into(), show(marker).into(), AttemptId::random().to_string().into()];
-        text(self.run(&self.inner.scripts.epoch, args).await?)
+        match self.run(&self.inner.scripts.epoch, args).await {
+            Err(StoreError::ReadOnly(_)) => Ok(None),
+            done => Ok(Some(text(done?)?).filter(|found| !found.is_empty())),
+        }
     }
 }
 

@@ -42,14 +42,19 @@ macro_rules! verbs {
         #[derive(Clone, Debug)]
         pub(super) struct Scripts { $(pub(super) $name: Script,)+ }
 
-        #[cfg(test)]
-        const SOURCES: &[(&str, &str)] =
+        #[cfg(any(test, feature = "chaos"))]
+        pub(super) const SOURCES: &[(&str, &str)] =
             &[$((stringify!($name), include_str!(concat!("lua/", stringify!($name), ".lua")))),+];
 
         impl Scripts {
             /// Assembles all verbs from the sources compiled in.
             pub(super) fn assemble() -> Self {
                 Self { $($name: assemble(stringify!($name), include_str!(concat!("lua/", stringify!($name), ".lua"))),)+ }
+            }
+
+            #[cfg(feature = "chaos")]
+            pub(super) fn each(&mut self) -> Vec<&mut Script> {
+                vec![$(&mut self.$name,)+]
             }
         }
     };
@@ -63,18 +68,23 @@ verbs!(
 /// The verbs whose answers somebody relies on: under strict these wait until they are durable.
 const PROMISES: &[&str] = &["cancel", "cycle", "enqueue", "redrive", "release"];
 
-/// Shebang first (Redis wants it there), then the parts that the `Uses:` line names, then the body.
-fn assemble(name: &'static str, source: &str) -> Script {
-    let (shebang, body) = source.split_once('\n').unwrap_or(("#!lua", source));
-    let mut text = format!("{shebang}\n");
-    let uses = body.lines().find_map(|line| line.strip_prefix("-- Uses: ")).unwrap_or_default();
-    for part in uses.split_whitespace() {
-        let found = PARTS.iter().find(|(known, _)| *known == part).map_or("", |(_, text)| text);
-        text.push_str(&strip(found));
-    }
-    text.push_str(&strip(body));
+fn assemble(name: &'static str, source: &'static str) -> Script {
+    let text: String = pieces(name, source).into_iter().map(|(_, text)| text).collect();
     let sha = sha1_hash(&text);
     Script { name, text, sha, durable: PROMISES.contains(&name) }
+}
+
+/// Shebang first (Redis wants it there), then the parts that the `Uses:` line names, then the body.
+pub(super) fn pieces(name: &'static str, source: &'static str) -> Vec<(&'static str, String)> {
+    let (shebang, body) = source.split_once('\n').unwrap_or(("#!lua", source));
+    let uses = body.lines().find_map(|line| line.strip_prefix("-- Uses: ")).unwrap_or_default();
+    let mut pieces = vec![("shebang", format!("{shebang}\n"))];
+    for part in uses.split_whitespace() {
+        let found = PARTS.iter().find(|(known, _)| *known == part).map_or("", |(_, text)| text);
+        pieces.push((part, strip(found)));
+    }
+    pieces.push((name, strip(body)));
+    pieces
 }
 
 /// Comments and indentation are for people; Redis keeps and hashes the rest.

@@ -18,6 +18,8 @@ mod list;
 mod locate;
 mod outage;
 mod pause;
+#[cfg(feature = "chaos")]
+mod planted;
 mod progress;
 mod read;
 mod reap;

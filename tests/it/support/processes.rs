@@ -72,6 +72,7 @@ impl Process {
             .current_dir(folder)
             .env_clear()
             .env("REDIS_URL", redis)
+            .env("REDIS_SHARDS", "1")
             .envs(env)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -31,6 +31,7 @@ pub(crate) struct Proxy {
     target: Arc<watch::Sender<PathBuf>>,
     swallowed: watch::Receiver<usize>,
     opened: Arc<AtomicUsize>,
+    base: String,
 }
 
 impl Proxy {
@@ -52,7 +53,7 @@ impl Proxy {
                 );
             }
         });
-        Self { address, mode, target, swallowed, opened }
+        Self { address, mode, target, swallowed, opened, base: redis.base().to_owned() }
     }
 
     /// Where it listens.
@@ -64,6 +65,7 @@ impl Proxy {
     pub(crate) async fn store(&self) -> Store {
         let mut options = StoreOptions::new(&format!("redis://{}", self.address));
         options.pool_size = 1;
+        self.base.clone_into(&mut options.base);
         options.command_timeout = std::time::Duration::from_secs(2);
         let store = Store::connect(options).await.expect("a usable URL");
         store.wait_connected(std::time::Duration::from_secs(20)).await.expect("the proxy forwards");

@@ -10,7 +10,7 @@ use windlass::clock;
 use windlass::domain::JobId;
 use windlass::engine::tasks;
 
-use crate::support::fleet::until;
+use crate::support::fleet::{a_moment, until};
 use crate::support::processes::{ADMIN, Process, wait_for};
 
 const SERVER: &str = "the-password-of-the-servers";
@@ -115,14 +115,18 @@ impl Caller {
     /// Submits until it is acknowledged; the job's id.
     async fn submit(&self, request: &str, kind: &str, input: Value) -> String {
         let body = json!({"client_request_id": request, "type": kind, "input": input});
-        until("the job is acknowledged", async || {
+        let end = clock::now() + Duration::from_secs(60);
+        while clock::now() < end {
             let answer = self.request(reqwest::Method::POST, "/ai/jobs").json(&body).send().await.expect("an answer");
             let status = answer.status().as_u16();
             assert!(matches!(status, 200 | 202 | 503), "{status}");
             let body: Value = answer.json().await.expect("JSON");
-            (status != 503).then(|| body["id"].as_str().expect("an id").to_owned())
-        })
-        .await
+            if status != 503 {
+                return body["id"].as_str().expect("an id").to_owned();
+            }
+            a_moment().await;
+        }
+        panic!("{request} was never acknowledged");
     }
 
     async fn state(&self, id: &str) -> Option<String> {
