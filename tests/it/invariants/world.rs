@@ -391,6 +391,7 @@ fn verdict(answer: &Finish) -> Verdict {
         Finish::Done => Verdict::Done,
         Finish::DoneBefore => Verdict::DoneBefore,
         Finish::Stale => Verdict::Stale,
+        Finish::Unconfirmed => panic!("durability is not strict here"),
     }
 }
 
