@@ -19,6 +19,7 @@ use super::keeper::Keeper;
 use super::lease::{Lease, Stop};
 use super::listener::{BellListener, Heard};
 use super::registry::Registry;
+use super::slots::{Grant, Slots};
 use super::tasks;
 use super::worker::{Vitals, WorkerOptions};
 
@@ -50,6 +51,9 @@ pub(super) struct ClaimLoop {
     reports: UnboundedSender<Report>,
     inbox: UnboundedReceiver<Report>,
     waiting: HashMap<QueueName, VecDeque<Finished>>,
+    slots: Slots,
+    /// The number of the store's shard.
+    shard: usize,
     running: usize,
     suspects: usize,
     hungry: bool,
@@ -63,12 +67,13 @@ pub(super) struct ClaimLoop {
 impl ClaimLoop {
     pub(super) fn new(
         (worker, store, registry, types): (WorkerId, Store, Arc<Registry>, Vec<JobType>),
-        options: WorkerOptions,
+        (options, slots): (WorkerOptions, Slots),
         (keeper, vitals): (Arc<Keeper>, Arc<Vitals>),
         (reports, inbox): (UnboundedSender<Report>, UnboundedReceiver<Report>),
     ) -> Self {
         Self {
             worker,
+            shard: usize::from(store.shard()),
             store,
             registry,
             types,
@@ -78,6 +83,7 @@ impl ClaimLoop {
             reports,
             inbox,
             waiting: HashMap::new(),
+            slots,
             running: 0,
             suspects: 0,
             hungry: true,
@@ -90,19 +96,27 @@ impl ClaimLoop {
 
     pub(super) async fn run(mut self, bell: Bell, shutdown: CancellationToken) {
         let mut listener = BellListener::start(bell);
-        let mut link = self.keeper.link();
+        let mut link = self.keeper.link(self.shard);
         while !shutdown.is_cancelled() {
             while let Ok(report) = self.inbox.try_recv() {
                 self.take(report);
             }
-            let may_claim = self.hungry && self.free() > 0 && self.keeper.registered();
-            if may_claim || self.has_reports() {
+            let wants = self.hungry && self.keeper.registered(self.shard);
+            if (wants && self.free() > 0) || self.has_reports() {
                 self.exchange(true).await;
                 continue;
             }
-            if self.free() == 0 {
-                self.vitals.turn();
-            } else if self.quiet_until.is_none() && !self.hungry {
+            if wants {
+                self.slots.line_up(self.shard);
+            } else {
+                self.slots.leave(self.shard);
+            }
+            let full = self.free() == 0;
+            if full {
+                self.vitals.turn(self.shard);
+            }
+            // A slot that another shard frees brings no report here, so the bell is heard then too.
+            if (!full || self.slots.shared()) && self.quiet_until.is_none() && !self.hungry {
                 listener.arm(self.options.timing.lease / 3);
             }
             tokio::select! {
@@ -114,13 +128,15 @@ impl ClaimLoop {
                 () = until(self.look_at) => (self.look_at, self.hungry) = (None, true),
                 () = until(self.quiet_until) => self.quiet_until = None,
                 _ = link.changed(), if self.hungry => {}
+                () = self.slots.freed(self.shard) => {}
             }
         }
+        self.slots.leave(self.shard);
         self.drain(listener).await;
     }
 
     fn free(&self) -> usize {
-        self.options.slots.saturating_sub(self.running)
+        self.slots.free(self.shard)
     }
 
     fn has_reports(&self) -> bool {
@@ -129,9 +145,12 @@ impl ClaimLoop {
 
     async fn hear(&mut self, heard: Heard) {
         match heard {
-            Heard::Rang(queue) if self.free() == 0 => self.pass_on(&queue).await,
+            Heard::Rang(queue) if self.free() == 0 => {
+                self.pass_on(&queue).await;
+                self.hungry = self.slots.shared();
+            }
             Heard::Rang(_) | Heard::Silence => {
-                self.vitals.turn();
+                self.vitals.turn(self.shard);
                 self.hungry = true;
             }
             // A token may have been lost with the connection.
@@ -148,8 +167,10 @@ impl ClaimLoop {
 
     /// One attempt ended: its slot is free, and its report waits for the next exchange.
     fn take(&mut self, report: Report) {
+        let suspect = report.claimed.job.crashes > 0;
         self.running -= 1;
-        self.suspects -= usize::from(report.claimed.job.crashes > 0);
+        self.suspects -= usize::from(suspect);
+        self.slots.give(self.shard, suspect);
         self.show_busy();
         if report.ended.leaked {
             self.vitals.leaked.fetch_add(1, Ordering::Relaxed);
@@ -168,14 +189,34 @@ impl ClaimLoop {
     }
 
     fn show_busy(&self) {
-        self.vitals.busy.store(self.running, Ordering::Relaxed);
-        self.keeper.set_busy(self.running);
+        let busy = self.slots.busy();
+        self.vitals.busy.store(busy, Ordering::Relaxed);
+        self.keeper.set_busy(busy);
     }
 
     /// Reports what ended and claims for the free slots, a call per queue that has either.
     async fn exchange(&mut self, claim: bool) {
-        let may_claim = claim && self.keeper.registered() && !self.unconfirmed;
-        let mut want = if may_claim { self.free() } else { 0 };
+        let may_claim = claim && self.keeper.registered(self.shard) && !self.unconfirmed;
+        let grant = if may_claim { self.slots.take(self.shard) } else { Grant::default() };
+        let before = (self.running, self.suspects);
+        let done = self.exchange_within(grant, may_claim).await;
+        self.slots.settle(self.shard, grant, self.running - before.0, self.suspects - before.1);
+        self.show_busy();
+        if done {
+            // Other shards have the slots: there may be work here once they let go.
+            self.hungry |= may_claim && grant.slots == 0 && self.slots.shared();
+        } else {
+            // While it waits to try again it must not stand in the way of others.
+            self.slots.leave(self.shard);
+            self.hungry = true;
+            let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
+            tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+        }
+    }
+
+    /// False when something has to be tried again.
+    async fn exchange_within(&mut self, grant: Grant, may_claim: bool) -> bool {
+        let mut want = grant.slots;
         let mut repeat = Vec::new();
         let mut full_answer = false;
         let mut due: Option<Duration> = None;
@@ -187,7 +228,7 @@ impl ClaimLoop {
                 continue;
             }
             let sent = clock::now();
-            match self.call(&queue, &batch, ask).await {
+            match self.call(&queue, &batch, ask, grant.suspect).await {
                 Ok((answers, claims)) => {
                     repeat.extend(self.settle(batch, &answers));
                     full_answer |= ask > 0 && claims.jobs.len() == ask;
@@ -198,21 +239,23 @@ impl ClaimLoop {
                 }
                 Err(error) => {
                     self.keep(repeat);
-                    return self.failed(&queue, batch, &error).await;
+                    self.failed(&queue, batch, &error).await;
+                    return false;
                 }
             }
         }
-        self.vitals.turn();
+        self.vitals.turn(self.shard);
         if self.keep(repeat) {
             self.failures += 1;
-            return self.back_off().await;
+            return false;
         }
         self.failures = 0;
-        self.hungry = (full_answer || !may_claim) && self.free() > 0;
+        self.hungry = (full_answer || !may_claim) && (self.slots.shared() || self.free() > 0 || want > 0);
         // What is overdue and may not be reaped yet must not make this a busy loop.
-        let floor = if self.keeper.may_reap() { LOOK_AGAIN } else { NOT_YET };
+        let floor = if self.keeper.may_reap(self.shard) { LOOK_AGAIN } else { NOT_YET };
         self.look_at = due.map(|wait| clock::now() + wait.max(floor));
         self.quiet_until = declined.then(|| clock::now() + LOOK_AGAIN);
+        true
     }
 
     async fn call(
@@ -220,6 +263,7 @@ impl ClaimLoop {
         queue: &QueueName,
         batch: &[Finished],
         want: usize,
+        may_suspect: bool,
     ) -> Result<(Vec<Answer>, Claims), StoreError> {
         let request = ClaimRequest {
             queue,
@@ -227,8 +271,8 @@ impl ClaimLoop {
             worker: self.worker,
             attempt_id: AttemptId::random(),
             lease: self.options.timing.lease,
-            may_suspect: self.suspects == 0,
-            may_reap: self.keeper.may_reap(),
+            may_suspect: may_suspect && self.suspects == 0,
+            may_reap: self.keeper.may_reap(self.shard),
             types: &self.types,
         };
         match batch {
@@ -296,13 +340,6 @@ impl ClaimLoop {
                 self.keeper.forget(&lease_of(&finished.claimed));
             }
         }
-        self.back_off().await;
-    }
-
-    async fn back_off(&mut self) {
-        self.hungry = true;
-        let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
-        tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
     }
 
     /// `sent` is when the claim was: the leases are as old.
@@ -323,7 +360,6 @@ impl ClaimLoop {
             self.keeper.hold(Arc::clone(&lease));
             self.start(claimed, lease);
         }
-        self.show_busy();
     }
 
     fn start(&self, claimed: Claimed, lease: Arc<Lease>) {

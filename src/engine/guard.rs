@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
-use crate::store::Store;
+use crate::store::Shards;
 
 use super::findings::{Findings, Level, judge, unreachable_redis};
 use super::tasks;
@@ -21,7 +21,7 @@ const INTERVAL_DOWN: Duration = Duration::from_millis(250);
 #[derive(Clone, Debug)]
 pub struct Guard {
     latest: watch::Receiver<Findings>,
-    store: Store,
+    store: Shards,
     /// The epoch seen last.
     epoch: Arc<Mutex<String>>,
 }
@@ -29,11 +29,11 @@ pub struct Guard {
 impl Guard {
     /// Starts watching; ends with `shutdown`.
     #[must_use]
-    pub fn start(store: Store, shutdown: CancellationToken) -> Self {
+    pub fn start(store: impl Into<Shards>, shutdown: CancellationToken) -> Self {
         let (sender, latest) = watch::channel(Findings::default());
         // Exists at 0, or the first loss would be no increase.
         ::metrics::counter!(metrics::STATE_LOSSES.name).increment(0);
-        let guard = Self { latest, store, epoch: Arc::default() };
+        let guard = Self { latest, store: store.into(), epoch: Arc::default() };
         tasks::spawn("guard", guard.clone().watch(sender, shutdown));
         guard
     }

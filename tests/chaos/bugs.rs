@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use windlass::store::planted;
 
@@ -123,7 +123,7 @@ fn options(bug: Option<&str>, seed: u64, seconds: u64, faults: &[&str]) -> Optio
 
 /// Until it is caught, or the tries are used up. `None` when the fleet did not come up.
 async fn bring_out(drill: &Drill) -> Option<Outcome> {
-    let (begun, mut last) = (Instant::now(), None);
+    let (begun, mut last) = (windlass::clock::now(), None);
     for seed in SEED..SEED + TRIES {
         let options = options(Some(drill.bug), seed, drill.seconds, drill.faults);
         let start_us = now_us();

@@ -11,6 +11,7 @@ mod bugs;
 mod checker;
 mod children;
 mod client;
+mod cpu;
 mod dice;
 mod finish;
 mod fleet;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use run::Options;
+use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str =
     "usage: chaos run [--seed N] [--minutes N] [--out FOLDER] [--faults a,b] | kinds | check FOLDER | bugs [NAME…]";
@@ -77,11 +79,20 @@ fn options(words: &[&str]) -> Option<Options> {
     Some(Options { seed, minutes, folder, faults, bug })
 }
 
+/// SIGINT or SIGTERM; everything that runs is dropped then, and dies.
+async fn told_to_stop() {
+    let mut terminate = signal(SignalKind::terminate()).expect("signals can be watched");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
 async fn make_history(options: &Options) -> ExitCode {
     println!("chaos: seed {}, {} minutes", options.seed, options.minutes);
     let made = tokio::select! {
         made = run::run(options) => made,
-        _ = tokio::signal::ctrl_c() => Err(std::io::Error::other("interrupted")),
+        () = told_to_stop() => Err(std::io::Error::other("interrupted")),
     };
     match made {
         // Whatever did not come up or become quiet, the history has it too.

@@ -36,6 +36,7 @@ pub(crate) const CLASSES: &[(&str, &str)] = &[
     ("expired_early", "a job expired before its time"),
     ("transition_without_invoke", "a change that nobody asked for"),
     ("failed_op_took_effect", "an operation that was answered as not done was done"),
+    ("wrong_end", "a job succeeded that must fail, or died that must succeed"),
     ("cancel_lost", "an acknowledged cancel is not in the log"),
     ("effect_of_cancelled", "an effect of a job that was cancelled before its first attempt"),
     ("effect_after_end", "an effect began long after its job had ended"),

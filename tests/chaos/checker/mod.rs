@@ -21,6 +21,7 @@ mod ops;
 mod replay;
 mod report;
 mod rules;
+mod steps;
 mod symbols;
 mod timeline;
 

@@ -65,6 +65,7 @@ impl Process {
             .current_dir(redis.folder())
             .env_clear()
             .env("REDIS_URL", redis.url())
+            .env("REDIS_SHARDS", "1")
             .envs(env)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

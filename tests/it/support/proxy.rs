@@ -30,6 +30,7 @@ pub(crate) struct Proxy {
     mode: Arc<watch::Sender<Mode>>,
     swallowed: watch::Receiver<usize>,
     opened: Arc<AtomicUsize>,
+    base: String,
 }
 
 impl Proxy {
@@ -42,6 +43,7 @@ impl Proxy {
         let shared = (Arc::clone(&mode), Arc::new(count), Arc::clone(&opened));
         tasks::spawn("proxy", async move {
             while let Ok((client, _)) = listener.accept().await {
+                client.set_nodelay(true).expect("a socket");
                 let number = shared.2.fetch_add(1, Ordering::SeqCst);
                 tasks::spawn(
                     "carry",
@@ -49,7 +51,7 @@ impl Proxy {
                 );
             }
         });
-        Self { address, mode, swallowed, opened }
+        Self { address, mode, swallowed, opened, base: redis.base().to_owned() }
     }
 
     /// Where it listens.
@@ -61,6 +63,7 @@ impl Proxy {
     pub(crate) async fn store(&self) -> Store {
         let mut options = StoreOptions::new(&format!("redis://{}", self.address));
         options.pool_size = 1;
+        self.base.clone_into(&mut options.base);
         options.command_timeout = std::time::Duration::from_secs(2);
         let store = Store::connect(options).await.expect("a usable URL");
         store.wait_connected(std::time::Duration::from_secs(20)).await.expect("the proxy forwards");

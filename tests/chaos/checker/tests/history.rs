@@ -100,6 +100,22 @@ impl History {
         self.views.insert(job(n), json!({"id": job(n), "state": word, "attempt": attempts}));
     }
 
+    /// A job more, whose first attempt fails.
+    pub(crate) fn retried(&mut self, n: u64, ms: u64, waits_ms: u64) {
+        self.ended(n, "red", "echo", "s", (2, 0, 200 + n));
+        self.enqueue(ms - 1, n, "red", "echo", "ok");
+        self.log(ms, &format!("J{n}P0"), 0);
+        self.log(ms + 1, &format!("J{n}R1"), 100 + n);
+        let (first, second) = (100 + n, 200 + n);
+        if waits_ms == 0 {
+            self.log(ms + 2, &format!("J{n}:A{first}P1 J{n}R2"), second);
+        } else {
+            self.log(ms + 2, &format!("J{n}:A{first}S1"), 0);
+            self.log(ms + 2 + waits_ms, &format!("J{n}P1 J{n}R2"), second);
+        }
+        self.log(ms + 3 + waits_ms, &format!("J{n}:A{second}s2"), 0);
+    }
+
     /// A look at the queue after the log's entry at `ms`.
     fn snapshot(&mut self, ms: u64) {
         let mut state: BTreeMap<String, char> = BTreeMap::new();

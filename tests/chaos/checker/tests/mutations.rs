@@ -43,6 +43,7 @@ const MUTATIONS: &[(&str, Change)] = &[
         h.remove("log", "J9:A12");
     }),
     ("ran_before_due", |h| h.record("ai:done:500000", 5, &(T0 + 500).to_string(), &(T0 + 900).to_string())),
+    ("backoff_skipped", |h| (30..40).for_each(|n| h.retried(n, 7_000 + 20 * n + 20, 0))),
     ("retry_too_late", |h| {
         h.files.remove("snapshots");
         h.shift(1_000, 15_000);
@@ -57,8 +58,13 @@ const MUTATIONS: &[(&str, Change)] = &[
     }),
     ("transition_without_invoke", |h| h.remove("ops", "\"k8\"")),
     ("failed_op_took_effect", |h| h.find("ops", "\"k8\"", 1)["phase"] = json!("fail")),
+    ("wrong_end", |h| h.find("ops", "\"k6\"", 0)["expect"] = json!("succeed")),
+    ("wrong_end", |h| h.find("ops", "\"k1\"", 0)["expect"] = json!("die")),
+    ("view_disagrees", |h| {
+        h.op(700, "ok", json!({"f": "wait", "ws": "red", "job": job(1)}), json!({"state": "dead"}));
+    }),
     ("cancel_lost", |h| {
-        h.op(700, "ok", json!({"f": "cancel", "ws": "red", "job": job(1)}), json!({"state": "cancelled"}));
+        h.op(700, "ok", json!({"f": "cancel", "ws": "red", "job": job(1)}), json!({"status": 200}));
     }),
     ("effect_of_cancelled", |h| h.line("sink", 7_505, json!({"kind": "webhook", "job": job(15), "answered": 200}))),
     ("effect_after_end", |h| h.line("sink", 15_000, json!({"kind": "webhook", "job": job(3), "answered": 200}))),
@@ -218,4 +224,12 @@ fn what_was_there_before_a_flush_is_judged_by_the_dump_before_it() {
     history.edit(2_100, "J3:A5s1", "J3:A4s1");
     history.flush();
     assert_eq!(names(&history).0, ["stale_write"]);
+}
+
+#[test]
+fn retries_that_wait_are_no_violation() {
+    let mut history = valid();
+    (30..40).for_each(|n| history.retried(n, 7_000 + 20 * n + 20, n - 29));
+    let (found, text) = names(&history);
+    assert!(found.is_empty(), "{text}");
 }
