@@ -58,6 +58,7 @@ settings! {
     WINDLASS_ADMIN_KEY = "server.admin_key", Kind::Secret;
     CURSOR_SECRET = "server.cursor_secret", Kind::Secret;
     REDIS_URL = "redis.url", Kind::SecretUrl;
+    REDIS_SHARDS = "redis.shards", Kind::Integer(0, 64);
     REDIS_POOL_SIZE = "redis.pool_size", Kind::Integer(1, 10);
     REDIS_COMMAND_TIMEOUT_SECONDS = "redis.command_timeout_seconds", Kind::Integer(1, 60);
     IDEMPOTENCY_TTL = "queue.idempotency_ttl_seconds", Kind::Integer(60, YEAR);

@@ -36,6 +36,8 @@ pub struct RedisConfig {
     pub url: SecretString,
     /// Whether someone set the address.
     pub url_is_set: bool,
+    /// Shards in a cluster; 0 for the default.
+    pub shards: u8,
     /// Connections for commands.
     pub pool_size: usize,
     /// How long to wait for a reply.
@@ -158,6 +160,7 @@ impl RedisConfig {
         Self {
             url: r.text(&c::REDIS_URL).unwrap_or_default().into(),
             url_is_set: *r.origin(&c::REDIS_URL) != Origin::Default,
+            shards: r.number(&c::REDIS_SHARDS),
             pool_size: r.number(&c::REDIS_POOL_SIZE),
             command_timeout: r.seconds(&c::REDIS_COMMAND_TIMEOUT_SECONDS),
         }

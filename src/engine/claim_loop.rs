@@ -23,6 +23,7 @@ use super::keeper::Keeper;
 use super::lease::{Lease, Stop};
 use super::listener::{BellListener, Heard};
 use super::registry::Registry;
+use super::slots::{Grant, Slots};
 use super::tasks;
 use super::worker::{Vitals, WorkerOptions};
 use flight::Seen;
@@ -55,6 +56,9 @@ pub(super) struct ClaimLoop {
     reports: UnboundedSender<Report>,
     inbox: UnboundedReceiver<Report>,
     waiting: HashMap<QueueName, VecDeque<Finished>>,
+    slots: Slots,
+    /// The number of the store's shard.
+    shard: usize,
     running: usize,
     suspects: usize,
     hungry: bool,
@@ -70,12 +74,13 @@ pub(super) struct ClaimLoop {
 impl ClaimLoop {
     pub(super) fn new(
         (worker, store, registry, types): (WorkerId, Store, Arc<Registry>, Vec<JobType>),
-        options: WorkerOptions,
+        (options, slots): (WorkerOptions, Slots),
         (keeper, vitals): (Arc<Keeper>, Arc<Vitals>),
         (reports, inbox): (UnboundedSender<Report>, UnboundedReceiver<Report>),
     ) -> Self {
         Self {
             worker,
+            shard: usize::from(store.shard()),
             store,
             registry,
             types: types.into(),
@@ -85,6 +90,7 @@ impl ClaimLoop {
             reports,
             inbox,
             waiting: HashMap::new(),
+            slots,
             running: 0,
             suspects: 0,
             hungry: true,
@@ -98,23 +104,31 @@ impl ClaimLoop {
 
     pub(super) async fn run(mut self, bell: Bell, shutdown: CancellationToken) {
         let mut listener = BellListener::new(bell);
-        let mut link = self.keeper.link();
+        let mut link = self.keeper.link(self.shard);
         while !shutdown.is_cancelled() {
             while let Ok(report) = self.inbox.try_recv() {
                 self.take(report);
             }
-            let may_claim = self.hungry && self.free() > 0 && self.keeper.registered();
-            if may_claim && self.long_line {
+            let wants = self.hungry && self.keeper.registered(self.shard);
+            if wants && self.long_line && self.free() >= bounds::SCRIPT_ITEMS {
                 self.stream(&shutdown).await;
                 continue;
             }
-            if may_claim || self.has_reports() {
+            if (wants && self.free() > 0) || self.has_reports() {
                 self.exchange(true).await;
                 continue;
             }
-            if self.free() == 0 {
-                self.vitals.turn();
-            } else if self.quiet_until.is_none() && !self.hungry {
+            if wants {
+                self.slots.line_up(self.shard);
+            } else {
+                self.slots.leave(self.shard);
+            }
+            let full = self.free() == 0;
+            if full {
+                self.vitals.turn(self.shard);
+            }
+            // A slot that another shard frees brings no report here, so the bell is heard then too.
+            if (!full || self.slots.shared()) && self.quiet_until.is_none() && !self.hungry {
                 listener.arm(self.options.timing.lease / 3);
             }
             tokio::select! {
@@ -126,13 +140,15 @@ impl ClaimLoop {
                 () = until(self.look_at) => (self.look_at, self.hungry) = (None, true),
                 () = until(self.quiet_until) => self.quiet_until = None,
                 _ = link.changed(), if self.hungry => {}
+                () = self.slots.freed(self.shard) => {}
             }
         }
+        self.slots.leave(self.shard);
         self.drain(listener).await;
     }
 
     fn free(&self) -> usize {
-        self.options.slots.saturating_sub(self.running)
+        self.slots.free(self.shard)
     }
 
     fn has_reports(&self) -> bool {
@@ -141,9 +157,12 @@ impl ClaimLoop {
 
     async fn hear(&mut self, heard: Heard) {
         match heard {
-            Heard::Rang(queue) if self.free() == 0 => self.pass_on(&queue).await,
+            Heard::Rang(queue) if self.free() == 0 => {
+                self.pass_on(&queue).await;
+                self.hungry = self.slots.shared();
+            }
             Heard::Rang(_) | Heard::Silence => {
-                self.vitals.turn();
+                self.vitals.turn(self.shard);
                 self.hungry = true;
             }
             // A token may have been lost with the connection.
@@ -160,8 +179,10 @@ impl ClaimLoop {
 
     /// One attempt ended: its slot is free, and its report waits for the next exchange.
     fn take(&mut self, report: Report) {
+        let suspect = report.claimed.job.crashes > 0;
         self.running -= 1;
-        self.suspects -= usize::from(report.claimed.job.crashes > 0);
+        self.suspects -= usize::from(suspect);
+        self.slots.give(self.shard, suspect);
         self.show_busy();
         if report.ended.leaked {
             self.vitals.leaked.fetch_add(1, Ordering::Relaxed);
@@ -180,28 +201,40 @@ impl ClaimLoop {
     }
 
     fn show_busy(&self) {
-        self.vitals.busy.store(self.running, Ordering::Relaxed);
-        self.keeper.set_busy(self.running);
+        let busy = self.slots.busy();
+        self.vitals.busy.store(busy, Ordering::Relaxed);
+        self.keeper.set_busy(busy);
     }
 
     /// Reports what ended and claims for the free slots, a call per queue that has either.
     async fn exchange(&mut self, claim: bool) {
-        let may_claim = claim && self.keeper.registered() && !self.unconfirmed;
+        let may_claim = claim && self.keeper.registered(self.shard) && !self.unconfirmed;
         self.unconfirmed = false;
-        let mut want = if may_claim { self.free() } else { 0 };
-        let mut seen = Seen::default();
+        let grant = if may_claim { self.slots.take(self.shard, usize::MAX) } else { Grant::default() };
+        let (mut want, mut seen, mut done) = (grant.slots, Seen::default(), true);
         for queue in self.options.queue_order() {
             let batch = self.next_batch(&queue);
             let ask = want.min(bounds::SCRIPT_ITEMS);
             if batch.is_empty() && ask == 0 {
                 continue;
             }
-            let landed = self.flight(queue, batch, ask, true).await;
-            let Some(here) = self.land(landed).await else { return };
+            let ask_suspect = grant.suspect && self.suspects == 0;
+            let landed = self.flight(queue, batch, ask, ask_suspect).await;
+            let Some(here) = self.land(landed).await else {
+                done = false;
+                break;
+            };
             want = want.saturating_sub(here.came);
             seen.add(&here);
         }
-        self.conclude(&seen, may_claim).await;
+        self.slots.settle(self.shard, grant, seen.came, seen.suspects);
+        self.show_busy();
+        if done && self.conclude(&seen, may_claim, want) {
+            // Other shards have the slots: there may be work here once they let go.
+            self.hungry |= may_claim && grant.slots == 0 && self.slots.shared();
+        } else {
+            self.back_off().await;
+        }
     }
 
     /// The next reports of a queue: 100 at most, and not too many bytes of results.
@@ -262,10 +295,11 @@ impl ClaimLoop {
                 self.keeper.forget(&lease_of(&finished.claimed));
             }
         }
-        self.back_off().await;
     }
 
     async fn back_off(&mut self) {
+        // While it waits to try again it must not stand in the way of others.
+        self.slots.leave(self.shard);
         self.hungry = true;
         let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
         tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
@@ -289,7 +323,6 @@ impl ClaimLoop {
             self.keeper.hold(Arc::clone(&lease));
             self.start(claimed, lease);
         }
-        self.show_busy();
     }
 
     fn start(&self, claimed: Claimed, lease: Arc<Lease>) {

@@ -1,7 +1,7 @@
 //! What clients and operators do to jobs and queues.
 
 use crate::domain::{Job, JobId, JobState, JobType, QueueName, Workspace};
-use crate::store::{Cancelled, Redriven, Scope, Store, StoreError, Stored, Switch};
+use crate::store::{Cancelled, Redriven, Scope, Shards, StoreError, Stored, Switch};
 
 /// Why a command had no effect.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,14 +44,14 @@ impl Selector {
 /// Commands; cheap to clone. `by` is the name of the caller's key and goes into the record.
 #[derive(Clone, Debug)]
 pub struct Control {
-    store: Store,
+    store: Shards,
 }
 
 impl Control {
     /// Commands on a store.
     #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    pub fn new(store: impl Into<Shards>) -> Self {
+        Self { store: store.into() }
     }
 
     /// Cancels a job that is not terminal; a running attempt is aborted within a second.
@@ -72,7 +72,7 @@ impl Control {
         match self.find(scope, id).await?.job {
             // Perhaps by a call that was not confirmed.
             job if job.state == JobState::Cancelled => {
-                self.store.confirm().await?;
+                self.store.of(id).confirm().await?;
                 Ok(job)
             }
             job => Err(ControlError::State(job.state)),

@@ -85,7 +85,7 @@ pub(super) fn judge(facts: &ServerFacts, strict: Option<Strict>) -> Findings {
     let (persistence, mut durability) = persistence(facts, strict.is_some());
     let (memory, full) = memory(facts);
     let mut checks = server(facts);
-    checks.extend([("redis", check(Level::Ok, "connected", "")), ("persistence", persistence)]);
+    checks.extend([("redis", connected(facts)), ("persistence", persistence)]);
     checks.extend(memory);
     if let Some(strict) = strict {
         let promised = promise(facts, strict, durability);
@@ -95,6 +95,15 @@ pub(super) fn judge(facts: &ServerFacts, strict: Option<Strict>) -> Findings {
         checks.insert("durability", promised);
     }
     Findings { checks, durability, full, run_id: facts.run_id.clone(), epoch: facts.epoch.clone() }
+}
+
+/// The jobs of a shard that is away wait for it; the others go on.
+fn connected(facts: &ServerFacts) -> Check {
+    let detail = match facts.shards_away {
+        0 => "connected".to_owned(),
+        away => format!("{away} shards do not answer"),
+    };
+    check(when(facts.shards_away > 0, Level::Degraded), detail, "start their servers, or let a replica take over")
 }
 
 fn when(bad: bool, level: Level) -> Level {
@@ -128,15 +137,15 @@ fn server(facts: &ServerFacts) -> BTreeMap<&'static str, Check> {
                 "redis-cli CONFIG SET maxmemory-policy noeviction, and set it in redis.conf",
             ),
         ),
-        (
-            "layout",
-            failed(
-                foreign,
-                &facts.layout,
-                "the keys were written by another version of Windlass; use its binary, or another database",
-            ),
-        ),
+        ("layout", failed(foreign, &facts.layout, &layout_remedy(&facts.layout))),
     ])
+}
+
+fn layout_remedy(layout: &str) -> String {
+    match layout.strip_prefix("1:") {
+        Some(shards) => format!("set REDIS_SHARDS={shards}: the number of shards is fixed while there is data"),
+        None => "the keys were written by another version of Windlass; use its binary, or another database".to_owned(),
+    }
 }
 
 /// The checks of memory, and why no job is accepted, if it is for want of memory.

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
-use crate::store::Store;
+use crate::store::Shards;
 
 use super::findings::{Findings, Level, judge, unreachable_redis};
 use super::tasks;
@@ -16,12 +16,12 @@ use super::tasks;
 const INTERVAL: Duration = Duration::from_secs(4);
 /// Between two looks while Redis does not answer.
 const INTERVAL_DOWN: Duration = Duration::from_millis(250);
-/// Keeps the findings fresh: every 4 s (three commands each), four times a second while Redis is
+/// Keeps the findings fresh: every 4 s (four commands each), four times a second while Redis is
 /// away; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Guard {
     latest: watch::Receiver<Findings>,
-    store: Store,
+    store: Shards,
     /// The epoch seen last.
     epoch: Arc<Mutex<String>>,
 }
@@ -29,11 +29,11 @@ pub struct Guard {
 impl Guard {
     /// Starts watching; ends with `shutdown`.
     #[must_use]
-    pub fn start(store: Store, shutdown: CancellationToken) -> Self {
+    pub fn start(store: impl Into<Shards>, shutdown: CancellationToken) -> Self {
         let (sender, latest) = watch::channel(Findings::default());
         // Exists at 0, or the first loss would be no increase.
         ::metrics::counter!(metrics::STATE_LOSSES.name).increment(0);
-        let guard = Self { latest, store, epoch: Arc::default() };
+        let guard = Self { latest, store: store.into(), epoch: Arc::default() };
         tasks::spawn("guard", guard.clone().watch(sender, shutdown));
         guard
     }
@@ -93,7 +93,10 @@ impl Guard {
         let mut known = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.is_empty() && *known != findings.epoch {
             ::metrics::counter!(metrics::STATE_LOSSES.name).increment(1);
-            tracing::error!("Redis lost state: its epoch changed; acknowledged jobs may be gone");
+            tracing::error!(
+                event = "state_loss_suspected", before = %known, epoch = %findings.epoch,
+                "Redis lost state: its epoch changed; acknowledged jobs may be gone"
+            );
         }
         known.clone_from(&findings.epoch);
     }

@@ -12,6 +12,7 @@ mod keeper;
 mod lease;
 mod listener;
 mod registry;
+mod slots;
 mod submit;
 pub mod tasks;
 mod worker;

@@ -13,6 +13,7 @@ use fred::types::CustomCommand;
 
 use super::link::{Link, Mended, classify};
 use super::reply::{int, text};
+use super::route::Route;
 use super::scripts::Script;
 use super::{StoreError, StoreOptions, Strict};
 
@@ -22,21 +23,24 @@ pub(super) type Outcome = (Value, Result<(), StoreError>);
 /// The connections on which answers wait for replicas.
 #[derive(Debug)]
 pub(super) struct Lane {
-    link: Link,
+    route: Route,
     strict: Strict,
     calls: AtomicU64,
 }
 
+/// What these options wait for; `None` when no replica has to be waited for.
+pub(super) fn waited_for(options: &StoreOptions) -> Option<Strict> {
+    options.strict.filter(|strict| strict.replicas > 0)
+}
+
 impl Lane {
-    /// The lane that these options ask for; `None` when no replica has to be waited for.
-    pub(super) fn open(options: &StoreOptions) -> Result<Option<Self>, StoreError> {
-        let Some(strict) = options.strict.filter(|strict| strict.replicas > 0) else { return Ok(None) };
-        let link = Link::open(&options.url, options.pool_size, options.command_timeout + strict.wait)?;
-        Ok(Some(Self { link, strict, calls: AtomicU64::new(0) }))
+    /// A lane over connections whose commands may wait.
+    pub(super) fn new(route: Route, strict: Strict) -> Self {
+        Self { route, strict, calls: AtomicU64::new(0) }
     }
 
-    pub(super) fn link(&self) -> &Link {
-        &self.link
+    pub(super) fn route(&self) -> &Route {
+        &self.route
     }
 
     /// Runs a verb and waits for the replicas.
@@ -47,7 +51,25 @@ impl Lane {
         key: &str,
         args: Vec<Value>,
     ) -> Result<Outcome, StoreError> {
-        let client = self.link.client()?;
+        let link = self.route.link().await?;
+        match self.run_on(&link, script, confirm, key, args.clone()).await {
+            Err(error) => {
+                let link = self.route.follow(&error, &link).await?;
+                self.run_on(&link, script, confirm, key, args).await
+            }
+            done => done,
+        }
+    }
+
+    async fn run_on(
+        &self,
+        link: &Link,
+        script: &Script,
+        confirm: &Script,
+        key: &str,
+        args: Vec<Value>,
+    ) -> Result<Outcome, StoreError> {
+        let client = link.client()?;
         let started = crate::clock::now();
         let first = self.send(client, Some((script, args.clone())), confirm, key).await;
         let outcome = match first {
@@ -59,15 +81,16 @@ impl Lane {
         };
         metrics::histogram!(crate::metrics::REDIS_SCRIPT.name, "script" => script.name)
             .record(started.elapsed().as_secs_f64());
-        self.link.mend(client, outcome.as_ref().err());
+        link.mend(client, outcome.as_ref().err());
         outcome.map_err(classify)
     }
 
     /// Waits for the replicas alone.
     pub(super) async fn confirm(&self, confirm: &Script, key: &str) -> Result<(), StoreError> {
-        let client = self.link.client()?;
+        let link = self.route.link().await?;
+        let client = link.client()?;
         let outcome = self.send(client, None, confirm, key).await;
-        self.link.mend(client, outcome.as_ref().err());
+        link.mend(client, outcome.as_ref().err());
         outcome.map_err(classify)?.1
     }
 

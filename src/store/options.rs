@@ -7,8 +7,11 @@ use secrecy::SecretString;
 /// Options of a [`super::Store`]; `config` fills them.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// `redis://`, `rediss://`, `redis+unix://` or `redis-sentinel://`; may hold a password.
+    /// `redis://`, `rediss://`, `redis+unix://`, `redis-sentinel://` or `redis-cluster://`; may hold a
+    /// password.
     pub url: SecretString,
+    /// Shards of a cluster, 0 for the default; without one there is one shard.
+    pub shards: u8,
     /// First part of every key.
     pub base: String,
     /// Connections for commands, 1 to 10; blocking reads have their own.
@@ -50,6 +53,7 @@ impl StoreOptions {
     pub fn new(url: &str) -> Self {
         Self {
             url: url.to_owned().into(),
+            shards: 0,
             base: "ai".to_owned(),
             pool_size: 4,
             command_timeout: Duration::from_secs(5),

@@ -15,7 +15,7 @@ pub(super) struct Job {
     /// 0 when not known.
     pub(super) max_attempts: u16,
     pub(super) run_at_ms: u64,
-    /// Only where the client asked for it, or the dump says so.
+    /// Of the first life: a redrive gives more time, and the dump has the last.
     pub(super) expires_at_ms: u64,
     /// Workspace and client_request_id.
     pub(super) key: u64,
@@ -33,12 +33,24 @@ pub(super) struct Job {
     pub(super) missed_at: u64,
     /// A loss took back something of it.
     pub(super) touched_by_loss: bool,
-    /// A loss took it back whole.
-    pub(super) lost_whole: bool,
-    /// A cancel of it is in the log, be it lost again.
-    pub(super) seen_cancelled: bool,
+    /// The loss that took it back whole, plus one.
+    pub(super) lost_by: u16,
+    /// States that clients were told, and those that the log has, also where a loss took them back: a bit each.
+    pub(super) told: u16,
+    pub(super) reached: u16,
+    /// What its handler does, when nobody cancels it and no process dies too often.
+    pub(super) expect: Expect,
     /// The log contradicted itself once; what follows of this job proves nothing more.
     pub(super) tainted: bool,
+}
+
+/// How a job ends by its own doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Expect {
+    #[default]
+    Either,
+    Succeed,
+    Die,
 }
 
 /// What the final dump says of a job.

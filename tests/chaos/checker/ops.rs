@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::findings::Findings;
-use super::jobs::Jobs;
-use super::lines::{Folder, Row};
+use super::jobs::{Expect, Jobs};
+use super::lines::{Folder, Row, as_moment};
 use super::rules::State;
 use super::symbols::{hash, hash_pair};
 
@@ -64,6 +64,9 @@ struct Open {
     max_attempts: u64,
     /// The job is another workspace's: this has to fail.
     foreign: bool,
+    expect: Expect,
+    /// `run_at` and `expires_at`, 0 without.
+    times: [u64; 2],
 }
 
 struct Reader<'a> {
@@ -142,6 +145,13 @@ impl Reader<'_> {
             cap: row.number("cap"),
             max_attempts: row.number("max_attempts").unwrap_or_default(),
             foreign: row.get("foreign").is_some(),
+            times: ["run_at", "expires_at"].map(|name| row.text(name).and_then(as_moment).unwrap_or(0)),
+            // A run that is cut short by its own timeout may be so once more on a machine that is busy.
+            expect: match row.word("expect") {
+                "succeed" if row.get("timeout_ms").is_none() => Expect::Succeed,
+                "die" => Expect::Die,
+                _ => Expect::Either,
+            },
         }
     }
 
@@ -157,10 +167,17 @@ impl Reader<'_> {
     fn acknowledged(&mut self, row: &Row, invoked: &Open) {
         let (t, told) = (row.t(), row.text("job").and_then(|id| self.jobs.number(id)));
         let state = row.text("state").and_then(State::from_word);
+        if let (Some(job), Some(state), false) = (told.or(invoked.job), state, invoked.foreign) {
+            self.jobs.job_mut(job).told |= state.bit();
+        }
         match (invoked.f.as_str(), told.or(invoked.job)) {
             (f, Some(job)) if invoked.foreign => {
                 let detail = format!("{} had its {f} of another workspace's job done", invoked.workspace);
                 self.found.add("foreign_access", t, Some(self.jobs.id(job)), detail);
+                let job = self.jobs.job_mut(job);
+                // What it did is in the log.
+                job.cancels += u16::from(f == "cancel");
+                job.redrives += u16::from(f == "redrive");
             }
             ("enqueue", Some(job)) => self.enqueued(row, invoked, job),
             ("cancel", Some(job)) => {
@@ -170,10 +187,7 @@ impl Reader<'_> {
                     job.cancel_acked = t;
                 }
             }
-            ("redrive", Some(job)) => {
-                let job = self.jobs.job_mut(job);
-                job.redrives = job.redrives.saturating_add(1);
-            }
+            ("redrive", Some(job)) => self.redriven(job),
             ("limit", _) => self.cap(invoked, t),
             _ => {}
         }
@@ -210,6 +224,10 @@ impl Reader<'_> {
             self.found.add("other_body_accepted", t, Some(id), detail);
         }
         job.body = if job.body == 0 { body } else { job.body };
+        // A repeat says the same, or is refused.
+        let [run_at, expires_at] = invoked.times;
+        (job.run_at_ms, job.expires_at_ms) = (run_at.max(job.run_at_ms), expires_at);
+        job.expect = invoked.expect;
         if invoked.max_attempts > 0 {
             job.max_attempts = u16::try_from(invoked.max_attempts).unwrap_or(0);
         }
@@ -240,13 +258,15 @@ impl Reader<'_> {
                 let job = self.jobs.job_mut(job);
                 job.cancels = job.cancels.saturating_add(1);
             }
-            ("redrive", Some(job)) => {
-                let job = self.jobs.job_mut(job);
-                job.redrives = job.redrives.saturating_add(1);
-            }
+            ("redrive", Some(job)) => self.redriven(job),
             ("limit", _) => self.cap(invoked, u64::MAX),
             _ => {}
         }
+    }
+
+    fn redriven(&mut self, job: u32) {
+        let job = self.jobs.job_mut(job);
+        job.redrives = job.redrives.saturating_add(1);
     }
 
     fn cap(&mut self, invoked: &Open, until: u64) {

@@ -85,7 +85,8 @@ fn ended(text: &mut String, figures: &Figures) -> std::fmt::Result {
     states.sort_unstable();
     let states: Vec<String> = states.iter().map(|(state, n)| format!("{n} {state}")).collect();
     writeln!(text, "jobs         {}", states.join(", "))?;
-    writeln!(text, "acked        {} lost, {} lost in a declared window", ends.lost, ends.lost_in_window)
+    let declared: u64 = ends.lost_in_window.iter().sum();
+    writeln!(text, "acked        {} lost, {declared} lost in a declared window", ends.lost)
 }
 
 fn jobs(text: &mut String, figures: &Figures) -> std::fmt::Result {
@@ -122,21 +123,20 @@ fn faults(text: &mut String, figures: &Figures) -> std::fmt::Result {
     struck.sort();
     let struck: Vec<String> = struck.iter().map(|(fault, n)| format!("{fault} {n}")).collect();
     writeln!(text, "struck       around an effect: {}", struck.join(", "))?;
-    for loss in &figures.losses {
-        let window = (loss.t / 1000).saturating_sub(loss.last.0);
-        writeln!(text, "loss         {}: what is after {}-{} ({window} ms)", loss.why, loss.last.0, loss.last.1)?;
+    for (loss, acked) in figures.losses.iter().zip(&figures.ends.lost_in_window) {
+        let window = match loss.last.0 {
+            0 => "all there was".to_owned(),
+            last => format!("the last {} ms", (loss.t / 1000).saturating_sub(last)),
+        };
+        writeln!(text, "loss         {}: {window}, {acked} acknowledged jobs", loss.why)?;
     }
-    let recovery = &figures.recovery;
-    writeln!(
-        text,
-        "orphans      {}; started again {}",
-        spread(&recovery.freed, "freed"),
-        spread(&recovery.restarted, "")
-    )?;
     Ok(())
 }
 
 fn came_back(text: &mut String, figures: &Figures) -> std::fmt::Result {
+    let recovery = &figures.recovery;
+    writeln!(text, "orphans      freed {}", spread(&recovery.freed))?;
+    writeln!(text, "             started again {}", spread(&recovery.restarted))?;
     let live = &figures.live;
     let back = live.recovered_ms.map_or("not".to_owned(), |ms| format!("in {ms} ms"));
     let peak = figures.log.ends.values().max().copied().unwrap_or(0);
@@ -150,17 +150,16 @@ fn came_back(text: &mut String, figures: &Figures) -> std::fmt::Result {
 }
 
 /// Middle, near worst, and worst.
-fn spread(values: &[u64], verb: &str) -> String {
+fn spread(values: &[u64]) -> String {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     let at =
         |part: f64| sorted.get(((sorted.len() as f64 * part) as usize).min(sorted.len().saturating_sub(1))).copied();
     match (at(0.5), at(0.99), sorted.last()) {
         (Some(p50), Some(p99), Some(max)) => {
-            let (n, verb) = (sorted.len(), if verb.is_empty() { "" } else { " freed" });
-            format!("{n}{verb} after p50 {p50} p99 {p99} max {max} ms from the death")
+            format!("{} times, p50 {p50} p99 {p99} max {max} ms after the death", sorted.len())
         }
-        _ => "none".to_owned(),
+        _ => "never".to_owned(),
     }
 }
 

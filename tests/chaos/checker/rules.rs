@@ -51,6 +51,11 @@ impl State {
         matches!(self, Self::Succeeded | Self::Dead | Self::Cancelled | Self::Expired)
     }
 
+    /// One bit of a set of states.
+    pub(super) fn bit(self) -> u16 {
+        1 << self as u16
+    }
+
     /// Neither unborn nor at its end.
     pub(super) fn is_live(self) -> bool {
         self != Self::Unborn && !self.is_terminal()

@@ -174,7 +174,7 @@ async fn services(store: &Store, shutdown: &CancellationToken) -> Services {
         hub,
         guard,
         registry: Arc::new(registry),
-        store: store.clone(),
+        store: store.clone().into(),
     }
 }
 

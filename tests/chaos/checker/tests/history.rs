@@ -100,6 +100,22 @@ impl History {
         self.views.insert(job(n), json!({"id": job(n), "state": word, "attempt": attempts}));
     }
 
+    /// A job more, whose first attempt fails.
+    pub(crate) fn retried(&mut self, n: u64, ms: u64, waits_ms: u64) {
+        self.ended(n, "red", "echo", "s", (2, 0, 200 + n));
+        self.enqueue(ms - 1, n, "red", "echo", "ok");
+        self.log(ms, &format!("J{n}P0"), 0);
+        self.log(ms + 1, &format!("J{n}R1"), 100 + n);
+        let (first, second) = (100 + n, 200 + n);
+        if waits_ms == 0 {
+            self.log(ms + 2, &format!("J{n}:A{first}P1 J{n}R2"), second);
+        } else {
+            self.log(ms + 2, &format!("J{n}:A{first}S1"), 0);
+            self.log(ms + 2 + waits_ms, &format!("J{n}P1 J{n}R2"), second);
+        }
+        self.log(ms + 3 + waits_ms, &format!("J{n}:A{second}s2"), 0);
+    }
+
     /// A look at the queue after the log's entry at `ms`.
     fn snapshot(&mut self, ms: u64) {
         let mut state: BTreeMap<String, char> = BTreeMap::new();
@@ -140,6 +156,12 @@ impl History {
     pub(crate) fn find(&mut self, file: &'static str, text: &str, nth: usize) -> &mut Value {
         let lines = self.files.get_mut(file).unwrap();
         lines.iter_mut().filter(|line| line.to_string().contains(&spell(text))).nth(nth).expect("such a line")
+    }
+
+    /// Adds to every enqueue of a job.
+    pub(crate) fn request(&mut self, n: u64, name: &str, value: &str) {
+        let lines = self.files.get_mut("ops").unwrap().iter_mut();
+        lines.filter(|line| line["key"] == format!("k{n}")).for_each(|line| line[name] = json!(value));
     }
 
     /// Takes lines out.
@@ -273,7 +295,7 @@ fn frame(h: &mut History) {
     h.line("nemesis", 7_150, json!({"n": 2, "fault": "promotion", "class": "F", "target": "redis", "phase": "end"}));
     h.line("nemesis", 7_600, json!({"metric": "healed", "all_up": true}));
     h.line("nemesis", 7_700, json!({"metric": "throughput", "baseline_per_s": 100, "recovered_ms": 900}));
-    h.line("nemesis", 7_900, json!({"metric": "quiesce", "reached": true, "ms": 200}));
+    h.line("nemesis", 19_900, json!({"metric": "quiesce", "reached": true, "ms": 200}));
     let lease = json!({"job": job(1), "attempt": attempt(1), "worker": "w2", "deadline": T0 + 2_020});
     h.line("leases", 25, lease);
     let orphan = json!({"job": job(3), "attempt": attempt(4), "worker": "w1", "deadline": T0 + 2_040});
