@@ -273,6 +273,8 @@ fn build(target: &Target, timeout: Duration) -> Result<Client, StoreError> {
         .with_connection_config(|c| {
             // fred's default re-sends a command whose reply was lost; most verbs must not run twice.
             c.max_command_attempts = 1;
+            // A command behind one that waits must not wait for its acknowledgement too.
+            c.tcp.nodelay = Some(true);
             c.connection_timeout = Duration::from_secs(3);
             c.internal_command_timeout = Duration::from_secs(3);
             c.max_command_buffer_len = 10_000;

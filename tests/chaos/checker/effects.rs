@@ -1,6 +1,6 @@
 //! What the receivers saw, against the attempts that can have caused it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::findings::Findings;
 use super::history::{Loss, Nemesis};
@@ -47,7 +47,7 @@ pub(super) fn check(
     found: &mut Findings,
 ) -> Result<Effects, String> {
     let mut effects = Effects::default();
-    let mut by_job: HashMap<u32, Vec<Request>> = HashMap::new();
+    let mut by_job: BTreeMap<u32, Vec<Request>> = BTreeMap::new();
     let mut kinds: HashMap<&'static str, bool> = HashMap::new();
     folder.each("sink", |row| {
         let id = row.text("job").unwrap_or_else(|| row.word("key"));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::findings::Findings;
-use super::history::{Loss, Meta, Nemesis};
+use super::history::{Loss, Meta, Nemesis, Stalls};
 use super::jobs::{Expect, Job, Jobs};
 use super::ops::{Ops, Request};
 use super::replay::{Line, Wait};
@@ -32,13 +32,15 @@ struct Judge<'a> {
     jobs: &'a Jobs,
     ends: Ends,
     last_ms: u64,
+    /// When the harness stopped waiting for all to be quiet, and began to write the dump.
+    quiet_ms: u64,
     /// Jobs in the dump by (workspace, client_request_id): the first and the last of each.
     there: HashMap<u64, (u32, u32)>,
 }
 
 /// Judges every job.
 pub(super) fn check(
-    (meta, losses): (&Meta, &[Loss]),
+    (meta, losses, quiet): (&Meta, &[Loss], u64),
     jobs: &Jobs,
     lines: &[Line],
     ops: &Ops,
@@ -50,7 +52,7 @@ pub(super) fn check(
         there.entry(jobs.job(number).key).or_insert((number, number)).1 = number;
     }
     let ends = Ends { lost_in_window: vec![0; losses.len()], ..Ends::default() };
-    let mut judge = Judge { meta, losses, found, jobs, ends, last_ms, there };
+    let mut judge = Judge { meta, losses, found, jobs, ends, last_ms, quiet_ms: quiet / 1000, there };
     for number in jobs.numbers() {
         judge.job(number, &lines[number as usize]);
     }
@@ -59,10 +61,16 @@ pub(super) fn check(
 }
 
 /// Judges waits after failures, knowing the faults.
-pub(super) fn check_waits(waits: &[Wait], jobs: &Jobs, nemesis: &Nemesis, lease_ms: u64, found: &mut Findings) {
+pub(super) fn check_waits(
+    waits: &[Wait],
+    jobs: &Jobs,
+    (nemesis, stalls, lease_ms): (&Nemesis, &Stalls, u64),
+    found: &mut Findings,
+) {
     for wait in waits {
-        let (from, due) = (wait.from_ms * 1000, (wait.from_ms + wait.bound_ms) * 1000);
-        if wait.to_ms * 1000 > nemesis.reach(from, due, lease_ms * 1000, |_| true) {
+        let (from, to) = (wait.from_ms * 1000, wait.to_ms * 1000);
+        let most = nemesis.reach(from, from + wait.bound_ms * 1000, lease_ms * 1000, |_| true);
+        if to > most + stalls.within(from, to) {
             let detail = format!("waited {} ms, {} at most", wait.to_ms - wait.from_ms, wait.bound_ms);
             found.add("retry_too_late", wait.to_ms * 1000, Some(jobs.id(wait.job)), detail);
         }
@@ -77,6 +85,11 @@ impl Judge<'_> {
     fn job(&mut self, number: u32, line: &Line) {
         let job = self.jobs.job(number);
         let there = job.dump.state;
+        if line.changed_ms > self.quiet_ms {
+            // It moved while the dump was written, which proves nothing of it, then.
+            let detail = format!("it went on to be {} when all should have been quiet", line.state.word());
+            return self.add("not_terminal", line.changed_ms * 1000, number, detail);
+        }
         if there == State::Unborn {
             return self.nowhere(number, job, line);
         }

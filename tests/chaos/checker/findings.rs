@@ -84,6 +84,11 @@ impl Findings {
         }
     }
 
+    /// The earliest first, what is about the end last.
+    pub(super) fn sort(&mut self) {
+        self.kept.sort_by_key(|violation| if violation.t == 0 { u64::MAX } else { violation.t });
+    }
+
     /// Adds what another pass over more of the same found, without what is known.
     pub(super) fn merge(&mut self, other: Self) {
         let known = |v: &Violation, kept: &[Violation]| {

@@ -15,7 +15,7 @@ pub(super) struct Job {
     /// 0 when not known.
     pub(super) max_attempts: u16,
     pub(super) run_at_ms: u64,
-    /// Only where the client asked for it, or the dump says so.
+    /// Of the first life: a redrive gives more time, and the dump has the last.
     pub(super) expires_at_ms: u64,
     /// Workspace and client_request_id.
     pub(super) key: u64,

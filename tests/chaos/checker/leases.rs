@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::findings::Findings;
-use super::history::{Fault, Nemesis, Worker};
+use super::history::{Fault, Nemesis, Stalls, Worker};
 use super::jobs::Jobs;
 use super::lines::Folder;
 use super::rules::SCRIPT_MS;
@@ -32,7 +32,7 @@ pub(super) fn check(
     folder: &Folder<'_>,
     jobs: &Jobs,
     workers: &[Worker],
-    (nemesis, lease_ms): (&Nemesis, u64),
+    (nemesis, stalls, lease_ms): (&Nemesis, &Stalls, u64),
     found: &mut Findings,
 ) -> Result<Recovery, String> {
     let mut numbers: HashMap<(u32, u64), usize> = HashMap::with_capacity(jobs.attempts.len());
@@ -87,7 +87,8 @@ pub(super) fn check(
         let counts = |f: &Fault| f.target != worker && !f.kind.starts_with("api_");
         let tail = (lease_ms + PROMISE_MS) * 1000;
         let most = nemesis.reach(exit.saturating_sub(lease_ms * 1000), promised, tail, counts);
-        if attempt.ended_ms == 0 || attempt.ended_ms * 1000 > most {
+        let ended = attempt.ended_ms * 1000;
+        if ended == 0 || ended > most + stalls.within(exit, ended) {
             let seen = match attempt.ended_ms {
                 0 => "never taken back".to_owned(),
                 ms => format!("taken back {} ms after the death", ms - died),

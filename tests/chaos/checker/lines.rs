@@ -55,6 +55,20 @@ pub(super) fn as_number(value: &Value) -> Option<u64> {
     }
 }
 
+/// Unix milliseconds of an RFC 3339 time in UTC, as clients send it.
+pub(super) fn as_moment(text: &str) -> Option<u64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let mut date = date.split('-').map(|part| part.parse::<u64>().ok());
+    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    let mut time = time.split(':');
+    let (hour, minute) = (time.next()?.parse::<u64>().ok()?, time.next()?.parse::<u64>().ok()?);
+    let ms = (time.next()?.parse::<f64>().ok()? * 1000.0).round() as u64;
+    // Days before a date, with years that begin in March (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = (365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day).checked_sub(719_469)?;
+    Some(((days * 24 + hour) * 60 + minute) * 60_000 + ms)
+}
+
 /// A history, up to a moment.
 pub(super) struct Folder<'a> {
     pub(super) path: &'a Path,

@@ -74,6 +74,7 @@ fn judge(path: &Path, found: &mut Findings) -> Result<String, String> {
     let last = part(&whole, FINAL, &mut all)?;
     // The whole repeats what the part before it saw.
     found.merge(all);
+    found.sort();
     Ok(report::write(&whole, safe.as_ref(), &last, found))
 }
 
@@ -84,6 +85,7 @@ fn part(folder: &Folder<'_>, file: &str, found: &mut Findings) -> Result<Figures
     let losses = history::losses(folder)?;
     let snapshots = gauges::snapshots(folder)?;
     let lease = meta.lease_ms();
+    let stalls = history::Stalls::new(snapshots.iter().map(|snapshot| snapshot.t));
     let mut jobs = jobs::Jobs::new();
     // A dump names queue, workspace and type of every job, also of those whose enqueue nobody answered.
     if file != SAFE && folder.document(SAFE)?.is_some() {
@@ -95,9 +97,11 @@ fn part(folder: &Folder<'_>, file: &str, found: &mut Findings) -> Result<Figures
     let caps = caps::Caps::new(&ops.caps, &losses);
     let log = replay::replay(folder, &mut jobs, found, caps, (&losses, &snapshots))?;
     let effects = effects::check(folder, &mut jobs, &log.lines, (&losses, &nemesis, lease), found)?;
-    let recovery = leases::check(folder, &jobs, &workers, (&nemesis, lease), found)?;
-    let ends = ends::check((&meta, &losses), &jobs, &log.lines, &ops, found);
-    ends::check_waits(&log.waits, &jobs, &nemesis, lease, found);
+    let recovery = leases::check(folder, &jobs, &workers, (&nemesis, &stalls, lease), found)?;
+    let quiet = nemesis.marks.iter().rev().find(|(_, mark)| mark.word("metric") == "quiesce").map(|(t, _)| *t);
+    let quiet = quiet.unwrap_or(u64::MAX);
+    let ends = ends::check((&meta, &losses, quiet), &jobs, &log.lines, &ops, found);
+    ends::check_waits(&log.waits, &jobs, (&nemesis, &stalls, lease), found);
     let live = liveness::check(&nemesis, meta.number("recovery_limit_ms"), found);
     let (attempts, snapshots) = (jobs.attempts.len(), snapshots.len());
     Ok(Figures { meta, nemesis, losses, ops, log, effects, recovery, ends, live, attempts, snapshots })

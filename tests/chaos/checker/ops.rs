@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::findings::Findings;
 use super::jobs::{Expect, Jobs};
-use super::lines::{Folder, Row};
+use super::lines::{Folder, Row, as_moment};
 use super::rules::State;
 use super::symbols::{hash, hash_pair};
 
@@ -65,6 +65,8 @@ struct Open {
     /// The job is another workspace's: this has to fail.
     foreign: bool,
     expect: Expect,
+    /// `run_at` and `expires_at`, 0 without.
+    times: [u64; 2],
 }
 
 struct Reader<'a> {
@@ -143,6 +145,7 @@ impl Reader<'_> {
             cap: row.number("cap"),
             max_attempts: row.number("max_attempts").unwrap_or_default(),
             foreign: row.get("foreign").is_some(),
+            times: ["run_at", "expires_at"].map(|name| row.text(name).and_then(as_moment).unwrap_or(0)),
             // A run that is cut short by its own timeout may be so once more on a machine that is busy.
             expect: match row.word("expect") {
                 "succeed" if row.get("timeout_ms").is_none() => Expect::Succeed,
@@ -171,6 +174,10 @@ impl Reader<'_> {
             (f, Some(job)) if invoked.foreign => {
                 let detail = format!("{} had its {f} of another workspace's job done", invoked.workspace);
                 self.found.add("foreign_access", t, Some(self.jobs.id(job)), detail);
+                let job = self.jobs.job_mut(job);
+                // What it did is in the log.
+                job.cancels += u16::from(f == "cancel");
+                job.redrives += u16::from(f == "redrive");
             }
             ("enqueue", Some(job)) => self.enqueued(row, invoked, job),
             ("cancel", Some(job)) => {
@@ -180,10 +187,7 @@ impl Reader<'_> {
                     job.cancel_acked = t;
                 }
             }
-            ("redrive", Some(job)) => {
-                let job = self.jobs.job_mut(job);
-                job.redrives = job.redrives.saturating_add(1);
-            }
+            ("redrive", Some(job)) => self.redriven(job),
             ("limit", _) => self.cap(invoked, t),
             _ => {}
         }
@@ -220,7 +224,10 @@ impl Reader<'_> {
             self.found.add("other_body_accepted", t, Some(id), detail);
         }
         job.body = if job.body == 0 { body } else { job.body };
-        job.expect = if row.is("replay") { job.expect } else { invoked.expect };
+        // A repeat says the same, or is refused.
+        let [run_at, expires_at] = invoked.times;
+        (job.run_at_ms, job.expires_at_ms) = (run_at.max(job.run_at_ms), expires_at);
+        job.expect = invoked.expect;
         if invoked.max_attempts > 0 {
             job.max_attempts = u16::try_from(invoked.max_attempts).unwrap_or(0);
         }
@@ -251,13 +258,15 @@ impl Reader<'_> {
                 let job = self.jobs.job_mut(job);
                 job.cancels = job.cancels.saturating_add(1);
             }
-            ("redrive", Some(job)) => {
-                let job = self.jobs.job_mut(job);
-                job.redrives = job.redrives.saturating_add(1);
-            }
+            ("redrive", Some(job)) => self.redriven(job),
             ("limit", _) => self.cap(invoked, u64::MAX),
             _ => {}
         }
+    }
+
+    fn redriven(&mut self, job: u32) {
+        let job = self.jobs.job_mut(job);
+        job.redrives = job.redrives.saturating_add(1);
     }
 
     fn cap(&mut self, invoked: &Open, until: u64) {

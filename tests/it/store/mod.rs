@@ -7,6 +7,7 @@ mod compact;
 mod confirm;
 mod cycle;
 mod enqueue;
+mod epoch;
 mod fairness;
 mod fleet;
 mod full;

@@ -158,6 +158,12 @@ impl History {
         lines.iter_mut().filter(|line| line.to_string().contains(&spell(text))).nth(nth).expect("such a line")
     }
 
+    /// Adds to every enqueue of a job.
+    pub(crate) fn request(&mut self, n: u64, name: &str, value: &str) {
+        let lines = self.files.get_mut("ops").unwrap().iter_mut();
+        lines.filter(|line| line["key"] == format!("k{n}")).for_each(|line| line[name] = json!(value));
+    }
+
     /// Takes lines out.
     pub(crate) fn remove(&mut self, file: &'static str, text: &str) {
         let lines = self.files.get_mut(file).unwrap();
@@ -289,7 +295,7 @@ fn frame(h: &mut History) {
     h.line("nemesis", 7_150, json!({"n": 2, "fault": "promotion", "class": "F", "target": "redis", "phase": "end"}));
     h.line("nemesis", 7_600, json!({"metric": "healed", "all_up": true}));
     h.line("nemesis", 7_700, json!({"metric": "throughput", "baseline_per_s": 100, "recovered_ms": 900}));
-    h.line("nemesis", 7_900, json!({"metric": "quiesce", "reached": true, "ms": 200}));
+    h.line("nemesis", 19_900, json!({"metric": "quiesce", "reached": true, "ms": 200}));
     let lease = json!({"job": job(1), "attempt": attempt(1), "worker": "w2", "deadline": T0 + 2_020});
     h.line("leases", 25, lease);
     let orphan = json!({"job": job(3), "attempt": attempt(4), "worker": "w1", "deadline": T0 + 2_040});

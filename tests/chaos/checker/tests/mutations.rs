@@ -50,16 +50,17 @@ const MUTATIONS: &[(&str, Change)] = &[
         h.shift(1_010, 15_010);
         h.find("sink", "200", 0)["t"] = json!((T0 + 15_005) * 1000);
     }),
-    ("expired_job_ran", |h| h.record("ai:done:500000", 1, &(T0 + 604_800_000).to_string(), &(T0 - 1_500).to_string())),
-    ("expired_early", |h| h.record("ai:done:500000", 7, &(T0 + 300).to_string(), &(T0 + 400).to_string())),
+    ("expired_job_ran", |h| h.request(1, "expires_at", "2027-01-15T07:59:58.500Z")),
+    ("expired_early", |h| h.request(7, "expires_at", "2027-01-15T08:00:00.400Z")),
+    ("ran_before_due", |h| h.request(5, "run_at", "2027-01-15T08:00:00.900Z")),
     ("transition_without_invoke", |h| {
         let about = |line: &serde_json::Value| line["f"] == "cancel" && line["job"] == json!(job(15));
         h.files.get_mut("ops").unwrap().retain(|line| !about(line));
     }),
     ("transition_without_invoke", |h| h.remove("ops", "\"k8\"")),
     ("failed_op_took_effect", |h| h.find("ops", "\"k8\"", 1)["phase"] = json!("fail")),
-    ("wrong_end", |h| h.find("ops", "\"k6\"", 0)["expect"] = json!("succeed")),
-    ("wrong_end", |h| h.find("ops", "\"k1\"", 0)["expect"] = json!("die")),
+    ("wrong_end", |h| h.request(6, "expect", "succeed")),
+    ("wrong_end", |h| h.request(1, "expect", "die")),
     ("view_disagrees", |h| {
         h.op(700, "ok", json!({"f": "wait", "ws": "red", "job": job(1)}), json!({"state": "dead"}));
     }),
@@ -110,6 +111,18 @@ const MUTATIONS: &[(&str, Change)] = &[
         h.keys["ai:attempts"]["value"][job(14)] = json!(format!("r\t1\t0\t1\tw2\t{}\t\n", attempt(16)));
         h.keys["ai:queue:running"]["value"][format!("{}:{}", job(14), attempt(16))] = json!("1");
         h.views[&job(14)]["state"] = json!("running");
+    }),
+    ("not_terminal", |h| {
+        h.forget(14, "red");
+        h.find("nemesis", "quiesce", 0)["t"] = json!((T0 + 7_415) * 1000);
+        for file in ["log", "ops"] {
+            h.remove(file, "J15");
+        }
+        h.files.get_mut("ops").unwrap().retain(|line| line["key"] != "k15");
+        h.keys["ai:done:500000"]["value"].as_object_mut().unwrap().remove(&job(15));
+        h.keys.remove("ai:idempotency:red:k15");
+        h.views.remove(&job(15));
+        h.files.remove("snapshots");
     }),
     ("key_gone", |h| drop(h.keys.remove("ai:idempotency:red:k1"))),
     ("key_ttl", |h| h.keys["ai:idempotency:red:k1"]["pttl"] = json!(-1)),
