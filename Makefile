@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench bench-peers install-deps
+.PHONY: help demo test check lint bench bench-peers durability chaos chaos-bugs install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ demo: ## watch real jobs go through HTTP, Redis and two worker processes
 	@cargo run --quiet --locked --bin windlass -- demo
 
 test: ## everything that proves it: unit, property, integration, contract and alert rule tests
-	@scripts/install-deps.sh redis promtool
+	@scripts/install-deps.sh redis promtool faketime
 	@scripts/test.sh
 
 check: lint ## formatting, lints, conventions, documentation
@@ -26,6 +26,7 @@ check: lint ## formatting, lints, conventions, documentation
 lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --features chaos --bins --test chaos -- -D warnings
 
 bench: ## throughput, latency and memory, as a table (release build)
 	@scripts/install-deps.sh redis
@@ -36,5 +37,21 @@ bench-peers: ## the same beside BullMQ, apalis-redis, rusty-sidekiq and Dramatiq
 	@scripts/install-peers.sh
 	cargo bench --locked --bench peers
 
+MINUTES ?= 2
+SEED ?= 7
+FAULTS ?=
+chaos: ## real processes under faults, judged by a checker: MINUTES=30 SEED=42 FAULTS=redis_kill,promotion
+	@scripts/install-deps.sh redis faketime
+	cargo test --locked --features chaos --test chaos -- run --minutes $(MINUTES) --seed $(SEED) --faults "$(FAULTS)"
+
+BUGS ?=
+chaos-bugs: ## the proof that the checker bites: a run for each bug that it must name; BUGS="depth_drift drain_drops"
+	@scripts/install-deps.sh redis faketime
+	cargo test --locked --features chaos --test chaos -- bugs $(BUGS)
+
+durability: ## acknowledged jobs lost to failovers and power cuts, by default and under strict (ROUNDS=5)
+	@scripts/install-deps.sh redis
+	cargo bench --locked --profile dev --bench durability -- $(or $(ROUNDS),5)
+
 install-deps: ## only install what demo and test need
-	@scripts/install-deps.sh redis promtool
+	@scripts/install-deps.sh redis promtool faketime

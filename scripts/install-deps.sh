@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what `make demo` and `make test` need: scripts/install-deps.sh redis [promtool]
+# Installs what `make demo` and `make test` need: scripts/install-deps.sh redis [promtool] [faketime]
 # Says first what it will install. Does nothing when everything is there. On a machine without
 # apt-get it prints the line to type and fails.
 set -euo pipefail
@@ -40,18 +40,33 @@ LINES
 }
 
 missing=()
+wants_faketime=
 for need in "$@"; do
   case $need in
     redis) [ -n "$(redis_server)" ] || missing+=(redis) ;;
     promtool) have promtool || missing+=(promtool) ;;
+    faketime) have faketime || wants_faketime=1 ;;
     *)
-      say "unknown need '$need' (redis, promtool)"
+      say "unknown need '$need' (redis, promtool, faketime)"
       exit 2
       ;;
   esac
 done
 
 wants() { [[ " ${missing[*]-} " == *" $1 "* ]]; }
+
+apt_install() {
+  local sudo=()
+  if [ "$(id -u)" -ne 0 ]; then
+    sudo=(sudo)
+    # Without a terminal a password question would hang.
+    if [ ! -t 0 ]; then sudo=(sudo -n); fi
+  fi
+  # A stale or partly unreachable list need not matter: the install below tells.
+  "${sudo[@]}" apt-get update -qq </dev/null >&2 || say "apt-get update failed; going on with the lists at hand"
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "$@" </dev/null >&2
+}
 
 # The line to type for a package manager: redis' package name, then promtool's.
 line_for() {
@@ -92,21 +107,22 @@ if [ ${#missing[@]} -gt 0 ]; then
   if wants promtool; then
     say "  prometheus: only its promtool is used, to test the alert rules"
   fi
-  sudo=()
-  if [ "$(id -u)" -ne 0 ]; then
-    if ! have sudo; then
-      say "not root, and no sudo. Type this as root, then run make again:"
-      printf '  apt-get update && apt-get install -y --no-install-recommends %s\n' "${packages[*]}" >&2
-      exit 1
-    fi
-    sudo=(sudo)
-    # Without a terminal a password question would hang.
-    if [ ! -t 0 ]; then sudo=(sudo -n); fi
+  if [ "$(id -u)" -ne 0 ] && ! have sudo; then
+    say "not root, and no sudo. Type this as root, then run make again:"
+    printf '  apt-get update && apt-get install -y --no-install-recommends %s\n' "${packages[*]}" >&2
+    exit 1
   fi
-  # A stale or partly unreachable list need not matter: the install below tells.
-  "${sudo[@]}" apt-get update -qq </dev/null >&2 || say "apt-get update failed; going on with the lists at hand"
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >&2
+  apt_install "${packages[@]}"
+fi
+
+# Only one fault of a chaos run needs it, and is left out without it.
+if [ -n "$wants_faketime" ]; then
+  if have apt-get && { [ "$(id -u)" -eq 0 ] || have sudo; }; then
+    say "will install with apt-get: faketime, which gives one worker of a chaos run a wrong clock"
+    apt_install faketime || say "no faketime; chaos runs leave out the wrong clock"
+  else
+    say "no faketime (package libfaketime); chaos runs leave out the wrong clock"
+  fi
 fi
 
 if [[ " $* " == *" redis "* ]]; then

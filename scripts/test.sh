@@ -31,6 +31,8 @@ judge() {
 judge promtool check rules deploy/prometheus/alerts.yml
 judge promtool test rules deploy/prometheus/alerts_test.yml
 judge promtool check config --syntax-only deploy/prometheus/prometheus.yml
+# Two minutes of faults against real processes, judged by their history.
+judge cargo test --locked --features chaos --test chaos -- run --minutes 2 --seed 7
 
 if [ "$failed" -gt 0 ]; then
   # Again at the end, where they are seen.

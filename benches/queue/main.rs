@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what a bench is for")]
 #![expect(clippy::disallowed_methods, reason = "a bench starts servers and processes of its own")]
 
+mod engine;
 mod fleet;
 mod floor;
 mod http;
@@ -57,6 +58,12 @@ async fn measure(only: Option<&str>) {
     }
     if wanted("latency") {
         latency::idle(&mut table, 500).await;
+    }
+    if wanted("drain") {
+        engine::drain(&mut table, effort.rounds, 5 * effort.jobs / 2).await;
+    }
+    if wanted("submit") {
+        engine::submit(&mut table, effort.rounds, 5 * effort.jobs / 2).await;
     }
     if wanted("fleet") {
         fleet::scale(&mut table, effort.window).await;

@@ -176,7 +176,7 @@ codes! {
     /// Nobody knows whether it was done; repeating is safe.
     OutcomeUnknown = 503 "outcome_unknown" "Nobody knows whether it was done; repeating it is safe.",
     /// Strict mode: written, and not yet known to be durable.
-    DurabilityUnknown = 503 "durability_unknown" "The job was written, but not known to be durable.",
+    DurabilityUnknown = 503 "durability_unknown" "It was written, and is not known to be durable; repeating it is safe.",
     /// The server has no room for this request.
     Overloaded = 503 "overloaded" "The server is too busy for this request.",
     /// The server gave up on a read.

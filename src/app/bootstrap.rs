@@ -7,14 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use crate::http::mint_key;
-use crate::store::{Store, StoreError};
+use crate::store::{Shards, StoreError};
 
 /// Between attempts while Redis is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Mints a system key if no key exists at all, waiting for Redis as long as it takes. Of several
 /// processes that start together, one gets to make it.
-pub(super) async fn first_key(store: &Store, shutdown: &CancellationToken) -> Option<SecretString> {
+pub(super) async fn first_key(store: &Shards, shutdown: &CancellationToken) -> Option<SecretString> {
     loop {
         match try_once(store).await {
             Ok(key) => return key,
@@ -27,7 +27,7 @@ pub(super) async fn first_key(store: &Store, shutdown: &CancellationToken) -> Op
     }
 }
 
-async fn try_once(store: &Store) -> Result<Option<SecretString>, StoreError> {
+async fn try_once(store: &Shards) -> Result<Option<SecretString>, StoreError> {
     if !store.keys().await?.is_empty() {
         return Ok(None);
     }

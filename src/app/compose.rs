@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::engine::{AllowList, Registry};
 use crate::executors::llm::LlmOptions;
 use crate::executors::{ExecutorOptions, actions, register_all};
-use crate::store::{Store, StoreOptions};
+use crate::store::{Shards, StoreOptions, Strict};
 
 /// Transitions kept for clients that resume an event stream: a few minutes of a busy fleet.
 const EVENTS_KEPT: u64 = 100_000;
@@ -19,9 +19,10 @@ const EVENTS_KEPT: u64 = 100_000;
 const OPENAI: &str = "https://api.openai.com/v1";
 
 /// Connects to the queue's Redis without waiting for it.
-pub(super) async fn store(config: &Config) -> Result<Store, StartError> {
+pub(super) async fn store(config: &Config) -> Result<Shards, StartError> {
     let options = StoreOptions {
         url: config.redis.url.clone(),
+        shards: config.redis.shards,
         pool_size: config.redis.pool_size,
         command_timeout: config.redis.command_timeout,
         idempotency_ttl: config.queue.idempotency_ttl,
@@ -30,9 +31,15 @@ pub(super) async fn store(config: &Config) -> Result<Store, StartError> {
         listing_index: config.queue.listing_index,
         retention: config.queue.retention,
         dead_retention: config.queue.dead_retention,
+        #[cfg(feature = "chaos")]
+        planted: config.planted,
+        strict: config
+            .queue
+            .strict
+            .then_some(Strict { replicas: config.queue.durability_replicas, wait: config.queue.durability_timeout }),
         ..StoreOptions::new("")
     };
-    Store::connect(options).await.map_err(StartError::part)
+    Shards::connect(options).await.map_err(StartError::part)
 }
 
 /// The job types of this process. Allowed actions that this build does not have are a warning: the
@@ -59,6 +66,8 @@ fn executor_options(config: &Config) -> Result<ExecutorOptions, StartError> {
         allowed_hosts: rules("WEBHOOK_ALLOWED_HOSTS", &config.webhook.allowed_hosts)?,
         allow_internal: rules("WEBHOOK_ALLOW_INTERNAL", &config.webhook.allow_internal)?,
         timeout: config.webhook.timeout,
+        #[cfg(feature = "chaos")]
+        planted: config.planted,
         ..actions::WebhookOptions::default()
     };
     Ok(ExecutorOptions { llm, webhook })

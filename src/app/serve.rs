@@ -8,7 +8,7 @@ use super::{StartError, bootstrap, compose};
 use crate::config::Config;
 use crate::engine::{Control, EventHub, Guard, Janitor, Submitter, tasks};
 use crate::http::{HttpOptions, HttpState, ServerOptions, ServiceState, Services, router, serve};
-use crate::store::Store;
+use crate::store::Shards;
 
 /// Listens on the configured address and serves until `shutdown` fires and requests are answered.
 pub(super) async fn run(
@@ -28,7 +28,7 @@ pub(super) async fn run(
 pub(super) async fn serve_on(
     listener: TcpListener,
     config: &Config,
-    store: Store,
+    store: Shards,
     prometheus: Option<PrometheusHandle>,
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
@@ -57,7 +57,7 @@ pub(super) async fn serve_on(
     Ok(())
 }
 
-fn services(config: &Config, store: Store, background: &CancellationToken) -> Result<Services, StartError> {
+fn services(config: &Config, store: Shards, background: &CancellationToken) -> Result<Services, StartError> {
     let registry = compose::registry(config)?;
     let guard = Guard::start(store.clone(), background.clone());
     let hub = EventHub::start(store.clone(), background.clone()).map_err(StartError::part)?;

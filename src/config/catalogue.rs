@@ -58,6 +58,7 @@ settings! {
     WINDLASS_ADMIN_KEY = "server.admin_key", Kind::Secret;
     CURSOR_SECRET = "server.cursor_secret", Kind::Secret;
     REDIS_URL = "redis.url", Kind::SecretUrl;
+    REDIS_SHARDS = "redis.shards", Kind::Integer(0, 64);
     REDIS_POOL_SIZE = "redis.pool_size", Kind::Integer(1, 10);
     REDIS_COMMAND_TIMEOUT_SECONDS = "redis.command_timeout_seconds", Kind::Integer(1, 60);
     IDEMPOTENCY_TTL = "queue.idempotency_ttl_seconds", Kind::Integer(60, YEAR);
@@ -67,6 +68,8 @@ settings! {
     EVENTS = "queue.events", Kind::Flag;
     LISTING_INDEX = "queue.listing_index", Kind::Flag;
     DURABILITY = "queue.durability", Kind::Choice(&["standard", "strict"]);
+    DURABILITY_REPLICAS = "queue.durability_replicas", Kind::Integer(0, 16);
+    DURABILITY_TIMEOUT_MS = "queue.durability_timeout_ms", Kind::Integer(10, 30_000);
     QUEUES = "worker.queues", Kind::List;
     WORKER_CONCURRENCY = "worker.concurrency", Kind::Integer(0, 4_096);
     WORKER_PORT = "worker.port", Kind::Integer(0, 65_535);

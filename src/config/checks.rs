@@ -5,6 +5,7 @@ use secrecy::ExposeSecret;
 use super::catalogue as c;
 use super::layers::Resolved;
 use super::{Config, Problem};
+use crate::store::one_host_first;
 
 /// The shortest bootstrap key that is accepted, in characters: it guards everything.
 const ADMIN_KEY_MIN: usize = 16;
@@ -26,8 +27,8 @@ pub(super) fn run(config: &Config, resolved: &Resolved) -> Vec<Problem> {
     let mut refusals = Refusals { resolved, problems: Vec::new() };
     check_times(config, &mut refusals);
     check_addresses(config, &mut refusals);
-    if config.queue.strict {
-        refusals.add(&c::DURABILITY, "`strict` is not available in this version; use `standard`");
+    if config.queue.durability_replicas > 0 && !config.queue.strict {
+        refusals.add(&c::DURABILITY_REPLICAS, "nobody waits for replicas unless DURABILITY is `strict`");
     }
     if config.server.admin_key.as_ref().is_some_and(|k| k.expose_secret().chars().count() < ADMIN_KEY_MIN) {
         refusals.add(&c::WINDLASS_ADMIN_KEY, format_args!("must have at least {ADMIN_KEY_MIN} characters"));
@@ -71,6 +72,9 @@ fn check_addresses(config: &Config, refusals: &mut Refusals<'_>) {
     if let Some(message) = redis_url_problem(config.redis.url.expose_secret()) {
         refusals.add(&c::REDIS_URL, message);
     }
+    if config.redis.shards > 1 && !config.redis.url.expose_secret().contains("-cluster://") {
+        refusals.add(&c::REDIS_SHARDS, "needs a cluster: a single Redis has one shard (REDIS_URL=redis-cluster://…)");
+    }
     for setting in [&c::LLM_URL, &c::OPENAI_BASE_URL, &c::WINDLASS_URL] {
         if refusals.resolved.text(setting).is_some_and(|text| !is_http_url(&text)) {
             refusals.add(setting, "must be an http:// or https:// URL");
@@ -84,12 +88,30 @@ fn is_http_url(text: &str) -> bool {
 
 /// Says what is wrong without repeating the text, which may hold a password.
 fn redis_url_problem(text: &str) -> Option<String> {
-    let known = ["redis", "rediss", "redis+unix", "redis-sentinel", "rediss-sentinel", "valkey", "valkeys"];
-    match url::Url::parse(text) {
-        Ok(url) if known.contains(&url.scheme()) => None,
-        Ok(url) => {
-            Some(format!("the scheme `{}` is not known; use redis://, rediss:// or redis+unix://", url.scheme()))
+    let known = [
+        "redis",
+        "rediss",
+        "redis+unix",
+        "redis-sentinel",
+        "rediss-sentinel",
+        "redis-cluster",
+        "rediss-cluster",
+        "valkey",
+        "valkeys",
+        "valkey-cluster",
+        "valkeys-cluster",
+    ];
+    match url::Url::parse(&one_host_first(text)) {
+        Ok(url)
+            if url.scheme().ends_with("-sentinel") && !url.query_pairs().any(|(k, _)| k == "sentinelServiceName") =>
+        {
+            Some("a Sentinel URL needs ?sentinelServiceName=, the name that the sentinels know it by".to_owned())
         }
+        Ok(url) if known.contains(&url.scheme()) => None,
+        Ok(url) => Some(format!(
+            "the scheme `{}` is not known; use redis://, rediss://, redis+unix://, redis-sentinel:// or redis-cluster://",
+            url.scheme()
+        )),
         Err(error) => {
             Some(format!("not a URL ({error}); characters such as #, /, ? and @ in a password must be percent-encoded"))
         }

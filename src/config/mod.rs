@@ -52,6 +52,9 @@ pub struct Config {
     pub log_level: String,
     /// The operator commands.
     pub client: ClientConfig,
+    /// The bug that this process has on purpose, if any.
+    #[cfg(feature = "chaos")]
+    pub planted: Option<&'static crate::store::planted::PlantedBug>,
     resolved: Resolved,
 }
 
@@ -165,6 +168,8 @@ impl Config {
             webhook: WebhookConfig::of(&resolved),
             log_level: resolved.text(&catalogue::LOG_LEVEL).unwrap_or_else(|| "info".to_owned()),
             client: ClientConfig::of(&resolved),
+            #[cfg(feature = "chaos")]
+            planted: planted(environment)?,
             resolved,
         };
         let problems = checks::run(&config, &config.resolved);
@@ -184,6 +189,14 @@ impl Config {
     pub fn rows(&self) -> impl Iterator<Item = (&'static Setting, String, &Origin)> {
         self.resolved.rows()
     }
+}
+
+#[cfg(feature = "chaos")]
+fn planted(environment: &Environment) -> Result<Option<&'static crate::store::planted::PlantedBug>, ConfigError> {
+    use crate::store::planted;
+    let Some(name) = environment.get(planted::VARIABLE) else { return Ok(None) };
+    let unknown = || Problem::plain(format!("{}: no planted bug is called `{name}`", planted::VARIABLE));
+    planted::named(name).map(Some).ok_or_else(|| ConfigError { problems: vec![unknown()] })
 }
 
 #[cfg(test)]

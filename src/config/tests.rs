@@ -56,7 +56,7 @@ fn the_env_block_of_the_source_runbook_starts() {
 fn unknown_keys_are_refused_by_name() {
     let flags = Overrides::default();
     for (text, expected) in [
-        ("[redis]\nulr = \"x\"", "unknown key `redis.ulr`; [redis] has url, pool_size"),
+        ("[redis]\nulr = \"x\"", "unknown key `redis.ulr`; [redis] has url, shards"),
         ("[rdis]\nurl = \"x\"", "unknown key `rdis.url`; topics are server, redis"),
         ("port = 1", "unknown key `port`"),
         ("[server]\nport = \"80\"", "must be a whole number, not string"),
@@ -76,7 +76,8 @@ fn unsafe_combinations_are_refused() {
         (&[("RETENTION_SECONDS", "3600")], "IDEMPOTENCY_TTL"),
         (&[("IDEMPOTENCY_TTL", "59")], "from 60 to"),
         (&[("REDIS_POOL_SIZE", "11")], "from 1 to 10"),
-        (&[("DURABILITY", "strict")], "not available in this version"),
+        (&[("DURABILITY_REPLICAS", "1")], "unless DURABILITY is `strict`"),
+        (&[("REDIS_URL", "redis-sentinel://h:26379")], "sentinelServiceName"),
         (&[("QUEUES", "a=0")], "weight"),
         (&[("QUEUES", "a,a")], "twice"),
         (&[("QUEUES", "UPPER")], "must match"),

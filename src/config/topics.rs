@@ -36,6 +36,8 @@ pub struct RedisConfig {
     pub url: SecretString,
     /// Whether someone set the address.
     pub url_is_set: bool,
+    /// Shards in a cluster; 0 for the default.
+    pub shards: u8,
     /// Connections for commands.
     pub pool_size: usize,
     /// How long to wait for a reply.
@@ -59,6 +61,10 @@ pub struct QueueConfig {
     pub listing_index: bool,
     /// Whether `strict` was asked for.
     pub strict: bool,
+    /// Replicas that confirm an acknowledgement under strict.
+    pub durability_replicas: u32,
+    /// How long they are waited for.
+    pub durability_timeout: Duration,
 }
 
 /// A worker process.
@@ -154,6 +160,7 @@ impl RedisConfig {
         Self {
             url: r.text(&c::REDIS_URL).unwrap_or_default().into(),
             url_is_set: *r.origin(&c::REDIS_URL) != Origin::Default,
+            shards: r.number(&c::REDIS_SHARDS),
             pool_size: r.number(&c::REDIS_POOL_SIZE),
             command_timeout: r.seconds(&c::REDIS_COMMAND_TIMEOUT_SECONDS),
         }
@@ -170,6 +177,8 @@ impl QueueConfig {
             events: r.flag(&c::EVENTS),
             listing_index: r.flag(&c::LISTING_INDEX),
             strict: r.text(&c::DURABILITY).as_deref() == Some("strict"),
+            durability_replicas: r.number(&c::DURABILITY_REPLICAS),
+            durability_timeout: r.millis(&c::DURABILITY_TIMEOUT_MS),
         }
     }
 }

@@ -77,7 +77,7 @@ impl std::fmt::Debug for Value {
 /// A URL with its password replaced; a text that is no URL is not repeated at all, because a
 /// password with an unescaped character is the usual reason.
 pub(super) fn redacted_url(text: &str) -> String {
-    let Ok(mut url) = url::Url::parse(text) else { return "(not a URL)".to_owned() };
+    let Ok(mut url) = url::Url::parse(&crate::store::one_host_first(text)) else { return "(not a URL)".to_owned() };
     if url.password().is_some() && url.set_password(Some("***")).is_err() {
         return "(set)".to_owned();
     }

@@ -19,6 +19,7 @@ use super::keeper::Keeper;
 use super::lease::{Lease, Stop};
 use super::listener::{BellListener, Heard};
 use super::registry::Registry;
+use super::slots::{Grant, Slots};
 use super::tasks;
 use super::worker::{Vitals, WorkerOptions};
 
@@ -50,23 +51,29 @@ pub(super) struct ClaimLoop {
     reports: UnboundedSender<Report>,
     inbox: UnboundedReceiver<Report>,
     waiting: HashMap<QueueName, VecDeque<Finished>>,
+    slots: Slots,
+    /// The number of the store's shard.
+    shard: usize,
     running: usize,
     suspects: usize,
     hungry: bool,
     look_at: Option<Instant>,
     quiet_until: Option<Instant>,
     failures: u32,
+    /// The latest exchange left reports to be repeated: no more jobs until they are confirmed.
+    unconfirmed: bool,
 }
 
 impl ClaimLoop {
     pub(super) fn new(
         (worker, store, registry, types): (WorkerId, Store, Arc<Registry>, Vec<JobType>),
-        options: WorkerOptions,
+        (options, slots): (WorkerOptions, Slots),
         (keeper, vitals): (Arc<Keeper>, Arc<Vitals>),
         (reports, inbox): (UnboundedSender<Report>, UnboundedReceiver<Report>),
     ) -> Self {
         Self {
             worker,
+            shard: usize::from(store.shard()),
             store,
             registry,
             types,
@@ -76,30 +83,40 @@ impl ClaimLoop {
             reports,
             inbox,
             waiting: HashMap::new(),
+            slots,
             running: 0,
             suspects: 0,
             hungry: true,
             look_at: None,
             quiet_until: None,
             failures: 0,
+            unconfirmed: false,
         }
     }
 
     pub(super) async fn run(mut self, bell: Bell, shutdown: CancellationToken) {
         let mut listener = BellListener::start(bell);
-        let mut link = self.keeper.link();
+        let mut link = self.keeper.link(self.shard);
         while !shutdown.is_cancelled() {
             while let Ok(report) = self.inbox.try_recv() {
                 self.take(report);
             }
-            let may_claim = self.hungry && self.free() > 0 && self.keeper.registered();
-            if may_claim || self.has_reports() {
+            let wants = self.hungry && self.keeper.registered(self.shard);
+            if (wants && self.free() > 0) || self.has_reports() {
                 self.exchange(true).await;
                 continue;
             }
-            if self.free() == 0 {
-                self.vitals.turn();
-            } else if self.quiet_until.is_none() && !self.hungry {
+            if wants {
+                self.slots.line_up(self.shard);
+            } else {
+                self.slots.leave(self.shard);
+            }
+            let full = self.free() == 0;
+            if full {
+                self.vitals.turn(self.shard);
+            }
+            // A slot that another shard frees brings no report here, so the bell is heard then too.
+            if (!full || self.slots.shared()) && self.quiet_until.is_none() && !self.hungry {
                 listener.arm(self.options.timing.lease / 3);
             }
             tokio::select! {
@@ -111,13 +128,15 @@ impl ClaimLoop {
                 () = until(self.look_at) => (self.look_at, self.hungry) = (None, true),
                 () = until(self.quiet_until) => self.quiet_until = None,
                 _ = link.changed(), if self.hungry => {}
+                () = self.slots.freed(self.shard) => {}
             }
         }
+        self.slots.leave(self.shard);
         self.drain(listener).await;
     }
 
     fn free(&self) -> usize {
-        self.options.slots.saturating_sub(self.running)
+        self.slots.free(self.shard)
     }
 
     fn has_reports(&self) -> bool {
@@ -126,9 +145,12 @@ impl ClaimLoop {
 
     async fn hear(&mut self, heard: Heard) {
         match heard {
-            Heard::Rang(queue) if self.free() == 0 => self.pass_on(&queue).await,
+            Heard::Rang(queue) if self.free() == 0 => {
+                self.pass_on(&queue).await;
+                self.hungry = self.slots.shared();
+            }
             Heard::Rang(_) | Heard::Silence => {
-                self.vitals.turn();
+                self.vitals.turn(self.shard);
                 self.hungry = true;
             }
             // A token may have been lost with the connection.
@@ -145,8 +167,10 @@ impl ClaimLoop {
 
     /// One attempt ended: its slot is free, and its report waits for the next exchange.
     fn take(&mut self, report: Report) {
+        let suspect = report.claimed.job.crashes > 0;
         self.running -= 1;
-        self.suspects -= usize::from(report.claimed.job.crashes > 0);
+        self.suspects -= usize::from(suspect);
+        self.slots.give(self.shard, suspect);
         self.show_busy();
         if report.ended.leaked {
             self.vitals.leaked.fetch_add(1, Ordering::Relaxed);
@@ -165,42 +189,73 @@ impl ClaimLoop {
     }
 
     fn show_busy(&self) {
-        self.vitals.busy.store(self.running, Ordering::Relaxed);
-        self.keeper.set_busy(self.running);
+        let busy = self.slots.busy();
+        self.vitals.busy.store(busy, Ordering::Relaxed);
+        self.keeper.set_busy(busy);
     }
 
     /// Reports what ended and claims for the free slots, a call per queue that has either.
     async fn exchange(&mut self, claim: bool) {
-        let mut want = if claim && self.keeper.registered() { self.free() } else { 0 };
+        let may_claim = claim && self.keeper.registered(self.shard) && !self.unconfirmed;
+        let grant = if may_claim { self.slots.take(self.shard) } else { Grant::default() };
+        let before = (self.running, self.suspects);
+        let done = self.exchange_within(grant, may_claim).await;
+        self.slots.settle(self.shard, grant, self.running - before.0, self.suspects - before.1);
+        self.show_busy();
+        if done {
+            // Other shards have the slots: there may be work here once they let go.
+            self.hungry |= may_claim && grant.slots == 0 && self.slots.shared();
+        } else {
+            // While it waits to try again it must not stand in the way of others.
+            self.slots.leave(self.shard);
+            self.hungry = true;
+            let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
+            tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+        }
+    }
+
+    /// False when something has to be tried again.
+    async fn exchange_within(&mut self, grant: Grant, may_claim: bool) -> bool {
+        let mut want = grant.slots;
+        let mut repeat = Vec::new();
         let mut full_answer = false;
         let mut due: Option<Duration> = None;
         let mut declined = false;
-        for queue in self.queue_order() {
+        for queue in self.options.queue_order() {
             let batch = self.next_batch(&queue);
             let ask = want.min(bounds::SCRIPT_ITEMS);
             if batch.is_empty() && ask == 0 {
                 continue;
             }
             let sent = clock::now();
-            match self.call(&queue, &batch, ask).await {
+            match self.call(&queue, &batch, ask, grant.suspect).await {
                 Ok((answers, claims)) => {
-                    self.settle(&batch, &answers);
+                    repeat.extend(self.settle(batch, &answers));
                     full_answer |= ask > 0 && claims.jobs.len() == ask;
                     declined |= claims.declined;
                     due = due.into_iter().chain(claims.next_due).min();
                     want = want.saturating_sub(claims.jobs.len());
                     self.start_all(claims, sent);
                 }
-                Err(error) => return self.failed(&queue, batch, &error).await,
+                Err(error) => {
+                    self.keep(repeat);
+                    self.failed(&queue, batch, &error).await;
+                    return false;
+                }
             }
         }
+        self.vitals.turn(self.shard);
+        if self.keep(repeat) {
+            self.failures += 1;
+            return false;
+        }
         self.failures = 0;
-        self.vitals.turn();
-        self.hungry = full_answer && self.free() > 0;
+        self.hungry = (full_answer || !may_claim) && (self.slots.shared() || self.free() > 0 || want > 0);
         // What is overdue and may not be reaped yet must not make this a busy loop.
-        let floor = if self.keeper.may_reap() { LOOK_AGAIN } else { NOT_YET };
+        let floor = if self.keeper.may_reap(self.shard) { LOOK_AGAIN } else { NOT_YET };
         self.look_at = due.map(|wait| clock::now() + wait.max(floor));
         self.quiet_until = declined.then(|| clock::now() + LOOK_AGAIN);
+        true
     }
 
     async fn call(
@@ -208,6 +263,7 @@ impl ClaimLoop {
         queue: &QueueName,
         batch: &[Finished],
         want: usize,
+        may_suspect: bool,
     ) -> Result<(Vec<Answer>, Claims), StoreError> {
         let request = ClaimRequest {
             queue,
@@ -215,8 +271,8 @@ impl ClaimLoop {
             worker: self.worker,
             attempt_id: AttemptId::random(),
             lease: self.options.timing.lease,
-            may_suspect: self.suspects == 0,
-            may_reap: self.keeper.may_reap(),
+            may_suspect: may_suspect && self.suspects == 0,
+            may_reap: self.keeper.may_reap(self.shard),
             types: &self.types,
         };
         match batch {
@@ -239,13 +295,29 @@ impl ClaimLoop {
         batch
     }
 
-    fn settle(&self, batch: &[Finished], answers: &[Answer]) {
-        for (finished, answer) in batch.iter().zip(answers) {
+    /// Forgets what is reported, and returns what has to be reported again.
+    fn settle(&self, batch: Vec<Finished>, answers: &[Answer]) -> Vec<Finished> {
+        let mut repeat = Vec::new();
+        for (finished, answer) in batch.into_iter().zip(answers) {
+            if *answer == Answer::Unconfirmed {
+                repeat.push(finished);
+                continue;
+            }
             self.keeper.forget(&lease_of(&finished.claimed));
             if *answer == Answer::Stale {
                 tracing::warn!(job.id = %finished.claimed.job.id, "the attempt's report came too late and changed nothing");
             }
         }
+        repeat
+    }
+
+    /// Puts reports back to be repeated; whether there are any.
+    fn keep(&mut self, reports: Vec<Finished>) -> bool {
+        self.unconfirmed = !reports.is_empty();
+        for finished in reports.into_iter().rev() {
+            self.waiting.entry(finished.claimed.job.queue.clone()).or_default().push_front(finished);
+        }
+        self.unconfirmed
     }
 
     /// Keeps the reports for the next exchange. A batch that Redis cannot digest is reported one by
@@ -256,9 +328,8 @@ impl ClaimLoop {
             tracing::warn!(%queue, reports = batch.len(), %error, "an exchange with Redis failed");
         }
         if repeatable(error) {
-            let waiting = self.waiting.entry(queue.clone()).or_default();
             for finished in batch.into_iter().rev() {
-                waiting.push_front(finished);
+                self.waiting.entry(queue.clone()).or_default().push_front(finished);
             }
         } else {
             tracing::error!(%queue, %error, "Redis could not digest an exchange");
@@ -269,9 +340,6 @@ impl ClaimLoop {
                 self.keeper.forget(&lease_of(&finished.claimed));
             }
         }
-        self.hungry = true;
-        let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
-        tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
     }
 
     /// `sent` is when the claim was: the leases are as old.
@@ -285,11 +353,13 @@ impl ClaimLoop {
             }
             self.running += 1;
             self.suspects += usize::from(job.crashes > 0);
-            let lease = Lease::new(lease_of(&claimed), sent, self.options.timing.hold());
+            let hold = self.options.timing.hold();
+            #[cfg(feature = "chaos")]
+            let hold = crate::store::planted::hold(&self.store, hold);
+            let lease = Lease::new(lease_of(&claimed), sent, hold);
             self.keeper.hold(Arc::clone(&lease));
             self.start(claimed, lease);
         }
-        self.show_busy();
     }
 
     fn start(&self, claimed: Claimed, lease: Arc<Lease>) {
@@ -301,25 +371,6 @@ impl ClaimLoop {
             // The loop outlives every attempt.
             drop(reports.send(Report { claimed, ended }));
         });
-    }
-
-    /// The first choice is random by weight, the others follow in order.
-    fn queue_order(&self) -> Vec<QueueName> {
-        let total: u32 = self.options.queues.iter().map(|(_, weight)| *weight).sum();
-        let mut at = rand::random_range(0..total.max(1));
-        let mut first = 0;
-        for (i, (_, weight)) in self.options.queues.iter().enumerate() {
-            if at < *weight {
-                first = i;
-                break;
-            }
-            at -= weight;
-        }
-        let mut order: Vec<QueueName> = self.options.queues.iter().map(|(name, _)| name.clone()).collect();
-        if first < order.len() {
-            order[..=first].rotate_right(1);
-        }
-        order
     }
 
     /// Claims nothing more, lets running jobs finish within the grace, gives the rest back.

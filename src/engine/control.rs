@@ -1,7 +1,7 @@
 //! What clients and operators do to jobs and queues.
 
 use crate::domain::{Job, JobId, JobState, JobType, QueueName, Workspace};
-use crate::store::{Cancelled, Redriven, Scope, Store, StoreError, Stored, Switch};
+use crate::store::{Cancelled, Redriven, Scope, Shards, StoreError, Stored, Switch};
 
 /// Why a command had no effect.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,14 +44,14 @@ impl Selector {
 /// Commands; cheap to clone. `by` is the name of the caller's key and goes into the record.
 #[derive(Clone, Debug)]
 pub struct Control {
-    store: Store,
+    store: Shards,
 }
 
 impl Control {
     /// Commands on a store.
     #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    pub fn new(store: impl Into<Shards>) -> Self {
+        Self { store: store.into() }
     }
 
     /// Cancels a job that is not terminal; a running attempt is aborted within a second.
@@ -65,12 +65,16 @@ impl Control {
             let outcome = self.store.cancel(&found.job.queue, id).await?;
             tracing::info!(job.id = %id, by, ?outcome, "cancel");
             if outcome == Cancelled::Now {
-                return Ok(self.find(scope, id).await?.job);
+                return self.changed(scope, id).await;
             }
         }
         // It ended between the look and the cancel, or before.
         match self.find(scope, id).await?.job {
-            job if job.state == JobState::Cancelled => Ok(job),
+            // Perhaps by a call that was not confirmed.
+            job if job.state == JobState::Cancelled => {
+                self.store.of(id).confirm().await?;
+                Ok(job)
+            }
             job => Err(ControlError::State(job.state)),
         }
     }
@@ -84,7 +88,7 @@ impl Control {
         let outcome = self.store.redrive(&found.job.queue, id, found.bucket).await?;
         tracing::info!(job.id = %id, by, ?outcome, "redrive");
         match outcome {
-            Redriven::Now => Ok(self.find(scope, id).await?.job),
+            Redriven::Now => self.changed(scope, id).await,
             Redriven::Superseded(other) => Err(ControlError::Superseded(other)),
             Redriven::NotRedrivable => Err(ControlError::State(found.job.state)),
         }
@@ -119,6 +123,15 @@ impl Control {
     pub async fn drain(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), StoreError> {
         tracing::info!(%queue, by, reason, "drain");
         self.store.pause(queue, &Switch::Intake, by, reason).await
+    }
+
+    /// The job after a change was made to it.
+    async fn changed(&self, scope: &Scope, id: JobId) -> Result<Job, ControlError> {
+        let found = self.find(scope, id).await.map_err(|error| match error {
+            ControlError::Store(error) => ControlError::Store(error.after_change()),
+            other => other,
+        })?;
+        Ok(found.job)
     }
 
     async fn find(&self, scope: &Scope, id: JobId) -> Result<Stored, ControlError> {

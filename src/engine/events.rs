@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{JobId, JobState, Timestamp};
-use crate::store::{EventTail, Store, StoreError, Transitioned};
+use crate::store::{EventTail, Shards, Store, StoreError, Transitioned};
 
 use super::tasks;
 
@@ -53,8 +53,9 @@ struct Listener {
 
 #[derive(Debug)]
 struct Inner {
-    store: Store,
-    epoch: Mutex<String>,
+    store: Shards,
+    /// By shard.
+    epochs: Mutex<Vec<String>>,
     listeners: Mutex<HashMap<JobId, Vec<Listener>>>,
     next_number: AtomicU64,
 }
@@ -103,17 +104,20 @@ impl EventHub {
     ///
     /// # Errors
     /// When the tail's connection cannot be configured.
-    pub fn start(store: Store, shutdown: CancellationToken) -> Result<Self, StoreError> {
-        let tail = store.event_tail()?;
+    pub fn start(store: impl Into<Shards>, shutdown: CancellationToken) -> Result<Self, StoreError> {
+        let store = store.into();
+        let tails: Vec<EventTail> = store.all().iter().map(Store::event_tail).collect::<Result<_, _>>()?;
         let hub = Self {
             inner: Arc::new(Inner {
+                epochs: Mutex::new(vec![String::new(); store.count()]),
                 store,
-                epoch: Mutex::default(),
                 listeners: Mutex::default(),
                 next_number: AtomicU64::new(0),
             }),
         };
-        tasks::spawn("events", hub.clone().follow(tail, shutdown));
+        for (store, tail) in hub.inner.store.all().iter().zip(tails) {
+            tasks::spawn("events", hub.clone().follow(store.clone(), tail, shutdown.clone()));
+        }
         Ok(hub)
     }
 
@@ -137,26 +141,32 @@ impl EventHub {
         let mut parts = cursor.rsplitn(3, '-');
         let (seq, ms, epoch) = (parts.next(), parts.next(), parts.next());
         let (Some(seq), Some(ms), Some(epoch)) = (seq, ms, epoch) else { return Ok(vec![Delivery::Reset]) };
-        let ours = self.inner.store.server_facts().await?.epoch;
+        let store = self.inner.store.of(job);
+        let ours = store.epoch().await?;
         if epoch != ours || seq.parse::<u64>().is_err() || ms.parse::<u64>().is_err() {
             return Ok(vec![Delivery::Reset]);
         }
-        let (events, reaches) = self.inner.store.events_after(job, &format!("{ms}-{seq}")).await?;
+        let (events, reaches) = store.events_after(job, &format!("{ms}-{seq}")).await?;
         let mut deliveries = if reaches { Vec::new() } else { vec![Delivery::Reset] };
         deliveries.extend(events.iter().map(|event| Delivery::Event(job_event(&ours, event))));
         Ok(deliveries)
     }
 
-    async fn follow(self, mut tail: EventTail, shutdown: CancellationToken) {
-        let mut broken = true;
+    async fn follow(self, store: Store, mut tail: EventTail, shutdown: CancellationToken) {
+        let (mut broken, mut epoch) = (true, store.known_epoch());
         while !shutdown.is_cancelled() {
-            if broken && !self.learn_epoch(&mut tail).await {
+            if broken && !self.learn_epoch(&store, &mut tail).await {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            broken = false;
             match tail.next(BLOCK).await {
-                Ok(events) => events.iter().for_each(|event| self.deliver(event)),
+                Ok(events) => {
+                    events.iter().for_each(|event| self.deliver(&store, event));
+                    // Whoever looked at Redis last may have found state lost.
+                    let now = store.known_epoch();
+                    broken = now != epoch;
+                    epoch = now;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the event stream cannot be read");
                     broken = true;
@@ -169,43 +179,45 @@ impl EventHub {
     }
 
     /// After lost state the old places mean nothing: everyone reads anew.
-    async fn learn_epoch(&self, tail: &mut EventTail) -> bool {
-        if !self.take_place(tail, false).await {
+    async fn learn_epoch(&self, store: &Store, tail: &mut EventTail) -> bool {
+        if !self.take_place(store, tail, false).await {
             return false;
         }
-        let Ok(facts) = self.inner.store.server_facts().await else { return false };
+        let Ok(found) = store.epoch().await else { return false };
         let changed = {
-            let mut epoch = self.inner.epoch.lock().unwrap_or_else(PoisonError::into_inner);
-            let changed = !epoch.is_empty() && *epoch != facts.epoch;
-            *epoch = facts.epoch;
+            let mut epochs = self.inner.epochs.lock().unwrap_or_else(PoisonError::into_inner);
+            let epoch = &mut epochs[usize::from(store.shard())];
+            let changed = !epoch.is_empty() && *epoch != found;
+            *epoch = found;
             changed
         };
         if changed {
-            tracing::error!("Redis lost state: its epoch changed");
-            return self.take_place(tail, true).await;
+            return self.take_place(store, tail, true).await;
         }
         true
     }
 
-    /// Gives the tail a place, then tells every listener that what happened before may be missed. The
+    /// Gives the tail a place, then tells every listener of the shard that what happened before may be missed. The
     /// first thing a hub does, so that few listeners come before it.
-    async fn take_place(&self, tail: &mut EventTail, anew: bool) -> bool {
+    async fn take_place(&self, store: &Store, tail: &mut EventTail, anew: bool) -> bool {
         if anew || !tail.has_place() {
-            let Ok(newest) = self.inner.store.newest_event().await else { return false };
+            let Ok(newest) = store.newest_event().await else { return false };
             tail.place(newest);
         }
-        for listener in self.listeners().values().flatten() {
+        let ours = |job: &JobId| self.inner.store.of(*job).shard() == store.shard();
+        for listener in self.listeners().iter().filter(|(job, _)| ours(job)).flat_map(|(_, of_job)| of_job) {
             drop(listener.sender.try_send(Delivery::Reset));
         }
         true
     }
 
-    fn deliver(&self, event: &Transitioned) {
+    fn deliver(&self, store: &Store, event: &Transitioned) {
         let listeners = self.listeners();
         let Some(of_job) = listeners.get(&event.job) else { return };
-        let epoch = self.inner.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        let epochs = self.inner.epochs.lock().unwrap_or_else(PoisonError::into_inner);
+        let epoch = &epochs[usize::from(store.shard())];
         for listener in of_job {
-            if listener.sender.try_send(Delivery::Event(job_event(&epoch, event))).is_err() {
+            if listener.sender.try_send(Delivery::Event(job_event(epoch, event))).is_err() {
                 listener.missed.store(true, Ordering::Relaxed);
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{AttemptId, QueueName, WorkerId};
-use crate::store::{ClaimRequest, Store, StoreError, Tended};
+use crate::store::{ClaimRequest, Shards, Store, StoreError, Tended};
 
 use super::tasks;
 
@@ -24,9 +24,9 @@ const LOOKS: usize = 500;
 /// The janitor of a process.
 #[derive(Debug)]
 pub struct Janitor {
-    store: Store,
-    /// Where the last look for overdue jobs stopped.
-    stopped_at: Option<String>,
+    shards: Shards,
+    /// Where the last look for overdue jobs stopped, by shard.
+    stopped_at: Vec<Option<String>>,
 }
 
 /// What one round did.
@@ -40,17 +40,20 @@ pub struct Round {
     pub overdue: usize,
     /// Steps of index compaction.
     pub compacted: usize,
+    /// Whether a pause or a limit was missing on a shard.
+    pub control_repaired: bool,
 }
 
 impl Janitor {
     /// A janitor that has done nothing yet.
     #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self { store, stopped_at: None }
+    pub fn new(store: impl Into<Shards>) -> Self {
+        let shards = store.into();
+        Self { stopped_at: vec![None; shards.count()], shards }
     }
 
     /// Starts the rounds; they end with `shutdown`.
-    pub fn start(store: Store, shutdown: CancellationToken) {
+    pub fn start(store: impl Into<Shards>, shutdown: CancellationToken) {
         let mut janitor = Self::new(store);
         tasks::spawn("janitor", async move {
             loop {
@@ -69,46 +72,58 @@ impl Janitor {
         });
     }
 
-    /// One round.
+    /// One round. A shard that is away holds up no other.
     ///
     /// # Errors
-    /// When Redis did not answer; the next round goes on.
+    /// When a shard did not answer; the next round goes on.
     pub async fn run_once(&mut self) -> Result<Round, StoreError> {
         let mut round = Round::default();
-        for queue in self.store.queue_names().await? {
-            for _ in 0..STEPS {
-                let step = self.store.tend(&queue).await?;
-                round.removed += step.removed;
-                round.brought_back += step.brought_back;
-                if step == Tended::default() {
-                    break;
-                }
-            }
+        let mut outcome = Ok(());
+        for (store, stopped_at) in self.shards.all().iter().zip(&mut self.stopped_at) {
+            outcome = outcome.and(tend(store, stopped_at, &mut round).await);
         }
-        round.overdue = self.expire_overdue().await?;
-        while round.compacted < STEPS && self.store.compact().await? {
-            round.compacted += 1;
-        }
+        outcome?;
+        round.control_repaired = self.shards.repair_control().await?;
         Ok(round)
     }
+}
 
-    /// A claim expires what it meets; this expires what no claim meets: parked jobs, and those of a
-    /// queue without workers.
-    async fn expire_overdue(&mut self) -> Result<usize, StoreError> {
-        let mut queues = BTreeSet::new();
-        for _ in 0..LOOKS {
-            let swept = self.store.sweep(self.stopped_at.as_deref()).await?;
-            queues.extend(swept.queues);
-            self.stopped_at = swept.next;
-            if self.stopped_at.is_none() {
+async fn tend(store: &Store, stopped_at: &mut Option<String>, round: &mut Round) -> Result<(), StoreError> {
+    for queue in store.queue_names().await? {
+        for _ in 0..STEPS {
+            let step = store.tend(&queue).await?;
+            round.removed += step.removed;
+            round.brought_back += step.brought_back;
+            if step == Tended::default() {
                 break;
             }
         }
-        for queue in &queues {
-            self.store.claim(&nothing_from(queue)).await?;
-        }
-        Ok(queues.len())
     }
+    round.overdue += expire_overdue(store, stopped_at).await?;
+    let mut steps = 0;
+    while steps < STEPS && store.compact().await? {
+        steps += 1;
+    }
+    round.compacted += steps;
+    Ok(())
+}
+
+/// A claim expires what it meets; this expires what no claim meets: parked jobs, and those of a queue
+/// without workers.
+async fn expire_overdue(store: &Store, stopped_at: &mut Option<String>) -> Result<usize, StoreError> {
+    let mut queues = BTreeSet::new();
+    for _ in 0..LOOKS {
+        let swept = store.sweep(stopped_at.as_deref()).await?;
+        queues.extend(swept.queues);
+        *stopped_at = swept.next;
+        if stopped_at.is_none() {
+            break;
+        }
+    }
+    for queue in &queues {
+        store.claim(&nothing_from(queue)).await?;
+    }
+    Ok(queues.len())
 }
 
 /// Every claim first does what is due; the janitor's asks for nothing else.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
 use crate::domain::{AttemptId, JobId, LeaseTiming, WorkerId, bounds};
-use crate::store::{LeaseRef, Message, Store, StoreError, StoreOptions, WorkerAbout};
+use crate::store::{LeaseRef, Message, Shards, Store, StoreError, StoreOptions, WorkerAbout};
 
 use super::lease::{Lease, Stop};
 
@@ -40,35 +40,47 @@ pub(super) struct Keeper {
     /// Cancels of attempts that are not held: ended ones, and those whose claim is under way.
     early: Mutex<VecDeque<(JobId, AttemptId)>>,
     about: Mutex<WorkerAbout>,
-    link: watch::Sender<Link>,
-    nudge: Notify,
+    /// By shard.
+    beats: Vec<Beat>,
     worker: WorkerId,
     timing: LeaseTiming,
-    /// The claim loop's store: a break there counts as well.
-    claims: Store,
+    /// The claim loops' stores: a break there counts as well.
+    claims: Shards,
+}
+
+/// The heartbeats of one shard.
+#[derive(Debug, Default)]
+struct Beat {
+    link: watch::Sender<Link>,
+    nudge: Notify,
 }
 
 impl Keeper {
-    pub(super) fn new(worker: WorkerId, timing: LeaseTiming, about: WorkerAbout, claims: Store) -> Arc<Self> {
-        let (link, _) = watch::channel(Link::default());
+    pub(super) fn new(worker: WorkerId, timing: LeaseTiming, about: WorkerAbout, claims: Shards) -> Arc<Self> {
         let (held, early, about) = (Mutex::default(), Mutex::default(), Mutex::new(about));
-        Arc::new(Self { held, early, about, link, nudge: Notify::new(), worker, timing, claims })
+        let beats = claims.all().iter().map(|_| Beat::default()).collect();
+        Arc::new(Self { held, early, about, beats, worker, timing, claims })
     }
 
-    pub(super) fn link(&self) -> watch::Receiver<Link> {
-        self.link.subscribe()
+    pub(super) fn link(&self, shard: usize) -> watch::Receiver<Link> {
+        self.beats[shard].link.subscribe()
+    }
+
+    /// Whether the registration certainly lives on every shard.
+    pub(super) fn registered_everywhere(&self) -> bool {
+        (0..self.beats.len()).all(|shard| self.registered(shard))
     }
 
     /// Whether the registration certainly lives, so that a crash would be told from a lost reply.
-    pub(super) fn registered(&self) -> bool {
-        let renewed = self.link.borrow().renewed;
+    pub(super) fn registered(&self, shard: usize) -> bool {
+        let renewed = self.beats[shard].link.borrow().renewed;
         renewed.is_some_and(|at| clock::now().duration_since(at) < self.timing.hold())
     }
 
     /// Whether leases of others may be taken away: after a broken connection their holders get one
     /// interval to renew first.
-    pub(super) fn may_reap(&self) -> bool {
-        let calm = self.link.borrow().calm_since;
+    pub(super) fn may_reap(&self, shard: usize) -> bool {
+        let calm = self.beats[shard].link.borrow().calm_since;
         calm.is_some_and(|since| clock::now().duration_since(since) >= self.timing.heartbeat)
     }
 
@@ -95,7 +107,7 @@ impl Keeper {
     /// Changes what the worker says of itself, and says it soon.
     pub(super) fn describe(&self, change: impl FnOnce(&mut WorkerAbout)) {
         change(&mut self.about.lock().unwrap_or_else(PoisonError::into_inner));
-        self.nudge.notify_one();
+        self.beats.iter().for_each(|beat| beat.nudge.notify_one());
     }
 
     pub(super) fn set_busy(&self, busy: usize) {
@@ -109,8 +121,9 @@ impl Keeper {
         // leases renewed over the new one before they are in doubt.
         let options = self.claims.options().clone();
         let command_timeout = options.command_timeout.min(self.timing.lease / 5);
-        let store = match Store::connect(StoreOptions { pool_size: 1, command_timeout, ..options }).await {
-            Ok(store) => store,
+        let options = StoreOptions { pool_size: 1, command_timeout, strict: None, ..options };
+        let shards = match Shards::connect(options).await {
+            Ok(shards) => shards,
             Err(error) => {
                 tracing::error!(%error, "the lease keeper has no connection");
                 return;
@@ -118,13 +131,14 @@ impl Keeper {
         };
         tokio::select! {
             () = done.cancelled() => {}
-            () = self.beat(&store) => {}
+            () = each(&shards, |store| self.beat(store)) => {}
             () = self.fence() => {}
-            () = self.read_inbox(&store) => {}
+            () = each(&shards, |store| self.read_inbox(store)) => {}
         }
     }
 
     async fn beat(&self, store: &Store) {
+        let Some(beat) = self.beats.get(usize::from(store.shard())) else { return };
         // Not yet connected is no failed heartbeat.
         drop(store.wait_connected(self.timing.heartbeat).await);
         let mut breaks = self.breaks(store);
@@ -138,7 +152,7 @@ impl Keeper {
                 failing = !failing;
                 tracing::warn!(failing, error = ?outcome.as_ref().err(), "heartbeats");
             }
-            self.link.send_modify(|link| {
+            beat.link.send_modify(|link| {
                 if let Ok(sent) = outcome {
                     link.renewed = Some(sent);
                     link.calm_since = if calm { link.calm_since.or(Some(sent)) } else { Some(clock::now()) };
@@ -149,14 +163,15 @@ impl Keeper {
             let pause = if failing { RETRY } else { self.timing.heartbeat };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.nudge.notified() => {}
+                () = beat.nudge.notified() => {}
             }
         }
     }
 
     /// One heartbeat over everything held; the time its first call was sent.
     async fn renew(&self, store: &Store) -> Result<Instant, StoreError> {
-        let leases: Vec<Arc<Lease>> = self.lock().values().cloned().collect();
+        let ours = |lease: &&Arc<Lease>| self.claims.of(lease.of.job).shard() == store.shard();
+        let leases: Vec<Arc<Lease>> = self.lock().values().filter(ours).cloned().collect();
         let about = self.about.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let first_sent = clock::now();
         let mut chunks = leases.chunks(bounds::SCRIPT_ITEMS);
@@ -226,10 +241,16 @@ impl Keeper {
     }
 
     fn breaks(&self, own: &Store) -> u64 {
-        own.link_breaks() + self.claims.link_breaks()
+        let claims = self.claims.all().get(usize::from(own.shard()));
+        own.link_breaks() + claims.map_or(0, Store::link_breaks)
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One future per shard, all at once.
+async fn each<'a, F: Future<Output = ()>>(shards: &'a Shards, future: impl FnMut(&'a Store) -> F) {
+    futures_util::future::join_all(shards.all().iter().map(future)).await;
 }

@@ -5,12 +5,14 @@ mod claim_loop;
 mod control;
 mod events;
 mod executor;
+mod findings;
 mod guard;
 mod janitor;
 mod keeper;
 mod lease;
 mod listener;
 mod registry;
+mod slots;
 mod submit;
 pub mod tasks;
 mod worker;
@@ -21,7 +23,8 @@ pub use executor::{
     Disposition, EffectGate, ExecutionError, Executor, JobContext, JobFuture, ProgressError, ProgressSink, TypeInfo,
     from_fn,
 };
-pub use guard::{Check, Findings, Guard, Level};
+pub use findings::{Check, Findings, Level};
+pub use guard::Guard;
 pub use janitor::{Janitor, Round};
 pub use registry::{AllowList, Registry, RegistryError, TypeRefusal};
 pub use submit::{SubmitError, Submitted, Submitter};

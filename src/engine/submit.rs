@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Job, JobId, JobSpec, QueueName, bounds};
-use crate::store::{Enqueued, Scope, Store, StoreError};
+use crate::store::{Enqueued, Scope, Shards, Store, StoreError};
 
 use super::guard::Guard;
 use super::tasks;
@@ -77,12 +77,13 @@ struct Waiting {
     reply: oneshot::Sender<Result<Enqueued, StoreError>>,
 }
 
-type Lanes = Arc<Mutex<HashMap<QueueName, mpsc::Sender<Waiting>>>>;
+/// A lane per queue of each shard, by the shard's number.
+type Lanes = Arc<[Mutex<HashMap<QueueName, mpsc::Sender<Waiting>>>]>;
 
 /// Takes jobs in; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Submitter {
-    store: Store,
+    shards: Shards,
     guard: Guard,
     lanes: Lanes,
     shutdown: CancellationToken,
@@ -91,8 +92,10 @@ pub struct Submitter {
 impl Submitter {
     /// A submitter whose lanes end with `shutdown`, after they wrote what they took.
     #[must_use]
-    pub fn start(store: Store, guard: Guard, shutdown: CancellationToken) -> Self {
-        Self { store, guard, lanes: Lanes::default(), shutdown }
+    pub fn start(store: impl Into<Shards>, guard: Guard, shutdown: CancellationToken) -> Self {
+        let shards = store.into();
+        let lanes = shards.all().iter().map(|_| Mutex::default()).collect();
+        Self { shards, guard, lanes, shutdown }
     }
 
     /// Writes one job.
@@ -123,29 +126,31 @@ impl Submitter {
     }
 
     async fn hand_in(&self, spec: JobSpec) -> Result<oneshot::Receiver<Result<Enqueued, StoreError>>, SubmitError> {
-        let lane = self.lane(&spec.queue).await?;
+        let store = self.shards.of_request(&spec.workspace, &spec.request_id);
+        let lane = self.lane(store, &spec.queue).await?;
         let (reply, receiver) = oneshot::channel();
-        let made = u64::try_from(self.store.now_estimate().unix_ms()).unwrap_or_default();
-        let waiting = Waiting { id: JobId::new(made, 0), spec, reply };
+        let made = u64::try_from(store.now_estimate().unix_ms()).unwrap_or_default();
+        let waiting = Waiting { id: JobId::new(made, store.shard()), spec, reply };
         lane.try_send(waiting).map_err(|_| StoreError::Unavailable("too many enqueues are waiting".to_owned()))?;
         Ok(receiver)
     }
 
-    async fn lane(&self, queue: &QueueName) -> Result<mpsc::Sender<Waiting>, SubmitError> {
-        if let Some(lane) = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(queue) {
+    async fn lane(&self, store: &Store, queue: &QueueName) -> Result<mpsc::Sender<Waiting>, SubmitError> {
+        let lanes = &self.lanes[usize::from(store.shard())];
+        if let Some(lane) = lanes.lock().unwrap_or_else(PoisonError::into_inner).get(queue) {
             return Ok(lane.clone());
         }
-        let known = self.store.queue_names().await?;
+        let known = store.queue_names().await?;
         if known.len() >= QUEUES && !known.contains(queue) {
             return Err(SubmitError::TooManyQueues { queue: queue.clone() });
         }
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if lanes.len() >= QUEUES && !lanes.contains_key(queue) {
             return Err(SubmitError::TooManyQueues { queue: queue.clone() });
         }
         let lane = lanes.entry(queue.clone()).or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(WAITING);
-            tasks::spawn("enqueue", run_lane(self.store.clone(), queue.clone(), receiver, self.shutdown.clone()));
+            tasks::spawn("enqueue", run_lane(store.clone(), queue.clone(), receiver, self.shutdown.clone()));
             sender
         });
         Ok(lane.clone())
@@ -156,7 +161,7 @@ impl Submitter {
             Enqueued::New(job) => Ok(Submitted { job: *job, replayed: false }),
             Enqueued::Replay(id) => {
                 let scope = Scope::Workspace(spec.workspace.clone());
-                let job = self.store.job(&scope, id).await?;
+                let job = self.shards.job(&scope, id).await?;
                 let gone = || StoreError::Corrupt(format!("job {id} has a request id and no record"));
                 Ok(Submitted { job: job.ok_or_else(gone)?, replayed: true })
             }

@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{self, Instant};
 use crate::domain::{JobType, LeaseTiming, QueueName, WorkerId};
 use crate::metrics;
-use crate::store::{Store, StoreError, WorkerAbout};
+use crate::store::{Shards, StoreError, WorkerAbout};
 
 use super::claim_loop::ClaimLoop;
 use super::keeper::Keeper;
 use super::registry::Registry;
+use super::slots::Slots;
 use super::tasks;
 
 /// The claim loop is deaf when it has not come around for this long: three times the longest wait
@@ -50,6 +51,27 @@ impl Default for WorkerOptions {
             host: String::new(),
             version: crate::VERSION,
         }
+    }
+}
+
+impl WorkerOptions {
+    /// The first choice is random by weight, the others follow in order.
+    pub(super) fn queue_order(&self) -> Vec<QueueName> {
+        let total: u32 = self.queues.iter().map(|(_, weight)| *weight).sum();
+        let mut at = rand::random_range(0..total.max(1));
+        let mut first = 0;
+        for (i, (_, weight)) in self.queues.iter().enumerate() {
+            if at < *weight {
+                first = i;
+                break;
+            }
+            at -= weight;
+        }
+        let mut order: Vec<QueueName> = self.queues.iter().map(|(name, _)| name.clone()).collect();
+        if first < order.len() {
+            order[..=first].rotate_right(1);
+        }
+        order
     }
 }
 
@@ -91,13 +113,20 @@ pub(super) struct Vitals {
     pub(super) busy: AtomicUsize,
     pub(super) leaked: AtomicUsize,
     pub(super) draining: AtomicBool,
-    pub(super) turned: Mutex<Instant>,
+    /// By shard.
+    pub(super) turned: Mutex<Vec<Instant>>,
 }
 
 impl Vitals {
     /// The claim loop came around: Redis answered it, or every slot is taken.
-    pub(super) fn turn(&self) {
-        *self.turned.lock().unwrap_or_else(PoisonError::into_inner) = clock::now();
+    pub(super) fn turn(&self, shard: usize) {
+        self.turned.lock().unwrap_or_else(PoisonError::into_inner)[shard] = clock::now();
+    }
+
+    /// For how long the loop that came around least has not.
+    fn silent(&self) -> Duration {
+        let turned = self.turned.lock().unwrap_or_else(PoisonError::into_inner).iter().min().copied();
+        turned.map(|at| clock::now().duration_since(at)).unwrap_or_default()
     }
 }
 
@@ -114,8 +143,7 @@ impl WorkerHandle {
     /// How the worker stands; also sets its gauges.
     #[must_use]
     pub fn health(&self) -> WorkerHealth {
-        let turned = *self.vitals.turned.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent = clock::now().duration_since(turned);
+        let silent = self.vitals.silent();
         let health = WorkerHealth {
             id: self.id,
             slots: self.slots,
@@ -123,7 +151,7 @@ impl WorkerHandle {
             leaked: self.vitals.leaked.load(Ordering::Relaxed),
             deaf: (silent > DEAF_AFTER).then_some(silent),
             draining: self.vitals.draining.load(Ordering::Relaxed),
-            redis_up: self.keeper.registered(),
+            redis_up: self.keeper.registered_everywhere(),
         };
         ::metrics::gauge!(metrics::WORKER_SLOTS.name).set(health.slots as f64);
         ::metrics::gauge!(metrics::WORKER_BUSY.name).set(health.busy as f64);
@@ -136,7 +164,7 @@ impl WorkerHandle {
 #[derive(Debug)]
 pub struct Worker {
     id: WorkerId,
-    store: Store,
+    shards: Shards,
     registry: Arc<Registry>,
     options: WorkerOptions,
     vitals: Arc<Vitals>,
@@ -144,15 +172,16 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker under a fresh id.
+    /// A worker under a fresh id, for one store or all shards of a cluster.
     #[must_use]
-    pub fn new(store: Store, registry: Arc<Registry>, options: WorkerOptions) -> Self {
+    pub fn new(shards: impl Into<Shards>, registry: Arc<Registry>, options: WorkerOptions) -> Self {
+        let shards = shards.into();
         let id = WorkerId::fresh();
         let vitals = Arc::new(Vitals {
             busy: AtomicUsize::new(0),
             leaked: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
-            turned: Mutex::new(clock::now()),
+            turned: Mutex::new(vec![clock::now(); shards.count()]),
         });
         let about = WorkerAbout {
             host: options.host.clone(),
@@ -165,8 +194,8 @@ impl Worker {
             status: "running".to_owned(),
             started_ms: clock::wall().unix_ms(),
         };
-        let keeper = Keeper::new(id, options.timing, about, store.clone());
-        Self { id, store, registry, options, vitals, keeper }
+        let keeper = Keeper::new(id, options.timing, about, shards.clone());
+        Self { id, shards, registry, options, vitals, keeper }
     }
 
     /// A handle for health checks.
@@ -191,30 +220,46 @@ impl Worker {
             return Err(WorkerError::NothingOffered);
         }
         let queues: Vec<QueueName> = self.options.queues.iter().map(|(name, _)| name.clone()).collect();
-        let bell = self.store.bell(&queues)?;
         let done = CancellationToken::new();
         let keeper_done = done.clone();
         let keeper = Arc::clone(&self.keeper);
         let thread = tasks::spawn_thread("lease-keeper", move || keeper.run(keeper_done))?;
         tracing::info!(worker.id = %self.id, slots = self.options.slots, ?queues, "worker started");
 
-        let (reports, inbox) = mpsc::unbounded_channel();
-        let claim_loop = ClaimLoop::new(
-            (self.id, self.store.clone(), self.registry, types),
-            self.options,
-            (Arc::clone(&self.keeper), Arc::clone(&self.vitals)),
-            (reports, inbox),
-        );
-        claim_loop.run(bell, shutdown).await;
+        self.work(types, &queues, &shutdown).await?;
 
         done.cancel();
         // The thread ends within one tick of its runtime; a panic in it was logged. It ends first,
         // because a last heartbeat would register the worker again.
         drop(tokio::task::spawn_blocking(move || thread.join()).await);
-        if let Err(error) = self.store.retire(self.id, &queues).await {
-            tracing::debug!(%error, "the registration runs out by itself");
+        for store in self.shards.all() {
+            if let Err(error) = store.retire(self.id, &queues).await {
+                tracing::debug!(%error, "the registration runs out by itself");
+            }
         }
         tracing::info!(worker.id = %self.id, "worker stopped");
+        Ok(())
+    }
+
+    /// A claim loop per shard; one that waits for its server holds up no other.
+    async fn work(
+        &self,
+        types: Vec<JobType>,
+        queues: &[QueueName],
+        shutdown: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let slots = Slots::new(self.options.slots, self.shards.count());
+        let mut loops = Vec::with_capacity(self.shards.count());
+        for store in self.shards.all() {
+            let claim_loop = ClaimLoop::new(
+                (self.id, store.clone(), Arc::clone(&self.registry), types.clone()),
+                (self.options.clone(), slots.clone()),
+                (Arc::clone(&self.keeper), Arc::clone(&self.vitals)),
+                mpsc::unbounded_channel(),
+            );
+            loops.push(claim_loop.run(store.bell(queues)?, shutdown.clone()));
+        }
+        futures_util::future::join_all(loops).await;
         Ok(())
     }
 }

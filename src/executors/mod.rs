@@ -6,6 +6,8 @@
 //! [`Executor`]: crate::engine::Executor
 
 pub mod actions;
+#[cfg(feature = "chaos")]
+mod chaos;
 mod echo;
 pub mod llm;
 mod outbound;
@@ -58,6 +60,8 @@ pub fn register_all(registry: &mut Registry, options: &ExecutorOptions) -> Resul
     registry.register(Arc::new(Echo::new()?))?;
     registry.register(Arc::new(Sleep::new()?))?;
     registry.register(Arc::new(WebhookSend::new(&options.webhook)?))?;
+    #[cfg(feature = "chaos")]
+    registry.register(Arc::new(chaos::Misbehave::new()?))?;
     if let Some(llm) = &options.llm {
         registry.register(Arc::new(LlmChat::new(llm)?))?;
     }

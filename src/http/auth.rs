@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq;
 
 use crate::api::ErrorCode;
 use crate::domain::Workspace;
-use crate::store::{KeyRecord, Scope, Store, StoreError};
+use crate::store::{KeyRecord, Scope, Shards, StoreError};
 
 use super::error::ApiError;
 use super::state::HttpState;
@@ -82,7 +82,7 @@ impl KeyInfo {
 
 /// Checks keys.
 pub(super) struct Auth {
-    store: Store,
+    store: Shards,
     cache: KeyCache,
     admin_hash: Option<[u8; 32]>,
     admin: Arc<KeyInfo>,
@@ -92,7 +92,7 @@ pub(super) struct Auth {
 const KEY_LIMIT: usize = 256;
 
 impl Auth {
-    pub(super) fn new(store: Store, admin_key: Option<&SecretString>) -> Self {
+    pub(super) fn new(store: Shards, admin_key: Option<&SecretString>) -> Self {
         let admin_hash = admin_key.map(|key| mint::digest(key.expose_secret()));
         Self { store, cache: KeyCache::default(), admin_hash, admin: Arc::new(KeyInfo::admin()) }
     }

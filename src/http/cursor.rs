@@ -1,6 +1,6 @@
 //! Cursors of lists: opaque, signed, and bound to the list they were issued for.
 //!
-//! A cursor is a position and a MAC over the position, the workspace and the filter. A forged
+//! A cursor is a position per shard and a MAC over these, the workspace and the filter. A forged
 //! one, one of another workspace and one of another filter are refused alike; nothing in it names
 //! anything, so it may be logged.
 
@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::store::{ListPosition, ListQuery};
+use crate::store::{ListPlace, ListPosition, ListQuery};
 
 /// Signs and checks cursors; replicas with the same secret accept each other's.
 pub(super) struct Cursors {
@@ -19,6 +19,9 @@ pub(super) struct Cursors {
 
 const POSITION: usize = 16;
 const MAC: usize = 16;
+/// Hours that no index has: nothing of the shard was listed yet, or all of it.
+const START: i64 = i64::MIN;
+const END: i64 = i64::MAX;
 
 impl Cursors {
     pub(super) fn new(secret: &SecretString) -> Self {
@@ -28,28 +31,32 @@ impl Cursors {
         Self { key: digest.finalize().into() }
     }
 
-    pub(super) fn sign(&self, position: ListPosition, query: &ListQuery) -> String {
-        let mut bytes = Vec::with_capacity(POSITION + MAC);
-        bytes.extend(position.hour.to_be_bytes());
-        bytes.extend(position.offset.to_be_bytes());
+    pub(super) fn sign(&self, places: &[ListPlace], query: &ListQuery) -> String {
+        let mut bytes = Vec::with_capacity(places.len() * POSITION + MAC);
+        for place in places {
+            let (hour, offset) = match place {
+                ListPlace::Start => (START, 0),
+                ListPlace::At(position) => (position.hour, position.offset),
+                ListPlace::End => (END, 0),
+            };
+            bytes.extend(hour.to_be_bytes());
+            bytes.extend(offset.to_be_bytes());
+        }
         let mac = self.mac(&bytes, query);
         bytes.extend(mac.into_iter().take(MAC));
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// `None` for anything that this server did not issue for this list.
-    pub(super) fn check(&self, cursor: &str, query: &ListQuery) -> Option<ListPosition> {
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().filter(|b| b.len() == POSITION + MAC)?;
-        let (position, mac) = bytes.split_at(POSITION);
-        let good = self.mac(position, query);
+    /// `None` for anything that this server did not issue for this list over so many shards.
+    pub(super) fn check(&self, cursor: &str, query: &ListQuery, shards: usize) -> Option<Vec<ListPlace>> {
+        let length = shards * POSITION + MAC;
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().filter(|b| b.len() == length)?;
+        let (places, mac) = bytes.split_at(shards * POSITION);
+        let good = self.mac(places, query);
         if !bool::from(subtle::ConstantTimeEq::ct_eq(good.get(..MAC)?, mac)) {
             return None;
         }
-        let (hour, offset) = position.split_at(8);
-        Some(ListPosition {
-            hour: i64::from_be_bytes(hour.try_into().ok()?),
-            offset: i64::from_be_bytes(offset.try_into().ok()?),
-        })
+        places.chunks_exact(POSITION).map(place).collect()
     }
 
     /// The page size is not part of the list: a client may change it between pages.
@@ -77,6 +84,16 @@ impl Cursors {
     }
 }
 
+fn place(bytes: &[u8]) -> Option<ListPlace> {
+    let (hour, offset) = bytes.split_at_checked(8)?;
+    let (hour, offset) = (i64::from_be_bytes(hour.try_into().ok()?), i64::from_be_bytes(offset.try_into().ok()?));
+    Some(match hour {
+        START => ListPlace::Start,
+        END => ListPlace::End,
+        hour => ListPlace::At(ListPosition { hour, offset }),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,32 +113,36 @@ mod tests {
         }
     }
 
-    const AT: ListPosition = ListPosition { hour: 490_000, offset: 17 };
+    const AT: &[ListPlace] = &[ListPlace::At(ListPosition { hour: 490_000, offset: 17 })];
 
     #[test]
     fn a_cursor_leads_back_to_its_position() {
         let cursors = Cursors::new(&"secret".into());
         let cursor = cursors.sign(AT, &query("a"));
-        assert_eq!(cursors.check(&cursor, &query("a")), Some(AT));
+        assert_eq!(cursors.check(&cursor, &query("a"), 1).as_deref(), Some(AT));
         let other_size = ListQuery { limit: 7, ..query("a") };
-        assert_eq!(cursors.check(&cursor, &other_size), Some(AT));
+        assert_eq!(cursors.check(&cursor, &other_size, 1).as_deref(), Some(AT));
+        let places = [ListPlace::End, AT[0], ListPlace::Start];
+        let cursor = cursors.sign(&places, &query("a"));
+        assert_eq!(cursors.check(&cursor, &query("a"), 3).as_deref(), Some(&places[..]));
+        assert_eq!(cursors.check(&cursor, &query("a"), 1), None, "of another number of shards");
     }
 
     #[test]
     fn forged_and_foreign_cursors_are_refused() {
         let cursors = Cursors::new(&"secret".into());
         let cursor = cursors.sign(AT, &query("a"));
-        assert_eq!(cursors.check(&cursor, &query("b")), None);
-        assert_eq!(cursors.check(&cursor, &ListQuery { state: Some(JobState::Dead), ..query("a") }), None);
-        assert_eq!(Cursors::new(&"other".into()).check(&cursor, &query("a")), None);
+        assert_eq!(cursors.check(&cursor, &query("b"), 1), None);
+        assert_eq!(cursors.check(&cursor, &ListQuery { state: Some(JobState::Dead), ..query("a") }, 1), None);
+        assert_eq!(Cursors::new(&"other".into()).check(&cursor, &query("a"), 1), None);
         for bad in ["", "x", "AAAA", &"A".repeat(43), &cursor[1..]] {
-            assert_eq!(cursors.check(bad, &query("a")), None, "{bad}");
+            assert_eq!(cursors.check(bad, &query("a"), 1), None, "{bad}");
         }
         for at in 0..cursor.len() {
             let mut bytes = cursor.clone().into_bytes();
             bytes[at] = if bytes[at] == b'A' { b'Q' } else { b'A' };
             let forged = String::from_utf8(bytes).expect("ASCII");
-            assert_eq!(cursors.check(&forged, &query("a")), None, "byte {at}");
+            assert_eq!(cursors.check(&forged, &query("a"), 1), None, "byte {at}");
         }
     }
 }

@@ -85,6 +85,7 @@ impl From<StoreError> for ApiError {
             StoreError::Unavailable(_) | StoreError::ReadOnly(_) => ErrorCode::RedisUnavailable,
             StoreError::Full(_) => ErrorCode::RedisFull,
             StoreError::Unknown(_) => return outcome_unknown(),
+            StoreError::NotDurable(_) => return durability_unknown(),
             StoreError::Corrupt(_) => {
                 return Self::new(ErrorCode::Internal, "Redis holds data that this version does not understand");
             }
@@ -100,6 +101,15 @@ pub(super) fn outcome_unknown() -> ApiError {
         "the connection to Redis failed before it answered; send the same request again",
     )
     .retry_after(Duration::from_secs(1))
+}
+
+/// The answer when a change was made and too few replicas said in time that they have it.
+fn durability_unknown() -> ApiError {
+    ApiError::new(
+        ErrorCode::DurabilityUnknown,
+        "Redis did it, and its replicas did not confirm in time; send the same request again",
+    )
+    .retry_after(REDIS_RETRY)
 }
 
 impl From<SubmitError> for ApiError {

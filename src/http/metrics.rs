@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use crate::clock::{self, Instant};
 use crate::metrics as catalogue;
 use crate::metrics::{Metric, Sample, render_family};
-use crate::store::{QueueSummary, Store};
+use crate::store::{QueueSummary, Shards};
 
 /// How long the last known values stand in for Redis.
 const STALE_AFTER: Duration = Duration::from_secs(60);
@@ -26,12 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The last reading of all queues.
 pub(super) struct Fleet {
-    store: Store,
+    store: Shards,
     last: Mutex<Option<(Vec<QueueSummary>, Instant)>>,
 }
 
 impl Fleet {
-    pub(super) fn new(store: Store) -> Self {
+    pub(super) fn new(store: Shards) -> Self {
         Self { store, last: Mutex::new(None) }
     }
 

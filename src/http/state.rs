@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
 use crate::engine::{Control, EventHub, Guard, Registry, Submitter};
-use crate::store::Store;
+use crate::store::Shards;
 
 use super::auth::Auth;
 use super::cursor::Cursors;
@@ -23,7 +23,7 @@ use super::openapi::openapi_json;
 #[derive(Clone, Debug)]
 pub struct Services {
     /// Reads.
-    pub store: Store,
+    pub store: Shards,
     /// Takes jobs in.
     pub submitter: Submitter,
     /// Commands to jobs and queues.

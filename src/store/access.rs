@@ -1,14 +1,12 @@
 //! API keys: stored by hash, never as themselves.
 
-use fred::interfaces::HashesInterface;
-use fred::prelude::Value;
 use serde_json::json;
 
 use crate::domain::Timestamp;
 
-use super::reply::{corrupt, text};
+use super::reply::{Reply, corrupt, int, text};
 use super::views::KeyRecord;
-use super::{Store, StoreError, link};
+use super::{Store, StoreError};
 
 /// Marks that a bootstrap key was minted once.
 const BOOTSTRAPPED: &str = "bootstrapped";
@@ -19,9 +17,9 @@ impl Store {
     /// # Errors
     /// When Redis did not answer; repeating is safe.
     pub async fn put_key(&self, key: &KeyRecord) -> Result<(), StoreError> {
-        let client = self.inner.link.client()?;
-        let entries = vec![(key.hash.as_str(), encode(key)), (BOOTSTRAPPED, "1".to_owned())];
-        client.hset::<(), _, _>(self.inner.keys.api_keys(), entries).await.map_err(link::classify)
+        let stored = self.inner.keys.api_keys();
+        let args = vec![stored.into(), key.hash.as_str().into(), encode(key).into(), BOOTSTRAPPED.into(), "1".into()];
+        self.inner.link.command("HSET", args).await.map(drop)
     }
 
     /// Stores the bootstrap key unless any key was ever stored; says whether it was taken.
@@ -29,12 +27,12 @@ impl Store {
     /// # Errors
     /// When Redis did not answer.
     pub async fn put_first_key(&self, key: &KeyRecord) -> Result<bool, StoreError> {
-        let client = self.inner.link.client()?;
-        let first: i64 = client.hsetnx(self.inner.keys.api_keys(), BOOTSTRAPPED, "1").await.map_err(link::classify)?;
-        if first == 1 {
+        let args = vec![self.inner.keys.api_keys().into(), BOOTSTRAPPED.into(), "1".into()];
+        let first = int(&self.inner.link.command("HSETNX", args).await?)? == 1;
+        if first {
             self.put_key(key).await?;
         }
-        Ok(first == 1)
+        Ok(first)
     }
 
     /// The key with this SHA-256 (hex), revoked or not.
@@ -45,9 +43,8 @@ impl Store {
         if hash == BOOTSTRAPPED {
             return Ok(None);
         }
-        let client = self.inner.link.client()?;
-        let value: Value = client.hget(self.inner.keys.api_keys(), hash).await.map_err(link::classify)?;
-        let stored = text(value)?;
+        let args = vec![self.inner.keys.api_keys().into(), hash.into()];
+        let stored = text(self.inner.link.command("HGET", args).await?)?;
         if stored.is_empty() { Ok(None) } else { decode(hash, &stored).map(Some) }
     }
 
@@ -56,10 +53,9 @@ impl Store {
     /// # Errors
     /// When Redis did not answer.
     pub async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
-        let client = self.inner.link.client()?;
-        let all: std::collections::HashMap<String, String> =
-            client.hgetall(self.inner.keys.api_keys()).await.map_err(link::classify)?;
-        let mut keys = all
+        let all = self.inner.link.command("HGETALL", vec![self.inner.keys.api_keys().into()]).await?;
+        let mut keys = Reply::array(all)?
+            .pairs()?
             .iter()
             .filter(|(hash, _)| hash.as_str() != BOOTSTRAPPED)
             .map(|(hash, stored)| decode(hash, stored))

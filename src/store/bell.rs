@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use fred::interfaces::{ClientLike, ListInterface};
+use fred::interfaces::ListInterface;
 use fred::prelude::Value;
 
 use crate::clock;
 use crate::domain::{AttemptId, JobId, QueueName, WorkerId};
 
-use super::link::{BLOCKING_LIMIT, Blocking};
+use super::link::BLOCKING_LIMIT;
 use super::reply::Reply;
+use super::route::Reader;
 use super::{Store, StoreError};
 
 /// Waits for work on a set of queues. Dropping a wait does not cancel it in Redis, so a wait is
 /// never raced against something else: the token carries no job, but it could be lost.
 pub struct Bell {
-    blocking: Blocking,
+    reader: Reader,
     keys: Vec<(String, QueueName)>,
 }
 
@@ -26,7 +27,7 @@ impl Bell {
     /// When the connection broke.
     pub async fn wait(&self, limit: Duration) -> Result<Option<QueueName>, StoreError> {
         let keys: Vec<&str> = self.keys.iter().map(|(key, _)| key.as_str()).collect();
-        let Some((key, _)) = pop(&self.blocking, keys, limit).await? else { return Ok(None) };
+        let Some((key, _)) = pop(&self.reader, keys, limit).await? else { return Ok(None) };
         Ok(self.keys.iter().find(|(known, _)| *known == key).map(|(_, queue)| queue.clone()))
     }
 }
@@ -42,7 +43,7 @@ pub enum Message {
 
 /// Waits for messages to one worker process.
 pub struct Inbox {
-    blocking: Blocking,
+    reader: Reader,
     key: String,
 }
 
@@ -52,7 +53,7 @@ impl Inbox {
     /// # Errors
     /// When the connection broke.
     pub async fn wait(&self, limit: Duration) -> Result<Option<Message>, StoreError> {
-        let Some((_, text)) = pop(&self.blocking, vec![self.key.as_str()], limit).await? else { return Ok(None) };
+        let Some((_, text)) = pop(&self.reader, vec![self.key.as_str()], limit).await? else { return Ok(None) };
         let message = text.strip_prefix("cancel ").and_then(|member| {
             let (job, attempt) = member.split_once(':')?;
             Some(Message::Cancel(job.parse().ok()?, attempt.parse().ok()?))
@@ -61,13 +62,8 @@ impl Inbox {
     }
 }
 
-async fn pop(from: &Blocking, keys: Vec<&str>, limit: Duration) -> Result<Option<(String, String)>, StoreError> {
-    if !from.client.is_connected() {
-        let wait = tokio::time::timeout(limit, from.client.wait_for_connect()).await;
-        if !matches!(wait, Ok(Ok(()))) {
-            return Err(StoreError::Unavailable("not connected".to_owned()));
-        }
-    }
+async fn pop(reader: &Reader, keys: Vec<&str>, limit: Duration) -> Result<Option<(String, String)>, StoreError> {
+    let from = reader.ready(limit).await?;
     // 0 would block for ever.
     let limit = limit.clamp(Duration::from_millis(10), BLOCKING_LIMIT);
     let asked = clock::now();
@@ -79,7 +75,13 @@ async fn pop(from: &Blocking, keys: Vec<&str>, limit: Duration) -> Result<Option
             }
             Ok(Some((reply.text()?, reply.text()?)))
         }
-        Err(error) => from.judge(error, limit, asked.elapsed()).map_or(Ok(None), Err),
+        Err(error) => match from.judge(error, limit, asked.elapsed()) {
+            None => Ok(None),
+            Some(error) => {
+                reader.heed(&error).await;
+                Err(error)
+            }
+        },
     }
 }
 
@@ -90,7 +92,7 @@ impl Store {
     /// When the connection cannot be configured.
     pub fn bell(&self, queues: &[QueueName]) -> Result<Bell, StoreError> {
         let keys = queues.iter().map(|q| (self.inner.keys.wake(q.as_str()), q.clone())).collect();
-        Ok(Bell { blocking: self.inner.link.open_blocking()?, keys })
+        Ok(Bell { reader: self.inner.link.reader()?, keys })
     }
 
     /// Opens a worker's inbox on a connection of its own.
@@ -98,6 +100,6 @@ impl Store {
     /// # Errors
     /// When the connection cannot be configured.
     pub fn inbox(&self, worker: WorkerId) -> Result<Inbox, StoreError> {
-        Ok(Inbox { blocking: self.inner.link.open_blocking()?, key: self.inner.keys.inbox(&worker.to_string()) })
+        Ok(Inbox { reader: self.inner.link.reader()?, key: self.inner.keys.inbox(&worker.to_string()) })
     }
 }

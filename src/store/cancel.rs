@@ -20,7 +20,7 @@ impl Store {
     /// Cancels a job in `queue`. The caller has checked that the job may be seen.
     ///
     /// # Errors
-    /// `Unknown`: repeating is safe.
+    /// `Unknown`, `NotDurable`: repeating is safe.
     pub async fn cancel(&self, queue: &QueueName, id: JobId) -> Result<Cancelled, StoreError> {
         let mut args = self.ending_args(queue);
         args.push(id.to_string().into());

@@ -60,6 +60,9 @@ pub(super) fn claim_args(store: &Store, r: &ClaimRequest<'_>) -> Vec<Value> {
     let o = &store.inner.options;
     let flag = |on: bool| if on { "1" } else { "0" };
     let types: Vec<&str> = r.types.iter().map(JobType::as_str).collect();
+    let lease = r.lease;
+    #[cfg(feature = "chaos")]
+    let lease = super::planted::by_own_clock(store, lease);
     vec![
         r.queue.as_str().into(),
         o.events_kept.to_string().into(),
@@ -68,7 +71,7 @@ pub(super) fn claim_args(store: &Store, r: &ClaimRequest<'_>) -> Vec<Value> {
         r.want.min(crate::domain::bounds::SCRIPT_ITEMS).to_string().into(),
         r.worker.to_string().into(),
         r.attempt_id.to_string().into(),
-        r.lease.as_millis().to_string().into(),
+        lease.as_millis().to_string().into(),
         flag(r.may_suspect).into(),
         flag(r.may_reap).into(),
         types.join(" ").into(),

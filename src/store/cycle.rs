@@ -60,6 +60,8 @@ pub enum Answer {
     Done,
     /// Written before by this attempt: the reply was lost.
     DoneBefore,
+    /// Written, now or before, and not known to be durable: repeat the report.
+    Unconfirmed,
     /// The attempt no longer held the job; nothing was written.
     Stale,
 }
@@ -110,8 +112,12 @@ fn ending(f: &Finished, ended: Timestamp) -> (char, String, String, u32) {
     }
 }
 
-pub(super) fn answers(codes: &[i64]) -> Vec<Answer> {
+pub(super) fn answers(codes: &[i64], durable: &Result<(), StoreError>) -> Vec<Answer> {
+    if let Err(error) = durable {
+        tracing::warn!(reports = codes.len(), %error, "reports have to be repeated");
+    }
     let answer = |code: &i64| match code {
+        1 | 2 if durable.is_err() => Answer::Unconfirmed,
         1 => Answer::Done,
         2 => Answer::DoneBefore,
         _ => Answer::Stale,
@@ -131,8 +137,9 @@ impl Store {
     ) -> Result<(Vec<Answer>, Claims), StoreError> {
         let mut args = claim_args(self, request);
         finish_args(self, &mut args, finished);
-        let value = self.run(&self.inner.scripts.cycle, args).await?;
+        // What was claimed is leased, durable or not: the claims must reach the worker.
+        let (value, durable) = self.run_reporting(&self.inner.scripts.cycle, args).await?;
         let (claims, codes) = read_claims(self, value, request.attempt_id)?;
-        Ok((answers(&codes), claims))
+        Ok((answers(&codes, &durable), claims))
     }
 }

@@ -33,6 +33,7 @@ impl Store {
     ///
     /// # Errors
     /// `Full`, `ReadOnly` and `Unavailable`: none was written. `Unknown`: all or none were.
+    /// `NotDurable`: all that have room and no other body were.
     pub async fn enqueue(&self, queue: &QueueName, items: &[(JobId, JobSpec)]) -> Result<Vec<Enqueued>, StoreError> {
         if items.len() > bounds::SCRIPT_ITEMS {
             return Err(corrupt("more than 100 items in one enqueue"));
@@ -60,12 +61,16 @@ impl Store {
                 codec::record(spec, stamp, expiry(spec, stamp)).into(),
             ]);
         }
+        #[cfg(feature = "chaos")]
+        super::planted::reserve_keys(self, items).await?;
         let mut reply = Reply::array(self.run(&self.inner.scripts.enqueue, args).await?)?;
         let now = self.saw_time(&reply.text()?)?;
         let answers = reply.texts()?;
         if answers.len() != items.len() {
             return Err(corrupt("an enqueue reply of another length"));
         }
+        #[cfg(feature = "chaos")]
+        super::planted::count_apart(self, queue, &answers).await?;
         let created = if stamp.unix_ms().abs_diff(now.unix_ms()) <= STAMP_MS { stamp } else { now };
         answers.iter().zip(items).map(|(answer, (id, spec))| outcome(answer, *id, spec, created)).collect()
     }

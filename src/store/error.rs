@@ -9,6 +9,10 @@ pub enum StoreError {
     /// Maybe done: the command was sent and no answer came. Only an idempotent repeat tells.
     #[error("the outcome is unknown: {0}")]
     Unknown(String),
+    /// Done on the primary, and not known to be durable: too few replicas said so in time. Only under
+    /// strict. Repeating is safe, and tells.
+    #[error("not known to be durable: {0}")]
+    NotDurable(String),
     /// Definitely not done: Redis has reached its memory limit.
     #[error("Redis is out of memory: {0}")]
     Full(String),
@@ -24,6 +28,28 @@ impl StoreError {
     /// Whether the call may have taken effect.
     #[must_use]
     pub fn maybe_done(&self) -> bool {
-        matches!(self, Self::Unknown(_) | Self::Corrupt(_))
+        matches!(self, Self::Unknown(_) | Self::NotDurable(_) | Self::Corrupt(_))
+    }
+
+    /// The same failure of a read that follows a change: nobody may be told any more that nothing was done.
+    #[must_use]
+    pub fn after_change(self) -> Self {
+        match self {
+            Self::Unavailable(why) | Self::ReadOnly(why) | Self::Full(why) => Self::Unknown(why),
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_read_after_a_change_does_not_say_that_nothing_was_done() {
+        for error in [StoreError::Unavailable, StoreError::ReadOnly, StoreError::Full] {
+            assert_eq!(error("away".to_owned()).after_change(), StoreError::Unknown("away".to_owned()));
+        }
+        assert_eq!(StoreError::Corrupt("x".to_owned()).after_change(), StoreError::Corrupt("x".to_owned()));
     }
 }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use fred::interfaces::{ClientLike, StreamsInterface};
+use fred::interfaces::StreamsInterface;
 use fred::prelude::Value;
 
 use crate::clock;
 use crate::domain::{JobId, JobState, Timestamp};
 
-use super::link::{BLOCKING_LIMIT, Blocking, classify};
+use super::link::BLOCKING_LIMIT;
 use super::reply::{Reply, corrupt, text};
+use super::route::Reader;
 use super::{Store, StoreError};
 
 /// Length of an id in a packed entry, of a job or of an attempt.
@@ -32,7 +33,8 @@ pub struct Transitioned {
 
 /// Follows the stream from now on, on a connection of its own.
 pub struct EventTail {
-    blocking: Blocking,
+    store: Store,
+    reader: Reader,
     key: String,
     last: Option<String>,
 }
@@ -43,21 +45,27 @@ impl EventTail {
     /// # Errors
     /// When the connection broke; the next call goes on where this one stood.
     pub async fn next(&mut self, limit: Duration) -> Result<Vec<Transitioned>, StoreError> {
-        if !self.blocking.client.is_connected() {
-            let wait = tokio::time::timeout(limit, self.blocking.client.wait_for_connect()).await;
-            if !matches!(wait, Ok(Ok(()))) {
-                return Err(StoreError::Unavailable("not connected".to_owned()));
+        let blocking = match self.reader.ready(limit).await {
+            Ok(blocking) => blocking,
+            Err(error) => {
+                self.store.inner.lineage.broke();
+                return Err(error);
             }
-        }
+        };
         let Some(from) = self.last.clone() else { return Err(corrupt("a tail without a place")) };
         let limit = limit.clamp(Duration::from_millis(1), BLOCKING_LIMIT);
         let block = u64::try_from(limit.as_millis()).unwrap_or(1);
         let asked = clock::now();
         let read: Result<Value, _> =
-            self.blocking.client.xread(Some(200), Some(block), self.key.as_str(), from.as_str()).await;
+            blocking.client.xread(Some(200), Some(block), self.key.as_str(), from.as_str()).await;
         let value = match read {
             Ok(value) => value,
-            Err(error) => return self.blocking.judge(error, limit, asked.elapsed()).map_or(Ok(Vec::new()), Err),
+            Err(error) => {
+                let Some(error) = blocking.judge(error, limit, asked.elapsed()) else { return Ok(Vec::new()) };
+                self.store.inner.lineage.broke();
+                self.reader.heed(&error).await;
+                return Err(error);
+            }
         };
         let mut streams = Reply::array(value)?;
         let mut found = Vec::new();
@@ -66,6 +74,7 @@ impl EventTail {
             stream.text()?;
             for (id, packed) in entries(stream.value()?)? {
                 unpack(&id, &packed, &mut found);
+                self.store.inner.lineage.saw(&id, self.store.link_breaks());
                 self.last = Some(id);
             }
         }
@@ -90,7 +99,8 @@ impl Store {
     /// # Errors
     /// When the connection cannot be configured.
     pub fn event_tail(&self) -> Result<EventTail, StoreError> {
-        Ok(EventTail { blocking: self.inner.link.open_blocking()?, key: self.inner.keys.events(), last: None })
+        let (reader, key) = (self.inner.link.reader()?, self.inner.keys.events());
+        Ok(EventTail { store: self.clone(), reader, key, last: None })
     }
 
     /// The newest entry of the stream: the place for a tail to start from. (`$` would skip what comes
@@ -99,9 +109,11 @@ impl Store {
     /// # Errors
     /// When Redis did not answer.
     pub async fn newest_event(&self) -> Result<String, StoreError> {
-        let (client, key) = (self.inner.link.client()?, self.inner.keys.events());
-        let newest: Value = client.xrevrange(key.as_str(), "+", "-", Some(1)).await.map_err(classify)?;
-        Ok(entries(newest)?.pop().map_or_else(|| "0-0".to_owned(), |(id, _)| id))
+        let key = self.inner.keys.events();
+        let newest = vec![key.into(), "+".into(), "-".into(), "COUNT".into(), "1".into()];
+        Ok(entries(self.inner.link.command("XREVRANGE", newest).await?)?
+            .pop()
+            .map_or_else(|| "0-0".to_owned(), |(id, _)| id))
     }
 
     /// Transitions of `job` after entry `after`, oldest first, and whether the stream still reaches
@@ -110,15 +122,10 @@ impl Store {
     /// # Errors
     /// When Redis did not answer.
     pub async fn events_after(&self, job: JobId, after: &str) -> Result<(Vec<Transitioned>, bool), StoreError> {
-        let client = self.inner.link.client()?;
-        let key = self.inner.keys.events();
-        let oldest: Value = client.xrange(key.as_str(), "-", "+", Some(1)).await.map_err(classify)?;
-        let reaches = entries(oldest)?.pop().is_none_or(|(id, _)| order(&id) <= order(after));
+        let reaches = self.entries("-", 1).await?.pop().is_none_or(|(id, _)| order(&id) <= order(after));
         let (mut found, mut from) = (Vec::new(), after.to_owned());
         for _ in 0..40 {
-            let start = format!("({from}");
-            let value: Value = client.xrange(key.as_str(), start.as_str(), "+", Some(500)).await.map_err(classify)?;
-            let batch = entries(value)?;
+            let batch = self.entries(&format!("({from}"), 500).await?;
             let full = batch.len() == 500;
             for (id, packed) in batch {
                 unpack(&id, &packed, &mut found);
@@ -130,6 +137,11 @@ impl Store {
             }
         }
         Ok((found, false))
+    }
+
+    async fn entries(&self, from: &str, n: usize) -> Result<Vec<(String, String)>, StoreError> {
+        let args = vec![self.inner.keys.events().into(), from.into(), "+".into(), "COUNT".into(), n.to_string().into()];
+        entries(self.inner.link.command("XRANGE", args).await?)
     }
 }
 

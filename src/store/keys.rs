@@ -51,6 +51,11 @@ impl Keys {
         format!("{}:limits", self.base)
     }
 
+    /// Hash: pauses and drain of a queue.
+    pub(super) fn blocked(&self, queue: &str) -> String {
+        self.queue("blocked", queue)
+    }
+
     /// Hash: SHA-256 of an API key → its record.
     pub(super) fn api_keys(&self) -> String {
         format!("{}:keys", self.base)

@@ -1,13 +1,9 @@
 //! Verb `limit`: a workspace's weight in line and its cap on running jobs.
 
-use fred::interfaces::HashesInterface;
-use fred::prelude::Value;
-
 use crate::domain::Workspace;
 
-use super::reply::text;
 use super::views::WorkspaceLimits;
-use super::{Store, StoreError, link};
+use super::{Store, StoreError};
 
 impl Store {
     /// The limits of a workspace, the defaults if none were set.
@@ -15,17 +11,7 @@ impl Store {
     /// # Errors
     /// When Redis did not answer.
     pub async fn workspace_limits(&self, workspace: &Workspace) -> Result<WorkspaceLimits, StoreError> {
-        let value: Value = self
-            .inner
-            .link
-            .client()?
-            .hget(self.inner.keys.limits(), workspace.as_str())
-            .await
-            .map_err(link::classify)?;
-        let stored = text(value)?;
-        let mut parts = stored.split('\t');
-        let weight = parts.next().and_then(|w| w.parse().ok()).unwrap_or(1);
-        Ok(WorkspaceLimits { weight, max_running: parts.next().and_then(|cap| cap.parse().ok()) })
+        self.limit_field(workspace.as_str()).await.map(|stored| WorkspaceLimits::read(&stored))
     }
 
     /// Sets the limits in every queue. Slots are counted anew from the live leases.
@@ -33,14 +19,15 @@ impl Store {
     /// # Errors
     /// When Redis did not answer; repeating is safe.
     pub async fn set_workspace_limits(&self, ws: &Workspace, limits: WorkspaceLimits) -> Result<(), StoreError> {
-        for queue in self.queue_names().await? {
+        for (n, queue) in self.queue_names().await?.into_iter().enumerate() {
             let args = vec![
                 queue.as_str().into(),
                 ws.as_str().into(),
                 limits.weight.clamp(1, 100).to_string().into(),
                 limits.max_running.map(|cap| cap.to_string()).unwrap_or_default().into(),
             ];
-            self.run(&self.inner.scripts.limit, args).await?;
+            let ran = self.run(&self.inner.scripts.limit, args).await;
+            ran.map_err(|error| if n > 0 { error.after_change() } else { error })?;
         }
         Ok(())
     }

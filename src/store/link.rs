@@ -9,7 +9,7 @@ use fred::error::{Error as FredError, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
 use fred::prelude::{Builder, Client, Config, ReconnectPolicy, Value};
 use fred::types::CustomCommand;
-use fred::types::config::UnresponsiveConfig;
+use fred::types::config::{Server, ServerConfig, UnresponsiveConfig};
 use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -21,6 +21,40 @@ const BLOCKING_GRACE: Duration = Duration::from_secs(2);
 /// The longest time a blocking read may ask for.
 pub(super) const BLOCKING_LIMIT: Duration = Duration::from_secs(5);
 
+/// Which server, and how to speak to it.
+#[derive(Clone)]
+pub(super) struct Target {
+    url: SecretString,
+    /// One server of the cluster that the URL names.
+    node: Option<Server>,
+}
+
+impl Target {
+    /// The server that the URL names.
+    pub(super) fn of(url: &SecretString) -> Self {
+        Self { url: url.clone(), node: None }
+    }
+
+    /// One server of the cluster.
+    pub(super) fn at(&self, server: Server) -> Self {
+        Self { url: self.url.clone(), node: Some(server) }
+    }
+
+    /// The servers that the URL names.
+    pub(super) fn servers(&self) -> Result<Vec<Server>, StoreError> {
+        self.config().map(|config| config.server.hosts())
+    }
+
+    fn config(&self) -> Result<Config, StoreError> {
+        let mut config = Config::from_url(self.url.expose_secret())
+            .map_err(|e| StoreError::Unavailable(format!("REDIS_URL cannot be used: {:?}", e.kind())))?;
+        if let Some(server) = &self.node {
+            config.server = ServerConfig::Centralized { server: server.clone() };
+        }
+        Ok(config)
+    }
+}
+
 /// A set of pipelining connections for commands.
 #[derive(Clone)]
 pub(super) struct Link {
@@ -29,17 +63,17 @@ pub(super) struct Link {
     breaks: Arc<AtomicU64>,
     /// What the last broken or refused connection said: a wrong password is no outage.
     last_error: Arc<Mutex<String>>,
-    url: SecretString,
+    target: Target,
 }
 
 impl Link {
     /// Starts connecting in the background; only a malformed URL is an error.
-    pub(super) fn open(url: &SecretString, size: usize, timeout: Duration) -> Result<Self, StoreError> {
+    pub(super) fn open(target: &Target, size: usize, timeout: Duration) -> Result<Self, StoreError> {
         let breaks = Arc::new(AtomicU64::new(0));
         let last_error = Arc::new(Mutex::new(String::new()));
         let mut clients = Vec::with_capacity(size);
         for _ in 0..size.clamp(1, 10) {
-            let client = build(url, timeout)?;
+            let client = build(target, timeout)?;
             let (seen, said) = (Arc::clone(&breaks), Arc::clone(&last_error));
             drop(client.on_error(move |(error, _)| {
                 seen.fetch_add(1, Ordering::Relaxed);
@@ -49,12 +83,12 @@ impl Link {
             drop(client.connect());
             clients.push(Mended::new(client));
         }
-        Ok(Self { clients: clients.into(), next: Arc::default(), breaks, last_error, url: url.clone() })
+        Ok(Self { clients: clients.into(), next: Arc::default(), breaks, last_error, target: target.clone() })
     }
 
     /// A connection of its own for blocking reads.
     pub(super) fn open_blocking(&self) -> Result<Blocking, StoreError> {
-        let client = build(&self.url, BLOCKING_LIMIT + BLOCKING_GRACE)?;
+        let client = build(&self.target, BLOCKING_LIMIT + BLOCKING_GRACE)?;
         drop(client.connect());
         Ok(Blocking { client: Mended::new(client) })
     }
@@ -75,6 +109,31 @@ impl Link {
             .map(|i| &self.clients[(start + i) % self.clients.len()])
             .find(|client| client.is_connected())
             .ok_or_else(|| self.not_connected())
+    }
+
+    /// Whether any connection stands.
+    pub(super) fn is_connected(&self) -> bool {
+        self.clients.iter().any(|client| client.is_connected())
+    }
+
+    /// Whether this is a handle to the same connections.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.clients, &other.clients)
+    }
+
+    /// Waits until any connection stands, or `limit` has passed.
+    pub(super) async fn wait_any(&self, limit: Duration) -> Result<(), StoreError> {
+        let any = async {
+            while !self.is_connected() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(limit, any).await.map_err(|_| self.not_connected())
+    }
+
+    /// Ends the connections; commands under way end as unknown.
+    pub(super) fn close(&self) {
+        self.clients.iter().for_each(Mended::close);
     }
 
     fn not_connected(&self) -> StoreError {
@@ -117,11 +176,16 @@ impl Link {
         };
         metrics::histogram!(crate::metrics::REDIS_SCRIPT.name, "script" => script.name)
             .record(started.elapsed().as_secs_f64());
-        if outcome.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::Timeout)) {
+        self.mend(client, outcome.as_ref().err());
+        outcome.map_err(classify)
+    }
+
+    /// Replaces a connection on which no reply came in time.
+    pub(super) fn mend(&self, client: &Mended, error: Option<&FredError>) {
+        if error.is_some_and(|error| matches!(error.kind(), ErrorKind::Timeout)) {
             self.breaks.fetch_add(1, Ordering::Relaxed);
             client.replace();
         }
-        outcome.map_err(classify)
     }
 }
 
@@ -142,6 +206,12 @@ impl Mended {
             std::future::ready(Ok(()))
         }));
         Self { client, replacing }
+    }
+
+    /// Ends the connection and its task.
+    pub(super) fn close(&self) {
+        // The first poll hands the order to the client's own task.
+        drop(self.client.quit().now_or_never());
     }
 
     /// Drops the connection and makes a new one, in the background. Commands under way on it end as
@@ -195,15 +265,16 @@ fn nothing_came(error: &FredError) -> bool {
     matches!(error.kind(), ErrorKind::Timeout)
 }
 
-fn build(url: &SecretString, timeout: Duration) -> Result<Client, StoreError> {
-    let mut config = Config::from_url(url.expose_secret())
-        .map_err(|e| StoreError::Unavailable(format!("REDIS_URL cannot be used: {:?}", e.kind())))?;
+fn build(target: &Target, timeout: Duration) -> Result<Client, StoreError> {
+    let mut config = target.config()?;
     // Redis may come up after us: the first connection is retried like any other.
     config.fail_fast = false;
     Builder::from_config(config)
         .with_connection_config(|c| {
             // fred's default re-sends a command whose reply was lost; most verbs must not run twice.
             c.max_command_attempts = 1;
+            // A command behind one that waits must not wait for its acknowledgement too.
+            c.tcp.nodelay = Some(true);
             c.connection_timeout = Duration::from_secs(3);
             c.internal_command_timeout = Duration::from_secs(3);
             c.max_command_buffer_len = 10_000;
@@ -233,7 +304,9 @@ pub(super) fn classify(error: FredError) -> StoreError {
     if starts(&["READONLY", "MISCONF", "NOREPLICAS"]) {
         return StoreError::ReadOnly(details);
     }
-    if starts(&["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM", "NOSCRIPT"]) {
+    if starts(&["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM", "NOSCRIPT"])
+        || starts(&["MOVED", "ASK", "TRYAGAIN"])
+    {
         return StoreError::Unavailable(details);
     }
     // fred gives these the kind `Unknown`. The first three are said before a byte is written; the last

@@ -3,12 +3,12 @@
 use crate::domain::{Job, JobId, bounds};
 
 use super::reply::{Reply, corrupt};
-use super::views::{ListPage, ListPosition, ListQuery, Scope};
+use super::views::{ListPage, ListPlace, ListPosition, ListQuery, Scope};
 use super::{Store, StoreError};
 
 const HOUR_MS: i64 = 3_600_000;
 /// Ids looked at for one page; a page of a rare state may be short or empty and still go on.
-const LOOK: usize = 1_000;
+pub(super) const LOOK: usize = 1_000;
 
 impl Store {
     /// One page. A filter that matches little answers short pages with a `next`.
@@ -25,16 +25,16 @@ impl Store {
             };
             return Ok(ListPage { jobs: job.into_iter().filter(|j| fits(query, j)).collect(), next: None });
         }
-        let mut page = ListPage { jobs: Vec::new(), next: query.from };
+        let mut page = ListPage { jobs: Vec::new(), next: query.from.clone() };
         let mut looked = 0;
-        let mut from = query.from;
+        let mut from = query.from.as_ref().and_then(|places| places.first()).and_then(|place| place.position());
         while page.jobs.len() < query.limit && looked < LOOK {
             let want = (query.limit - page.jobs.len()).min(bounds::SCRIPT_ITEMS);
             let (ids, next) = self.index(query, from, want).await?;
             looked += ids.len().max(1);
             let found = self.jobs(&ids).await?;
             page.jobs.extend(found.into_iter().flatten().map(|s| s.job).filter(|job| fits(query, job)));
-            page.next = next;
+            page.next = next.map(|position| vec![ListPlace::At(position)]);
             from = next;
             if next.is_none() {
                 break;
@@ -43,7 +43,7 @@ impl Store {
         Ok(page)
     }
 
-    async fn index(
+    pub(super) async fn index(
         &self,
         query: &ListQuery,
         from: Option<ListPosition>,
@@ -74,7 +74,7 @@ impl Store {
     }
 }
 
-fn fits(query: &ListQuery, job: &Job) -> bool {
+pub(super) fn fits(query: &ListQuery, job: &Job) -> bool {
     job.workspace == query.workspace
         && query.state.is_none_or(|state| state == job.state)
         && query.job_type.as_ref().is_none_or(|kind| *kind == job.job_type)

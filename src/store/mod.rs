@@ -8,10 +8,14 @@ mod access;
 mod bell;
 mod cancel;
 mod claim;
+mod cluster;
 mod codec;
 mod compact;
+mod confirm;
 mod cycle;
+mod durable;
 mod enqueue;
+mod epoch;
 mod error;
 mod events;
 mod fleet;
@@ -21,8 +25,13 @@ mod limit;
 mod link;
 mod list;
 mod locate;
+mod merged;
+mod merged_list;
+mod mirror;
 mod options;
 mod pause;
+#[cfg(feature = "chaos")]
+pub mod planted;
 mod progress;
 mod read;
 mod redrive;
@@ -31,8 +40,10 @@ mod reply;
 mod resume;
 mod retire;
 mod ring;
+mod route;
 mod scripts;
 mod server;
+mod shards;
 mod summary;
 mod sweep;
 mod tend;
@@ -43,30 +54,34 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use fred::prelude::Value;
+use secrecy::ExposeSecret;
 
 use crate::domain::{QueueName, Timestamp};
 
 pub use bell::{Bell, Inbox, Message};
 pub use cancel::Cancelled;
 pub use claim::{ClaimRequest, Claimed, Claims};
+pub use cluster::one_host_first;
 pub use cycle::{Answer, Ending, Finished};
 pub use enqueue::Enqueued;
 pub use error::StoreError;
 pub use events::{EventTail, Transitioned};
 pub use heartbeat::{LeaseRef, WorkerAbout};
-pub use options::StoreOptions;
+pub use options::{StoreOptions, Strict};
 pub use pause::Switch;
 pub use read::Stored;
 pub use redrive::Redriven;
 pub use server::ServerFacts;
+pub use shards::{CLUSTER_SHARDS, Shards};
 pub use sweep::Swept;
 pub use tend::Tended;
 pub use views::{
-    Blocker, DeadGroup, KeyRecord, ListPage, ListPosition, ListQuery, QueueSummary, Scope, SwitchedBy, Why,
+    Blocker, DeadGroup, KeyRecord, ListPage, ListPlace, ListPosition, ListQuery, QueueSummary, Scope, SwitchedBy, Why,
     WorkerSummary, WorkspaceLimits,
 };
 
-/// A handle to the queue in Redis; cheap to clone.
+/// A handle to the queue in Redis, or to one shard of it in a cluster ([`Shards`] are all of it); cheap
+/// to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -74,32 +89,56 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Inner {
-    link: link::Link,
+    link: route::Route,
+    /// Connections of their own for what waits for replicas; `None` when nothing does.
+    durable: Option<durable::Lane>,
     scripts: scripts::Scripts,
     keys: keys::Keys,
     options: StoreOptions,
+    lineage: epoch::Lineage,
+    /// Which shard it is.
+    shard: u8,
     /// Redis time minus this machine's, in milliseconds, from the latest reply.
     offset_ms: AtomicI64,
 }
 
 impl Store {
-    /// Opens the connections of a store. Must run inside a tokio runtime, which then drives them.
-    /// Returns without waiting for Redis.
+    /// Opens the connections of a store on one server. Must run inside a tokio runtime, which then
+    /// drives them. Returns without waiting for Redis.
     ///
     /// # Errors
-    /// When the URL cannot be used.
+    /// When the URL cannot be used. A cluster is more than one store: see [`Shards::connect`].
     #[expect(clippy::unused_async, reason = "connecting needs a runtime, and async says so")]
     pub async fn connect(options: StoreOptions) -> Result<Self, StoreError> {
-        let link = link::Link::open(&options.url, options.pool_size, options.command_timeout)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                link,
-                scripts: scripts::Scripts::assemble(),
-                keys: keys::Keys::new(&options.base),
-                options,
-                offset_ms: AtomicI64::new(0),
-            }),
-        })
+        if cluster::is_cluster(options.url.expose_secret()) {
+            return Err(StoreError::Unavailable("a cluster is opened as its shards".to_owned()));
+        }
+        let target = link::Target::of(&options.url);
+        let link = link::Link::open(&target, options.pool_size, options.command_timeout)?;
+        let durable = match durable::waited_for(&options) {
+            Some(strict) => {
+                let patience = options.command_timeout + strict.wait;
+                let link = link::Link::open(&target, options.pool_size, patience)?;
+                Some(durable::Lane::new(route::Route::One(link), strict))
+            }
+            None => None,
+        };
+        Ok(Self::open(route::Route::One(link), durable, StoreOptions { shards: 1, ..options }, 0))
+    }
+
+    fn open(link: route::Route, durable: Option<durable::Lane>, options: StoreOptions, shard: u8) -> Self {
+        let keys = keys::Keys::new(&options.base);
+        let scripts = scripts::Scripts::assemble();
+        #[cfg(feature = "chaos")]
+        let scripts = planted::patched(scripts, options.planted);
+        let (offset_ms, lineage) = (AtomicI64::new(0), epoch::Lineage::default());
+        Self { inner: Arc::new(Inner { link, durable, scripts, keys, options, shard, lineage, offset_ms }) }
+    }
+
+    /// Its number among the shards; the last byte of the ids of its jobs.
+    #[must_use]
+    pub fn shard(&self) -> u8 {
+        self.inner.shard
     }
 
     /// The options it was opened with.
@@ -113,13 +152,17 @@ impl Store {
     /// # Errors
     /// `Unavailable` when it is not by then.
     pub async fn wait_connected(&self, limit: Duration) -> Result<(), StoreError> {
-        self.inner.link.wait_connected(limit).await
+        self.inner.link.wait_connected(limit).await?;
+        match &self.inner.durable {
+            Some(lane) => lane.route().wait_connected(limit).await,
+            None => Ok(()),
+        }
     }
 
     /// Grows whenever a connection broke: leases may have run out unseen, events may be missed.
     #[must_use]
     pub fn link_breaks(&self) -> u64 {
-        self.inner.link.breaks()
+        self.inner.link.breaks() + self.inner.durable.as_ref().map_or(0, |lane| lane.route().breaks())
     }
 
     /// Redis `TIME`.
@@ -140,14 +183,31 @@ impl Store {
         Timestamp::from_unix_ms(wall + self.inner.offset_ms.load(Ordering::Relaxed))
     }
 
-    fn saw_time(&self, ms: &str) -> Result<Timestamp, StoreError> {
+    /// Reads the time of a reply, and behind a slash the entry of the log that the call wrote.
+    fn saw_time(&self, text: &str) -> Result<Timestamp, StoreError> {
+        let (ms, entry) = text.split_once('/').unwrap_or((text, ""));
+        self.inner.lineage.saw(entry, self.link_breaks());
         let now: i64 = ms.parse().map_err(|_| reply::corrupt("a time"))?;
         self.inner.offset_ms.store(now - crate::clock::wall().unix_ms(), Ordering::Relaxed);
         Ok(Timestamp::from_unix_ms(now))
     }
 
     async fn run(&self, script: &scripts::Script, args: Vec<Value>) -> Result<Value, StoreError> {
-        self.inner.link.run(script, &self.inner.keys.jobs(), args).await
+        let (value, durable) = self.run_reporting(script, args).await?;
+        durable.map(|()| value)
+    }
+
+    /// Like `run`, for a verb whose answer counts although it is not known to be durable.
+    async fn run_reporting(
+        &self,
+        script: &scripts::Script,
+        args: Vec<Value>,
+    ) -> Result<(Value, Result<(), StoreError>), StoreError> {
+        let key = self.inner.keys.jobs();
+        match &self.inner.durable {
+            Some(lane) if script.durable => lane.run(script, &self.inner.scripts.confirm, &key, args).await,
+            _ => Ok((self.inner.link.run(script, &key, args).await?, Ok(()))),
+        }
     }
 
     /// The arguments that every verb starts with that ends jobs.

@@ -7,8 +7,11 @@ use secrecy::SecretString;
 /// Options of a [`super::Store`]; `config` fills them.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// `redis://`, `rediss://`, `redis+unix://` or `redis-sentinel://`; may hold a password.
+    /// `redis://`, `rediss://`, `redis+unix://`, `redis-sentinel://` or `redis-cluster://`; may hold a
+    /// password.
     pub url: SecretString,
+    /// Shards of a cluster, 0 for the default; without one there is one shard.
+    pub shards: u8,
     /// First part of every key.
     pub base: String,
     /// Connections for commands, 1 to 10; blocking reads have their own.
@@ -27,6 +30,21 @@ pub struct StoreOptions {
     pub events_kept: u64,
     /// Whether jobs can be listed (39 bytes a job).
     pub listing_index: bool,
+    /// Set under `DURABILITY=strict`; `None` acknowledges what Redis acknowledged.
+    pub strict: Option<Strict>,
+    /// The bug that this process has on purpose, if any.
+    #[cfg(feature = "chaos")]
+    pub planted: Option<&'static super::planted::PlantedBug>,
+}
+
+/// What has to happen before an acknowledgement under strict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strict {
+    /// Replicas that must have the write. With 0 nobody is waited for: Redis itself answers after its
+    /// disk did (`appendfsync always`), which the guard checks.
+    pub replicas: u32,
+    /// How long they are waited for.
+    pub wait: Duration,
 }
 
 impl StoreOptions {
@@ -35,6 +53,7 @@ impl StoreOptions {
     pub fn new(url: &str) -> Self {
         Self {
             url: url.to_owned().into(),
+            shards: 0,
             base: "ai".to_owned(),
             pool_size: 4,
             command_timeout: Duration::from_secs(5),
@@ -44,6 +63,9 @@ impl StoreOptions {
             max_depth: 1_000_000,
             events_kept: 100_000,
             listing_index: true,
+            #[cfg(feature = "chaos")]
+            planted: None,
+            strict: None,
         }
     }
 }

@@ -27,6 +27,17 @@ impl Switch {
             Self::Intake => "drain".to_owned(),
         }
     }
+
+    /// Of a newer version: `None`.
+    pub(super) fn from_field(field: &str) -> Option<Self> {
+        match (field, field.split_once(':')) {
+            ("q", _) => Some(Self::Queue),
+            ("drain", _) => Some(Self::Intake),
+            (_, Some(("t", name))) => JobType::new(name).ok().map(Self::Type),
+            (_, Some(("w", name))) => Workspace::new(name).ok().map(Self::Workspace),
+            _ => None,
+        }
+    }
 }
 
 impl Store {

@@ -20,7 +20,7 @@ impl Store {
     /// Redrives a job. `bucket` is the hour of its done record, if it has one.
     ///
     /// # Errors
-    /// `Unknown`: repeating is safe.
+    /// `Unknown`, `NotDurable`: repeating is safe.
     pub async fn redrive(&self, queue: &QueueName, id: JobId, bucket: Option<i64>) -> Result<Redriven, StoreError> {
         let args = vec![
             queue.as_str().into(),

@@ -20,11 +20,12 @@ impl Store {
             o.retention.as_secs().to_string().into(),
         ];
         finish_args(self, &mut args, finished);
-        let codes = Reply::array(self.run(&self.inner.scripts.release, args).await?)?
+        let (value, durable) = self.run_reporting(&self.inner.scripts.release, args).await?;
+        let codes = Reply::array(value)?
             .texts()?
             .iter()
             .map(|a| a.parse().map_err(|_| corrupt("a finish answer")))
             .collect::<Result<Vec<i64>, _>>()?;
-        Ok(answers(&codes))
+        Ok(answers(&codes, &durable))
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Script {
     pub(super) text: String,
     /// SHA-1 of the text, as `EVALSHA` wants it.
     pub(super) sha: String,
+    /// Whether its answer is a promise, which under strict has to be durable.
+    pub(super) durable: bool,
 }
 
 const PARTS: &[(&str, &str)] = &[
@@ -40,8 +42,8 @@ macro_rules! verbs {
         #[derive(Clone, Debug)]
         pub(super) struct Scripts { $(pub(super) $name: Script,)+ }
 
-        #[cfg(test)]
-        const SOURCES: &[(&str, &str)] =
+        #[cfg(any(test, feature = "chaos"))]
+        pub(super) const SOURCES: &[(&str, &str)] =
             &[$((stringify!($name), include_str!(concat!("lua/", stringify!($name), ".lua")))),+];
 
         impl Scripts {
@@ -49,27 +51,40 @@ macro_rules! verbs {
             pub(super) fn assemble() -> Self {
                 Self { $($name: assemble(stringify!($name), include_str!(concat!("lua/", stringify!($name), ".lua"))),)+ }
             }
+
+            #[cfg(feature = "chaos")]
+            pub(super) fn each(&mut self) -> Vec<&mut Script> {
+                vec![$(&mut self.$name,)+]
+            }
         }
     };
 }
 
 verbs!(
-    cancel, claim, compact, cycle, enqueue, fleet, heartbeat, limit, list, locate, pause, progress, read, redrive,
-    release, resume, retire, ring, summary, sweep, tend,
+    cancel, claim, compact, confirm, cycle, enqueue, epoch, fleet, heartbeat, limit, list, locate, pause, progress,
+    read, redrive, release, resume, retire, ring, summary, sweep, tend,
 );
 
+/// The verbs whose answers somebody relies on: under strict these wait until they are durable.
+const PROMISES: &[&str] = &["cancel", "cycle", "enqueue", "redrive", "release"];
+
+fn assemble(name: &'static str, source: &'static str) -> Script {
+    let text: String = pieces(name, source).into_iter().map(|(_, text)| text).collect();
+    let sha = sha1_hash(&text);
+    Script { name, text, sha, durable: PROMISES.contains(&name) }
+}
+
 /// Shebang first (Redis wants it there), then the parts that the `Uses:` line names, then the body.
-fn assemble(name: &'static str, source: &str) -> Script {
+pub(super) fn pieces(name: &'static str, source: &'static str) -> Vec<(&'static str, String)> {
     let (shebang, body) = source.split_once('\n').unwrap_or(("#!lua", source));
-    let mut text = format!("{shebang}\n");
     let uses = body.lines().find_map(|line| line.strip_prefix("-- Uses: ")).unwrap_or_default();
+    let mut pieces = vec![("shebang", format!("{shebang}\n"))];
     for part in uses.split_whitespace() {
         let found = PARTS.iter().find(|(known, _)| *known == part).map_or("", |(_, text)| text);
-        text.push_str(&strip(found));
+        pieces.push((part, strip(found)));
     }
-    text.push_str(&strip(body));
-    let sha = sha1_hash(&text);
-    Script { name, text, sha }
+    pieces.push((name, strip(body)));
+    pieces
 }
 
 /// Comments and indentation are for people; Redis keeps and hashes the rest.
@@ -93,6 +108,11 @@ mod tests {
                 assert!(PARTS.iter().any(|(known, _)| *known == part), "{verb} names no part {part}");
             }
         }
+    }
+
+    #[test]
+    fn every_promise_is_a_verb() {
+        assert!(PROMISES.iter().all(|name| SOURCES.iter().any(|(verb, _)| verb == name)));
     }
 
     #[test]

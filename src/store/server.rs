@@ -2,19 +2,15 @@
 
 use std::collections::HashMap;
 
-use fred::interfaces::{ClientLike, HashesInterface, KeysInterface};
-use fred::prelude::Value;
-use fred::types::{Expiration, InfoKind, SetOptions};
-
 use crate::domain::AttemptId;
 
 use super::reply::{Reply, text};
 use super::views::DeadGroup;
-use super::{Store, StoreError, link};
+use super::{Store, StoreError};
 use crate::domain::{FailureReason, JobType, QueueName, Timestamp};
 
-/// The layout this build reads and writes: version, then number of shards.
-const LAYOUT: &str = "1:1";
+/// The layout this build reads and writes; the number of shards follows.
+const LAYOUT: &str = "1";
 
 /// Facts about the server, from `INFO` (managed Redis forbids `CONFIG`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,14 +33,64 @@ pub struct ServerFacts {
     pub aof: bool,
     /// Whether its last write went well.
     pub aof_ok: bool,
+    /// Replicas that are connected and follow.
+    pub replicas: u32,
     /// `appendfsync`, where the server lets us read it.
     pub fsync: Option<String>,
-    /// `ai:layout` as found; set by the first process.
+    /// `ai:layout` as found, version and number of shards; set by the first process.
     pub layout: String,
     /// Whether that is ours.
     pub layout_ok: bool,
-    /// `ai:epoch`; set anew when Redis has none.
+    /// `ai:epoch`; set anew when Redis has none, or lacks what it told this process. Of several shards,
+    /// all of them.
     pub epoch: String,
+    /// Shards that did not answer.
+    pub shards_away: usize,
+}
+
+impl ServerFacts {
+    /// The facts of two servers as one: what is worse stands.
+    pub(super) fn and(self, other: Self) -> Self {
+        let fuller =
+            |facts: &Self| if facts.max_memory == 0 { 0.0 } else { facts.used_memory as f64 / facts.max_memory as f64 };
+        let unlimited = self.max_memory == 0 || other.max_memory == 0;
+        let (used, most) = if fuller(&self) >= fuller(&other) {
+            (self.used_memory, self.max_memory)
+        } else {
+            (other.used_memory, other.max_memory)
+        };
+        let oldest = if older(&other, &self) { other.clone() } else { self.clone() };
+        let either = |ours: String, theirs: String, good: &str| if ours == good { theirs } else { ours };
+        let layout_ok = self.layout_ok && other.layout_ok;
+        Self {
+            role: either(self.role, other.role, "master"),
+            policy: either(self.policy, other.policy, "noeviction"),
+            used_memory: used,
+            max_memory: if unlimited { 0 } else { most },
+            aof: self.aof && other.aof,
+            aof_ok: self.aof_ok && other.aof_ok,
+            replicas: self.replicas.min(other.replicas),
+            fsync: if self.fsync == other.fsync { self.fsync } else { None },
+            layout: if self.layout_ok { other.layout } else { self.layout },
+            layout_ok,
+            run_id: format!("{},{}", self.run_id, other.run_id),
+            epoch: match (self.epoch.as_str(), other.epoch.as_str()) {
+                ("", _) | (_, "") => String::new(),
+                (ours, theirs) => format!("{ours},{theirs}"),
+            },
+            shards_away: 0,
+            ..oldest
+        }
+    }
+}
+
+/// Whether a server is of an older version; between Redis and Valkey there is no order.
+fn older(one: &ServerFacts, other: &ServerFacts) -> bool {
+    let numbers = |facts: &ServerFacts| -> Vec<u32> {
+        let text = facts.valkey_version.as_ref().unwrap_or(&facts.redis_version);
+        text.split('.').map(|part| part.parse().unwrap_or_default()).collect()
+    };
+    numbers(one) < numbers(other)
 }
 
 impl Store {
@@ -53,8 +99,7 @@ impl Store {
     /// # Errors
     /// When Redis did not answer.
     pub async fn server_facts(&self) -> Result<ServerFacts, StoreError> {
-        let client = self.inner.link.client()?;
-        let info: String = client.info(None::<InfoKind>).await.map_err(link::classify)?;
+        let info = text(self.inner.link.command("INFO", Vec::new()).await?)?;
         let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
         let word = |key: &str| info.get(key).map(|v| v.trim().to_owned()).unwrap_or_default();
         let number = |key: &str| word(key).parse().unwrap_or_default();
@@ -72,39 +117,54 @@ impl Store {
             max_memory: number("maxmemory"),
             aof: word("aof_enabled") == "1",
             aof_ok: word("aof_last_write_status") != "err",
+            replicas: following(&info),
             fsync: fsync.and_then(|found| found.get(1).cloned()),
-            layout_ok: layout == LAYOUT,
+            layout_ok: layout == self.layout(),
             layout,
             epoch,
+            shards_away: 0,
         })
+    }
+
+    /// The epoch of this shard's state; a new one if it has none, or lacks what it told this process.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn epoch(&self) -> Result<String, StoreError> {
+        self.layout_and_epoch().await.map(|(_, epoch)| epoch)
+    }
+
+    fn layout(&self) -> String {
+        format!("{LAYOUT}:{}", self.inner.options.shards)
     }
 
     /// Both in one command, as every process asks for them all the time.
     async fn layout_and_epoch(&self) -> Result<(String, String), StoreError> {
-        let keys = vec![self.inner.keys.layout(), self.inner.keys.epoch()];
-        let found: Value = self.inner.link.client()?.mget(keys.clone()).await.map_err(link::classify)?;
-        let mut found = Reply::array(found)?;
+        let keys = [self.inner.keys.layout(), self.inner.keys.epoch()];
+        let args = keys.iter().map(|key| key.as_str().into()).collect();
+        let mut found = Reply::array(self.inner.link.command("MGET", args).await?)?;
         let (mut layout, mut epoch) = (found.text()?, found.text()?);
         if layout.is_empty() {
-            layout = self.take(&keys[0], LAYOUT).await?;
+            layout = self.take(&keys[0], &self.layout()).await?;
         }
         if epoch.is_empty() {
             epoch = self.take(&keys[1], &AttemptId::random().to_string()).await?;
+        }
+        if !epoch.is_empty() {
+            epoch = self.prove(epoch).await?;
         }
         Ok((layout, epoch))
     }
 
     /// The value of `key`, set to `ours` if there is none. A refused write leaves it empty.
     async fn take(&self, key: &str, ours: &str) -> Result<String, StoreError> {
-        let client = self.inner.link.client()?;
-        let found: Value = client.get(key).await.map_err(link::classify)?;
-        let found = text(found)?;
+        let get = async || text(self.inner.link.command("GET", vec![key.into()]).await?);
+        let found = get().await?;
         if !found.is_empty() {
             return Ok(found);
         }
-        let set: Result<Value, _> = client.set(key, ours, None::<Expiration>, Some(SetOptions::NX), false).await;
-        match set.map_err(link::classify) {
-            Ok(_) => text(client.get(key).await.map_err(link::classify)?),
+        match self.inner.link.command("SET", vec![key.into(), ours.into(), "NX".into()]).await {
+            Ok(_) => get().await,
             Err(StoreError::ReadOnly(_) | StoreError::Full(_)) => Ok(String::new()),
             Err(other) => Err(other),
         }
@@ -115,13 +175,19 @@ impl Store {
     /// # Errors
     /// When Redis did not answer.
     pub async fn dead_groups(&self) -> Result<Vec<DeadGroup>, StoreError> {
-        let client = self.inner.link.client()?;
-        let all: HashMap<String, String> =
-            client.hgetall(self.inner.keys.dead_groups()).await.map_err(link::classify)?;
+        let all = self.inner.link.command("HGETALL", vec![self.inner.keys.dead_groups().into()]).await?;
+        let all = Reply::array(all)?.pairs()?;
         let mut groups: Vec<DeadGroup> = all.iter().filter_map(|(field, value)| group(field, value)).collect();
         groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| b.last.cmp(&a.last)));
         Ok(groups)
     }
+}
+
+/// Counts `slave0:ip=…,state=online,…` lines.
+fn following(info: &HashMap<&str, &str>) -> u32 {
+    let is_replica = |key: &str| key.strip_prefix("slave").is_some_and(|n| n.parse::<u32>().is_ok());
+    let online = |(key, value): &(&&str, &&str)| is_replica(key) && value.split(',').any(|v| v == "state=online");
+    u32::try_from(info.iter().filter(online).count()).unwrap_or(u32::MAX)
 }
 
 fn group(field: &str, value: &str) -> Option<DeadGroup> {

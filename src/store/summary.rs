@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use fred::interfaces::SetsInterface;
-
 use crate::domain::{JobState, QueueName, Timestamp};
 
 use super::reply::Reply;
 use super::views::{QueueSummary, SwitchedBy};
-use super::{Store, StoreError, link};
+use super::{Store, StoreError};
 
 impl Store {
     /// Every queue that ever had a job or a worker, and `default` always, by name.
@@ -39,8 +37,8 @@ impl Store {
     /// # Errors
     /// When Redis did not answer.
     pub async fn queue_names(&self) -> Result<Vec<QueueName>, StoreError> {
-        let names: Vec<String> =
-            self.inner.link.client()?.smembers(self.inner.keys.queues()).await.map_err(link::classify)?;
+        let names = self.inner.link.command("SMEMBERS", vec![self.inner.keys.queues().into()]).await?;
+        let names = Reply::array(names)?.texts()?;
         let mut names: Vec<QueueName> = names.iter().filter_map(|name| QueueName::new(name).ok()).collect();
         names.push(QueueName::default_queue());
         names.sort();

@@ -47,10 +47,21 @@ pub struct ListQuery {
     /// Rows wanted, 1 to 200.
     pub limit: usize,
     /// Where the last page ended.
-    pub from: Option<ListPosition>,
+    pub from: Option<Vec<ListPlace>>,
 }
 
-/// Where a page ended; opaque to clients (they get it signed).
+/// How far a list has come on one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListPlace {
+    /// Nothing of this shard was listed yet.
+    Start,
+    /// This far.
+    At(ListPosition),
+    /// All of it was listed.
+    End,
+}
+
+/// Where a page ended on one shard; opaque to clients (they get it signed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListPosition {
     /// The hour of the index, in hours since the epoch.
@@ -64,8 +75,8 @@ pub struct ListPosition {
 pub struct ListPage {
     /// The jobs.
     pub jobs: Vec<Job>,
-    /// Where to go on.
-    pub next: Option<ListPosition>,
+    /// Where to go on, by shard.
+    pub next: Option<Vec<ListPlace>>,
 }
 
 /// Who switched something off, when, and why.

@@ -1,6 +1,6 @@
 //! Integration tests, one binary. `store` holds a file per verb, `engine` the worker and its
 //! companions, `faults` whole processes that are killed and cut off; `executors`, `http` and `cli`
-//! mirror the sources; `support` is what they share.
+//! mirror the sources; `topology` has several servers at a time; `support` is what they share.
 
 #[cfg(test)]
 mod cli;
@@ -18,3 +18,5 @@ mod invariants;
 mod store;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod topology;

@@ -5,6 +5,8 @@
 #![cfg(test)]
 
 mod catalogue;
+mod chaos;
+mod checker;
 mod dependencies;
 mod documents;
 mod layers;

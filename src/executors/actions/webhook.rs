@@ -40,6 +40,9 @@ pub struct WebhookOptions {
     pub timeout: Duration,
     /// An answer is read up to this many bytes.
     pub max_response_bytes: usize,
+    /// The bug that this process has on purpose, if any.
+    #[cfg(feature = "chaos")]
+    pub planted: Option<&'static crate::store::planted::PlantedBug>,
 }
 
 impl Default for WebhookOptions {
@@ -51,6 +54,8 @@ impl Default for WebhookOptions {
             allow_internal: Vec::new(),
             timeout: Duration::from_secs(10),
             max_response_bytes: 64 * 1024,
+            #[cfg(feature = "chaos")]
+            planted: None,
         }
     }
 }
@@ -81,6 +86,8 @@ pub struct WebhookSend {
     internal: reqwest::Client,
     timeout: Duration,
     max_response_bytes: usize,
+    #[cfg(feature = "chaos")]
+    planted: Option<&'static crate::store::planted::PlantedBug>,
 }
 
 impl WebhookSend {
@@ -116,6 +123,8 @@ impl WebhookSend {
             internal,
             timeout: options.timeout,
             max_response_bytes: options.max_response_bytes,
+            #[cfg(feature = "chaos")]
+            planted: options.planted,
         })
     }
 
@@ -137,7 +146,15 @@ impl WebhookSend {
 
         context.before_effect()?;
         let started = clock::now();
-        let response = request.send().await.map_err(|error| transport_failure(&error))?;
+        #[cfg(feature = "chaos")]
+        let again = request.try_clone().filter(|_| crate::store::planted::resends_blindly(self.planted));
+        let answered = request.send().await;
+        #[cfg(feature = "chaos")]
+        let answered = match (answered, again) {
+            (Err(_), Some(again)) => again.send().await,
+            (answered, _) => answered,
+        };
+        let response = answered.map_err(|error| transport_failure(&error))?;
         let status = response.status();
         if !status.is_success() {
             return Err(refused(status, response.headers()));

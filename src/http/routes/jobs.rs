@@ -98,7 +98,7 @@ pub(in crate::http) async fn list(
         query.limit = fit;
         page = store.list(&query).await?;
     }
-    let next_cursor = page.next.map(|position| state.cursors().sign(position, &query));
+    let next_cursor = page.next.map(|places| state.cursors().sign(&places, &query));
     Ok(Json(JobList { jobs: page.jobs.iter().map(JobView::from).collect(), next_cursor }))
 }
 
@@ -121,7 +121,8 @@ fn list_query(caller: &Caller, state: &HttpState, query: Option<&str>) -> Result
     };
     if let Some(cursor) = query.text("cursor") {
         let refuse = || ApiError::at(ErrorCode::InvalidCursor, "cursor", "was not issued for this list");
-        list.from = Some(state.cursors().check(cursor, &list).ok_or_else(refuse)?);
+        let shards = state.services().store.count();
+        list.from = Some(state.cursors().check(cursor, &list, shards).ok_or_else(refuse)?);
     }
     Ok(list)
 }

@@ -57,6 +57,12 @@ pub(in crate::http) async fn set_limits(
     let document = body::document(request, COMMAND, state.options().body_timeout).await?;
     let wanted = Limits::read(document)?;
     let limits = WorkspaceLimits { weight: wanted.weight, max_running: wanted.max_running };
+    let least = state.services().store.least_cap();
+    if limits.max_running.is_some_and(|cap| (1..least).contains(&cap)) {
+        let detail =
+            format!("must be at least {least}: a cap is divided among the {least} shards of this installation");
+        return Err(ApiError::at(ErrorCode::InvalidField, "/max_running", detail));
+    }
     state.services().store.set_workspace_limits(&workspace, limits).await?;
     tracing::info!(workspace = %workspace, limits = ?limits, by = caller.name(), "limits set");
     Ok(Json(views::limits(limits)))

@@ -6,7 +6,7 @@
 --       6 default time in line (ms), 7 n, 8 time of creation if it is the time, then n times 6: idempotency key, id
 --       and fingerprint as one, workspace, band \t type, run_at \t expires_at (ms, each may be empty; '' for
 --       neither), record
--- Returns: now ms, then per item: n new, r<id> replay, m<id> other body, F full, D draining, E broken key
+-- Returns: now ms (/ entry), then per item: n new, r<id> replay, m<id> other body, F full, D draining, E broken key
 -- Guarantee: an item is written whole or not at all; a repeat with the same id answers n again.
 local FIRST, WIDTH, last = 9, 6, 8 + 6 * tonumber(ARGV[7])
 local bad = check_types(FIRST, WIDTH)
@@ -76,5 +76,5 @@ if n > 0 then
     ring()
   end
 end
-flush_events(ARGV[2])
+replies[1] = flush_events(ARGV[2])
 return replies

@@ -38,7 +38,7 @@ fn roles_refuse_to_start_on_settings_that_lose_work() {
         ("serve", [("RETENTION_SECONDS", "60")]),
         ("worker", [("DRAIN_GRACE_SECONDS", "31")]),
         ("worker", [("HEARTBEAT_MS", "6000")]),
-        ("serve", [("DURABILITY", "strict")]),
+        ("serve", [("DURABILITY_REPLICAS", "1")]),
     ] {
         let ran = run(&[role], &variables);
         assert_eq!(ran.code, 2, "{role} {variables:?}: {}", ran.stderr);

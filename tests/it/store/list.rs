@@ -60,7 +60,7 @@ async fn jobs_that_arrive_between_two_pages_repeat_and_hide_none() {
     made.reverse();
     let first = store.list(&query(8)).await.unwrap();
     enqueue_many(&store, "ws", "later", 5, |_| {}).await;
-    let second = store.list(&ListQuery { from: first.next, ..query(20) }).await.unwrap();
+    let second = store.list(&ListQuery { from: first.next.clone(), ..query(20) }).await.unwrap();
     assert_eq!([ids(&first), ids(&second)].concat(), made);
 }
 

@@ -4,8 +4,10 @@
 mod cancel;
 mod claim;
 mod compact;
+mod confirm;
 mod cycle;
 mod enqueue;
+mod epoch;
 mod fairness;
 mod fleet;
 mod full;
@@ -16,6 +18,8 @@ mod list;
 mod locate;
 mod outage;
 mod pause;
+#[cfg(feature = "chaos")]
+mod planted;
 mod progress;
 mod read;
 mod reap;

@@ -79,8 +79,17 @@ impl Api {
         redis: TestRedis,
         change: impl FnOnce(&mut HttpOptions, &mut ServerOptions),
     ) -> Self {
-        let (shutdown, stopped) = (CancellationToken::new(), CancellationToken::new());
         let store = redis.store().await;
+        Self::start_on(redis, store, change).await
+    }
+
+    /// An API over this store, which may have options of its own.
+    pub(crate) async fn start_on(
+        redis: TestRedis,
+        store: Store,
+        change: impl FnOnce(&mut HttpOptions, &mut ServerOptions),
+    ) -> Self {
+        let (shutdown, stopped) = (CancellationToken::new(), CancellationToken::new());
         let services = services(&store, &shutdown).await;
         let mut options = HttpOptions {
             admin_key: Some(ADMIN.into()),
@@ -165,7 +174,7 @@ async fn services(store: &Store, shutdown: &CancellationToken) -> Services {
         hub,
         guard,
         registry: Arc::new(registry),
-        store: store.clone(),
+        store: store.clone().into(),
     }
 }
 

@@ -299,12 +299,14 @@ pub(crate) async fn refuses_wrong_types<T: std::fmt::Debug>(
     call: impl AsyncFn() -> Result<T, StoreError>,
 ) {
     for key in keys {
-        let saved = format!("saved:{key}");
+        let saved = format!("ai:saved:{key}");
         redis.ask(&["RENAME", key, &saved]);
         redis.ask(&["SET", key, "of a wrong type"]);
         let before = Snapshot::take(redis).contents();
         match call().await {
-            Err(StoreError::Corrupt(text)) => assert!(text.contains("WLTYPE") && text.contains(key), "{text}"),
+            Err(StoreError::Corrupt(text)) => {
+                assert!(text.contains("WLTYPE") && text.contains(&redis.named(key)), "{text}")
+            }
             other => panic!("{key} of a wrong type: {other:?}"),
         }
         assert_eq!(Snapshot::take(redis).contents(), before, "{key} of a wrong type");

@@ -28,8 +28,10 @@ enum Mode {
 pub(crate) struct Proxy {
     address: SocketAddr,
     mode: Arc<watch::Sender<Mode>>,
+    target: Arc<watch::Sender<PathBuf>>,
     swallowed: watch::Receiver<usize>,
     opened: Arc<AtomicUsize>,
+    base: String,
 }
 
 impl Proxy {
@@ -38,28 +40,41 @@ impl Proxy {
         let address = listener.local_addr().expect("an address");
         let mode = Arc::new(watch::Sender::new(Mode::Forward));
         let (count, swallowed) = watch::channel(0);
-        let (opened, socket) = (Arc::new(AtomicUsize::new(0)), redis.socket());
+        let (opened, target) = (Arc::new(AtomicUsize::new(0)), Arc::new(watch::Sender::new(redis.socket())));
+        let sockets = Arc::clone(&target);
         let shared = (Arc::clone(&mode), Arc::new(count), Arc::clone(&opened));
         tasks::spawn("proxy", async move {
             while let Ok((client, _)) = listener.accept().await {
+                client.set_nodelay(true).expect("a socket");
                 let number = shared.2.fetch_add(1, Ordering::SeqCst);
                 tasks::spawn(
                     "carry",
-                    carry(client, socket.clone(), number, Arc::clone(&shared.0), Arc::clone(&shared.1)),
+                    carry(client, sockets.borrow().clone(), number, Arc::clone(&shared.0), Arc::clone(&shared.1)),
                 );
             }
         });
-        Self { address, mode, swallowed, opened }
+        Self { address, mode, target, swallowed, opened, base: redis.base().to_owned() }
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// A store that reaches Redis through the proxy over one connection.
     pub(crate) async fn store(&self) -> Store {
         let mut options = StoreOptions::new(&format!("redis://{}", self.address));
         options.pool_size = 1;
+        self.base.clone_into(&mut options.base);
         options.command_timeout = std::time::Duration::from_secs(2);
         let store = Store::connect(options).await.expect("a usable URL");
         store.wait_connected(std::time::Duration::from_secs(20)).await.expect("the proxy forwards");
         store
+    }
+
+    /// New connections lead to this server, as when an address is moved.
+    pub(crate) fn point_to(&self, redis: &TestRedis) {
+        self.target.send_replace(redis.socket());
     }
 
     /// Nothing passes any more, on old connections and on new ones.

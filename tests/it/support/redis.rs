@@ -1,4 +1,6 @@
-//! A redis-server child of its own for each test, on a unix socket in a temporary folder.
+//! A redis-server child of its own for each test, on a unix socket in a temporary folder; or a cluster,
+//! of which the test uses one shard under the names of a single server: `WINDLASS_TEST_TOPOLOGY=cluster`.
+//! `WINDLASS_TEST_SERVER` names another server binary.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -8,13 +10,32 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use windlass::domain::WorkerId;
-use windlass::store::{Store, StoreOptions};
+use windlass::store::{Shards, Store, StoreOptions};
 
-/// A private server; killed when dropped.
+use super::cluster::TestCluster;
+
+/// What keys begin with in tests, and on the shard of a cluster.
+const BASE: &str = "ai";
+const SHARD_BASE: &str = "{ai:0}";
+
+/// A private server, or cluster; killed when dropped.
 pub(crate) struct TestRedis {
     child: Option<Child>,
     dir: TempDir,
     extra: Vec<String>,
+    /// A cluster, and which of its servers has the shard.
+    cluster: Option<(TestCluster, usize)>,
+}
+
+/// The server that tests start.
+#[expect(clippy::disallowed_methods, reason = "the one setting of tests besides the topology")]
+pub(crate) fn server_binary() -> String {
+    std::env::var("WINDLASS_TEST_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one setting of tests besides the server")]
+fn on_a_cluster() -> bool {
+    std::env::var("WINDLASS_TEST_TOPOLOGY").is_ok_and(|topology| topology == "cluster")
 }
 
 impl TestRedis {
@@ -32,17 +53,28 @@ impl TestRedis {
     /// The same with more arguments for redis-server.
     pub(crate) async fn start_with(extra: &[&str]) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
-        let mut redis = Self { child: None, dir, extra: extra.iter().map(ToString::to_string).collect() };
-        redis.launch().await;
+        let extra_args = extra.iter().map(ToString::to_string).collect();
+        let mut redis = Self { child: None, dir, extra: extra_args, cluster: None };
+        if on_a_cluster() {
+            let cluster = TestCluster::start(3, 0, extra);
+            let home = cluster.owner("{ai:0}:jobs");
+            redis.cluster = Some((cluster, home));
+            redis.store().await;
+        } else {
+            redis.launch().await;
+        }
         redis
     }
 
     /// Starts the server on the data it has.
     #[expect(clippy::disallowed_methods, reason = "tests start their own servers")]
     pub(crate) async fn launch(&mut self) {
+        if let Some((cluster, home)) = &mut self.cluster {
+            return cluster.launch(*home);
+        }
         let socket = self.socket();
         let _ = std::fs::remove_file(&socket);
-        let child = Command::new("redis-server")
+        let child = Command::new(server_binary())
             .args(["--port", "0", "--unixsocket"])
             .arg(&socket)
             .arg("--dir")
@@ -61,11 +93,17 @@ impl TestRedis {
 
     /// The process id, for signals.
     pub(crate) fn pid(&self) -> i32 {
+        if let Some((cluster, home)) = &self.cluster {
+            return cluster.pid(*home);
+        }
         self.child.as_ref().map_or(0, |child| i32::try_from(child.id()).unwrap())
     }
 
     /// SIGKILL, as a crash.
     pub(crate) fn kill(&mut self) {
+        if let Some((cluster, home)) = &mut self.cluster {
+            cluster.kill(*home);
+        }
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -74,15 +112,36 @@ impl TestRedis {
 
     /// Its data folder.
     pub(crate) fn folder(&self) -> &Path {
-        self.dir.path()
+        self.cluster.as_ref().map_or(self.dir.path(), |(cluster, home)| cluster.folder(*home))
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.dir.path().join("s")
+        self.folder().join("s")
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis+unix://{}", self.socket().display())
+        match &self.cluster {
+            Some((cluster, _)) => cluster.url(),
+            None => format!("redis+unix://{}", self.socket().display()),
+        }
+    }
+
+    /// What keys begin with on the server.
+    pub(crate) fn base(&self) -> &'static str {
+        if self.cluster.is_some() { SHARD_BASE } else { BASE }
+    }
+
+    /// An argument of a test in the names of the server.
+    pub(crate) fn named(&self, arg: &str) -> String {
+        match arg.strip_prefix("ai:") {
+            Some(rest) if self.cluster.is_some() => format!("{SHARD_BASE}:{rest}"),
+            _ => arg.to_owned(),
+        }
+    }
+
+    /// A reply of the server in the names of the test.
+    fn told(&self, reply: String) -> String {
+        if self.cluster.is_some() { reply.replace("{ai:0}:", "ai:") } else { reply }
     }
 
     /// A store with default options.
@@ -93,9 +152,9 @@ impl TestRedis {
     /// A store with changed options, connected.
     pub(crate) async fn store_with(&self, change: impl FnOnce(&mut StoreOptions)) -> Store {
         let mut options = StoreOptions::new(&self.url());
-        options.pool_size = 2;
+        (options.pool_size, options.shards) = (2, 1);
         change(&mut options);
-        let store = Store::connect(options).await.expect("a usable URL");
+        let store = Shards::connect(options).await.expect("a usable URL").first().clone();
         store.wait_connected(Duration::from_secs(20)).await.expect("redis-server answers");
         store
     }
@@ -103,20 +162,17 @@ impl TestRedis {
     /// Runs redis-cli, as an operator would, and returns what it printed.
     #[expect(clippy::disallowed_methods, reason = "what an operator does is what is tested")]
     pub(crate) fn cli(&self, args: &[&str]) -> String {
+        let args = args.iter().map(|arg| self.named(arg));
         let output = Command::new("redis-cli").arg("-s").arg(self.socket()).args(args).output().expect("redis-cli");
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        self.told(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
     /// One command over a connection of its own, a hundred times faster than a redis-cli process.
     /// Nested replies are joined by line ends; an error reply is returned as its text.
     pub(crate) fn ask(&self, args: &[&str]) -> String {
-        let mut stream = UnixStream::connect(self.socket()).expect("redis-server listens");
-        let mut command = format!("*{}\r\n", args.len());
-        for arg in args {
-            command.push_str(&format!("${}\r\n{arg}\r\n", arg.len()));
-        }
-        stream.write_all(command.as_bytes()).expect("redis-server reads");
-        reply(&mut BufReader::new(stream))
+        let args: Vec<String> = args.iter().map(|arg| self.named(arg)).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        self.told(ask_at(&self.socket(), &args).expect("redis-server listens"))
     }
 
     /// Ends a worker's registration as if it had run out.
@@ -131,6 +187,17 @@ impl TestRedis {
         let text = self.cli(args);
         text.parse().unwrap_or_else(|_| panic!("{args:?} printed {text:?}"))
     }
+}
+
+/// One command over a connection of its own, see [`TestRedis::ask`]; `None` when no server listens.
+pub(crate) fn ask_at(socket: &Path, args: &[&str]) -> Option<String> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    let mut command = format!("*{}\r\n", args.len());
+    for arg in args {
+        command.push_str(&format!("${}\r\n{arg}\r\n", arg.len()));
+    }
+    stream.write_all(command.as_bytes()).expect("redis-server reads");
+    Some(reply(&mut BufReader::new(stream)))
 }
 
 fn reply(from: &mut impl BufRead) -> String {

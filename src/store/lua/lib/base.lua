@@ -45,11 +45,14 @@ local function event(id, what)
   events[event_count + 1], events[event_count + 2] = id, what
   event_count = event_count + 2
 end
+-- Returns the time, and behind a slash the entry it wrote: who is told of it can tell later that it is gone.
 local function flush_events(limit, claimed_by)
-  if event_count > 0 and limit ~= '0' then
-    events[event_count] = string.sub(events[event_count], 1, -2)
-    redis.call('XADD', base .. ':events', 'MAXLEN', '~', limit, '*', 'e', table.concat(events), 'a', claimed_by or '')
+  if event_count == 0 or limit == '0' then
+    return now_text
   end
+  events[event_count] = string.sub(events[event_count], 1, -2)
+  local log, by = base .. ':events', claimed_by or ''
+  return now_text .. '/' .. redis.call('XADD', log, 'MAXLEN', '~', limit, '*', 'e', table.concat(events), 'a', by)
 end
 
 local function count(field, n)
