@@ -59,6 +59,8 @@ pub(super) struct ClaimLoop {
     hungry: bool,
     look_at: Option<Instant>,
     quiet_until: Option<Instant>,
+    /// A token heard while other shards had the slots, and until when it is kept for the next free one.
+    token: Option<(QueueName, Instant)>,
     failures: u32,
     /// The latest exchange left reports to be repeated: no more jobs until they are confirmed.
     unconfirmed: bool,
@@ -89,6 +91,7 @@ impl ClaimLoop {
             hungry: true,
             look_at: None,
             quiet_until: None,
+            token: None,
             failures: 0,
             unconfirmed: false,
         }
@@ -127,11 +130,13 @@ impl ClaimLoop {
                 // Taken, or a moment in the past would make a full worker's loop spin.
                 () = until(self.look_at) => (self.look_at, self.hungry) = (None, true),
                 () = until(self.quiet_until) => self.quiet_until = None,
+                () = until(self.token.as_ref().map(|(_, until)| *until)) => self.pass_token_on().await,
                 _ = link.changed(), if self.hungry => {}
                 () = self.slots.freed(self.shard) => {}
             }
         }
         self.slots.leave(self.shard);
+        self.pass_token_on().await;
         self.drain(listener).await;
     }
 
@@ -145,10 +150,11 @@ impl ClaimLoop {
 
     async fn hear(&mut self, heard: Heard) {
         match heard {
-            Heard::Rang(queue) if self.free() == 0 => {
-                self.pass_on(&queue).await;
-                self.hungry = self.slots.shared();
+            // Passed on at once it could come back at once, over and over.
+            Heard::Rang(queue) if self.free() == 0 && self.slots.shared() => {
+                (self.token, self.hungry) = (Some((queue, clock::now() + LOOK_AGAIN)), true);
             }
+            Heard::Rang(queue) if self.free() == 0 => self.pass_on(&queue).await,
             Heard::Rang(_) | Heard::Silence => {
                 self.vitals.turn(self.shard);
                 self.hungry = true;
@@ -162,6 +168,12 @@ impl ClaimLoop {
     async fn pass_on(&self, queue: &QueueName) {
         if let Err(error) = self.store.ring(queue).await {
             tracing::debug!(%error, "a wake-up token was dropped; idle workers look by themselves");
+        }
+    }
+
+    async fn pass_token_on(&mut self) {
+        if let Some((queue, _)) = self.token.take() {
+            self.pass_on(&queue).await;
         }
     }
 
@@ -198,6 +210,9 @@ impl ClaimLoop {
     async fn exchange(&mut self, claim: bool) {
         let may_claim = claim && self.keeper.registered(self.shard) && !self.unconfirmed;
         let grant = if may_claim { self.slots.take(self.shard) } else { Grant::default() };
+        if grant.slots > 0 {
+            self.token = None; // a claim rings for what it leaves
+        }
         let before = (self.running, self.suspects);
         let done = self.exchange_within(grant, may_claim).await;
         self.slots.settle(self.shard, grant, self.running - before.0, self.suspects - before.1);

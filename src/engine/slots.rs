@@ -72,6 +72,8 @@ impl Slots {
         }
         state.waiting[shard] = None;
         state.held[shard] += slots;
+        // Who still waits may have a larger share now.
+        self.0.tell(&state);
         let suspect = state.suspects == 0;
         state.suspects += usize::from(suspect);
         Grant { slots, suspect }
