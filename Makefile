@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-valkey check lint bench bench-peers chaos install-deps
+.PHONY: help demo test test-cluster test-valkey check lint bench bench-peers durability chaos chaos-bugs install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,15 @@ FAULTS ?=
 chaos: ## real processes under faults, judged by a checker: MINUTES=30 SEED=42 FAULTS=redis_kill,promotion
 	@scripts/install-deps.sh redis faketime
 	cargo test --locked --features chaos --test chaos -- run --minutes $(MINUTES) --seed $(SEED) --faults "$(FAULTS)"
+
+BUGS ?=
+chaos-bugs: ## the proof that the checker bites: a run for each bug that it must name; BUGS="depth_drift drain_drops"
+	@scripts/install-deps.sh redis faketime
+	cargo test --locked --features chaos --test chaos -- bugs $(BUGS)
+
+durability: ## acknowledged jobs lost to failovers and power cuts, by default and under strict (ROUNDS=5)
+	@scripts/install-deps.sh redis
+	cargo bench --locked --profile dev --bench durability -- $(or $(ROUNDS),5)
 
 install-deps: ## only install what demo and test need
 	@scripts/install-deps.sh redis promtool faketime

@@ -2,23 +2,29 @@
 //! says one line of JSON when it is done; one that works goes on until it is killed.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child as Process, ChildStdout, Command, Stdio};
+use std::process::{Child as Process, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::order::Order;
 use crate::systems::System;
 
+/// A child that says nothing for so long has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A child that is set up; killed when dropped.
 pub(crate) struct Child {
     process: Process,
-    replies: BufReader<ChildStdout>,
+    replies: Receiver<Value>,
+    name: &'static str,
 }
 
 impl Child {
-    /// Starts one and waits until it is ready.
-    pub(crate) fn start(system: &System, mode: &str, order: &Order) -> Self {
-        let (program, arguments) = system.program.split_first().expect("a program");
+    /// Starts one and waits until it is ready; `None`, and a line that says so, if it fails.
+    pub(crate) fn start(system: &System, mode: &str, order: &Order) -> Option<Self> {
+        let (program, arguments) = system.program.split_first()?;
         let mut process = Command::new(program)
             .args(arguments)
             .arg(mode)
@@ -27,30 +33,45 @@ impl Child {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| fail(system.name, mode, &error.to_string()));
-        let replies = BufReader::new(process.stdout.take().expect("piped"));
-        let mut child = Self { process, replies };
-        if child.reply().is_none_or(|reply| reply["ready"] != true) {
-            fail(system.name, mode, "it ended before it was ready");
-        }
-        child
+            .expect("the peers are installed by `make bench-peers`");
+        let output = BufReader::new(process.stdout.take().expect("piped"));
+        let (sender, replies) = channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if serde_json::from_str(&line).is_ok_and(|value| sender.send(value).is_err()) {
+                    break;
+                }
+            }
+        });
+        let child = Self { process, replies, name: system.name };
+        child.reply().is_some_and(|reply| reply["ready"] == true).then_some(child)
     }
 
     pub(crate) fn go(&mut self) {
-        self.process.stdin.as_mut().expect("piped").write_all(b"go\n").expect("it lives");
+        let _ = self.process.stdin.as_mut().expect("piped").write_all(b"go\n");
     }
 
-    /// The next line; `None` when it ended.
-    pub(crate) fn reply(&mut self) -> Option<Value> {
-        let mut line = String::new();
-        self.replies.read_line(&mut line).ok().filter(|length| *length > 0)?;
-        serde_json::from_str(&line).ok()
+    /// What it says next; `None`, and a line that says so, if it fails.
+    fn reply(&self) -> Option<Value> {
+        let reply = self.replies.recv_timeout(PATIENCE).ok();
+        if reply.is_none() {
+            eprintln!("  {} failed", self.name);
+        }
+        reply
     }
 
     /// Lets it go, and waits for what it says.
-    pub(crate) fn result(mut self, system: &System) -> Value {
+    pub(crate) fn result(&mut self) -> Option<Value> {
         self.go();
-        self.reply().unwrap_or_else(|| fail(system.name, "run", "it ended without a result"))
+        self.reply()
+    }
+
+    /// Microseconds of CPU that its threads have used; the kernel counts them in steps of 10 ms.
+    pub(crate) fn cpu_us(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap_or_default();
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields).unwrap_or_default();
+        let ticks = fields.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok());
+        ticks.sum::<f64>() * 10_000.0
     }
 }
 
@@ -59,9 +80,4 @@ impl Drop for Child {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-#[expect(clippy::panic, reason = "a bench that cannot go on should say so")]
-fn fail(system: &str, mode: &str, why: &str) -> ! {
-    panic!("{system}, {mode}: {why}; `make bench-peers` installs the peers")
 }

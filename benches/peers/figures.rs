@@ -13,6 +13,9 @@ pub(crate) enum Measure {
     SingleCost(Case),
     BulkCost(Case),
     ProcessCost(Case),
+    /// Microseconds of the system's own processes a job.
+    SingleClient(Case),
+    ProcessClient(Case),
     /// Microseconds on an idle queue: to the start of the handler, and of an enqueue alone.
     StartP50,
     StartP99,

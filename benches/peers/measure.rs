@@ -36,12 +36,21 @@ impl Default for Setting {
     }
 }
 
-/// Jobs a second, and microseconds of Redis's main thread for each.
+/// Jobs a second, and microseconds of CPU for each: of Redis's main thread, and of the system's own
+/// processes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rate {
     pub(crate) jobs: f64,
     pub(crate) cost: f64,
+    pub(crate) client: f64,
 }
+
+impl Rate {
+    const FAILED: Self = Self { jobs: f64::NAN, cost: f64::NAN, client: f64::NAN };
+}
+
+/// A call with many jobs carries no more than the largest that Windlass makes.
+const CALL_BYTES: usize = 1024 * 1024;
 
 /// A server with the port that a system is told.
 struct Server {
@@ -74,18 +83,20 @@ impl Server {
     /// Puts jobs into line the fastest way, without a delay; says how many and at what rate.
     fn fill(&self, system: &System, setting: &Setting, jobs: usize) -> (usize, Rate) {
         let (batch, in_flight) = system.bulk.unwrap_or((1, system.singles));
+        let batch = batch.min(CALL_BYTES / setting.bytes).max(1);
         let url = format!("redis://127.0.0.1:{}", self.direct);
         self.enqueue(system, Order { url, jobs, batch, in_flight, ..self.order(system, setting) })
     }
 
     fn enqueue(&self, system: &System, order: Order) -> (usize, Rate) {
-        let child = Child::start(system, "enqueue", &order);
-        let before = self.redis.cpu_ns();
-        let result = child.result(system);
-        let cpu = (self.redis.cpu_ns() - before) as f64;
-        let jobs = result["jobs"].as_u64().unwrap_or_default();
-        let rate = jobs as f64 / result["seconds"].as_f64().unwrap_or(f64::NAN);
-        (jobs as usize, Rate { jobs: rate, cost: cpu / 1e3 / jobs as f64 })
+        let Some(mut child) = Child::start(system, "enqueue", &order) else { return (0, Rate::FAILED) };
+        let (before, own) = (self.redis.cpu_ns(), child.cpu_us());
+        let Some(result) = child.result() else { return (0, Rate::FAILED) };
+        let (cpu, client) = ((self.redis.cpu_ns() - before) as f64 / 1e3, child.cpu_us() - own);
+        let count = result["jobs"].as_u64().unwrap_or_default();
+        let jobs = count as f64;
+        let rate = jobs / result["seconds"].as_f64().unwrap_or(f64::NAN);
+        (count as usize, Rate { jobs: rate, cost: cpu / jobs, client: client / jobs })
     }
 }
 
@@ -101,8 +112,11 @@ pub(crate) fn process(system: &System, setting: &Setting, jobs: usize, window: D
     let server = Server::start(setting);
     let (total, filled) = server.fill(system, setting, jobs);
     let mut raw = server.redis.raw();
-    let mut workers: Vec<_> =
-        (0..system.processes).map(|_| Child::start(system, "work", &server.order(system, setting))).collect();
+    let order = server.order(system, setting);
+    let mut workers: Vec<_> = (0..system.processes).filter_map(|_| Child::start(system, "work", &order)).collect();
+    if total == 0 || workers.len() < system.processes {
+        return (filled, Rate::FAILED);
+    }
     workers.iter_mut().for_each(Child::go);
     let warm = (total / 10).min(20_000);
     let limit = clock::now() + LIMIT;
@@ -111,26 +125,31 @@ pub(crate) fn process(system: &System, setting: &Setting, jobs: usize, window: D
         std::thread::sleep(LOOK);
         finished = system.finished(&mut raw, total);
     }
-    let (first, from, before) = (finished, clock::now(), server.redis.cpu_ns());
+    let clients = || workers.iter().map(Child::cpu_us).sum::<f64>();
+    let (first, from, before, own) = (finished, clock::now(), server.redis.cpu_ns(), clients());
     while finished < total && from.elapsed() < window {
         std::thread::sleep(LOOK);
         finished = system.finished(&mut raw, total);
     }
-    let (took, cpu) = (from.elapsed().as_secs_f64(), (server.redis.cpu_ns() - before) as f64);
-    let jobs = (finished - first) as f64;
-    (filled, Rate { jobs: jobs / took, cost: cpu / 1e3 / jobs })
+    let (took, cpu) = (from.elapsed().as_secs_f64(), (server.redis.cpu_ns() - before) as f64 / 1e3);
+    let (jobs, client) = ((finished - first) as f64, clients() - own);
+    // One that never began has not been measured.
+    if jobs < 1.0 {
+        return (filled, Rate::FAILED);
+    }
+    (filled, Rate { jobs: jobs / took, cost: cpu / jobs, client: client / jobs })
 }
 
 /// Microseconds from enqueue to the start of the handler on an idle queue, and of an enqueue alone.
-pub(crate) fn latency(system: &System, jobs: usize) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn latency(system: &System, jobs: usize) -> Option<(Vec<f64>, Vec<f64>)> {
     let setting = Setting::default();
     let server = Server::start(&setting);
     let order = Order { jobs, ..server.order(system, &setting) };
-    let result = Child::start(system, "latency", &order).result(system);
+    let result = Child::start(system, "latency", &order)?.result()?;
     let list = |name: &str| -> Vec<f64> {
         result[name].as_array().into_iter().flatten().filter_map(serde_json::Value::as_f64).collect()
     };
-    (list("starts"), list("trips"))
+    Some((list("starts"), list("trips")))
 }
 
 /// Bytes that a job in line takes, by the growth of `used_memory`.
@@ -168,11 +187,11 @@ pub(crate) fn commands(system: &System, jobs: usize) -> Option<(f64, f64)> {
         last
     };
     let order = server.order(system, &setting);
-    let child = Child::start(system, "enqueue", &Order { jobs, in_flight: system.singles, ..order.clone() });
+    let mut child = Child::start(system, "enqueue", &Order { jobs, in_flight: system.singles, ..order.clone() })?;
     let before = settled();
-    let total = child.result(system)["jobs"].as_u64()? as usize;
+    let total = child.result()?["jobs"].as_u64()? as usize;
     let enqueued = settled() - before;
-    let mut worker = Child::start(system, "work", &order);
+    let mut worker = Child::start(system, "work", &order)?;
     let before = settled();
     worker.go();
     let (mut raw, limit) = (server.redis.raw(), clock::now() + LIMIT);

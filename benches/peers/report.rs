@@ -5,7 +5,7 @@ use comfy_table::presets::ASCII_MARKDOWN;
 
 use crate::figures::{Case, Figures, Measure};
 use crate::footprint::{Footprint, SLOTS};
-use crate::systems::System;
+use crate::systems::{NO_LOCK, System};
 
 /// Where and with what.
 pub(crate) fn heading() {
@@ -33,7 +33,7 @@ fn whole(value: Option<f64>) -> String {
 }
 
 fn thousands(value: u64) -> String {
-    if value < 10_000 { value.to_string() } else { format!("{},{:03}", value / 1000, value % 1000) }
+    if value < 1000 { value.to_string() } else { format!("{},{:03}", value / 1000, value % 1000) }
 }
 
 fn tenths(value: Option<f64>) -> String {
@@ -75,6 +75,11 @@ fn base(systems: &[System], figures: &Figures) {
             tenths(value(Measure::SingleCost(Case::Base))),
             tenths(value(Measure::BulkCost(Case::Base))),
             tenths(value(Measure::ProcessCost(Case::Base))),
+            format!(
+                "{} + {}",
+                tenths(value(Measure::SingleClient(Case::Base))),
+                tenths(value(Measure::ProcessClient(Case::Base)))
+            ),
             format!("{} + {}", hundredths(value(CommandsIn)), hundredths(value(CommandsOut))),
             whole(value(Bytes)),
         ]
@@ -89,6 +94,7 @@ fn base(systems: &[System], figures: &Figures) {
         "Redis µs: single",
         "bulk",
         "process",
+        "own µs: single + process",
         "commands a job",
         "bytes pending",
     ];
@@ -157,15 +163,15 @@ fn cases(systems: &[System], figures: &Figures, deep: usize) {
 pub(crate) fn goals(systems: &[System], figures: &Figures) {
     let process = Measure::Process(Case::Base);
     let place = |name: &str| systems.iter().position(|system| system.name == name);
-    let best = |measure: Measure, safe: bool| {
-        let peers = systems.iter().enumerate().skip(1).filter(|(_, system)| system.acknowledges || !safe);
+    let best = |measure: Measure, leased: bool| {
+        let peers = systems.iter().enumerate().skip(1).filter(|(_, system)| system.leases || !leased);
         let rated = peers.filter_map(|(place, _)| Some((place, figures.median(place, measure)?)));
         rated.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(place, _)| place)
     };
-    let against = |peer: Option<usize>, measure| times(figures.ratio((0, measure), (peer.unwrap_or(0), measure)));
+    let against =
+        |peer: Option<usize>, measure| times(peer.and_then(|peer| figures.ratio((0, measure), (peer, measure))));
     let name = |peer: Option<usize>| peer.map_or("–", |place| systems[place].name);
-    // The entry without locks is an option for short jobs; the goal is about leases of each job.
-    let leased = best(process, true).filter(|place| systems[*place].enqueues).or_else(|| place("apalis-redis"));
+    let leased = best(process, true);
     let single = best(Measure::Single(Case::Base), false);
     let starts = systems.iter().enumerate().skip(1).filter_map(|(place, _)| figures.median(place, Measure::StartP50));
     let start = figures.median(0, Measure::StartP50);
@@ -187,6 +193,7 @@ pub(crate) fn goals(systems: &[System], figures: &Figures) {
             &against(leased, process),
             "≥ 5 ×",
         ]),
+        row(["processing, to apalis-redis with its lock off", &against(place(NO_LOCK), process), ""]),
         row([
             &format!("single enqueues, to the best ({})", name(single)),
             &against(single, Measure::Single(Case::Base)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::figures::{Case, Figures, Measure, percentile};
 use crate::footprint;
-use crate::measure::{self, Setting};
+use crate::measure::{self, Rate, Setting};
 use crate::report;
 use crate::systems::{self, System};
 
@@ -78,26 +78,32 @@ fn rates(figures: &mut Figures, (place, system): (usize, &System), case: Case, e
     let jobs = if setting.bytes > 10_000 { system.backlog.min(20_000) } else { system.backlog };
     if system.enqueues && !matches!(case, Case::Workspaces(_)) {
         let rate = measure::single(system, &setting, effort.seconds);
-        eprintln!("  {} {case:?}: enqueues {:.0} jobs/s, {:.1} µs of Redis", system.name, rate.jobs, rate.cost);
+        say(system, case, "enqueues", &rate);
+        figures.add(place, Measure::SingleClient(case), rate.client);
         figures.add(place, Measure::Single(case), rate.jobs);
         figures.add(place, Measure::SingleCost(case), rate.cost);
     }
     let (filled, processed) = measure::process(system, &setting, jobs, effort.window);
-    let (jobs, cost) = (processed.jobs, processed.cost);
-    eprintln!("  {} {case:?}: processes {jobs:.0} jobs/s, {cost:.1} µs of Redis", system.name);
+    say(system, case, "processes", &processed);
     if system.bulk.is_some() {
         figures.add(place, Measure::Bulk(case), filled.jobs);
         figures.add(place, Measure::BulkCost(case), filled.cost);
     }
     figures.add(place, Measure::Process(case), processed.jobs);
     figures.add(place, Measure::ProcessCost(case), processed.cost);
+    figures.add(place, Measure::ProcessClient(case), processed.client);
+}
+
+fn say(system: &System, case: Case, what: &str, rate: &Rate) {
+    let Rate { jobs, cost, client } = rate;
+    eprintln!("  {} {case:?}: {what} {jobs:.0} jobs/s, {cost:.1} µs of Redis, {client:.1} µs of its own", system.name);
 }
 
 fn latency(figures: &mut Figures, (place, system): (usize, &System), effort: &Effort) {
     if !system.enqueues {
         return;
     }
-    let (starts, trips) = measure::latency(system, effort.latencies);
+    let (starts, trips) = measure::latency(system, effort.latencies).unwrap_or_default();
     let [p50, p99, trip50, trip99] =
         [(&starts, 0.5), (&starts, 0.99), (&trips, 0.5), (&trips, 0.99)].map(|(list, share)| percentile(list, share));
     eprintln!("  {}: idle start {p50:.0} and {p99:.0} µs, enqueue {trip50:.0} and {trip99:.0} µs", system.name);
@@ -119,7 +125,7 @@ fn once(figures: &mut Figures, (place, system): (usize, &System), effort: &Effor
         None => eprintln!("  {}: not every job finished", system.name),
     }
     if system.enqueues {
-        let jobs = if system.backlog < 6_000 { effort.pending.min(20_000) } else { effort.pending };
+        let jobs = if system.backlog < 7_000 { effort.pending.min(20_000) } else { effort.pending };
         let bytes = measure::bytes(system, jobs);
         eprintln!("  {}: {bytes:.0} bytes a pending job", system.name);
         figures.add(place, Measure::Bytes, bytes);
@@ -133,26 +139,28 @@ fn once(figures: &mut Figures, (place, system): (usize, &System), effort: &Effor
     }
 }
 
-/// Rates by the settings that may be tuned, from which those in `systems` were chosen.
+/// Rates by the settings that may be tuned, from which those in `systems` were chosen; in rounds,
+/// like all else.
 pub(crate) fn sweep(only: Option<&str>) {
-    let effort = Effort::chosen();
-    for system in systems::all() {
-        if only.is_some_and(|only| !system.name.eq_ignore_ascii_case(only)) {
-            continue;
-        }
-        for slots in [1, 4, 16, 64, 100, 200, 400] {
-            for processes in [1, 2] {
-                let mut tuned = systems::all().into_iter().find(|other| other.name == system.name).expect("it");
-                (tuned.order.slots, tuned.processes) = (slots, processes);
-                let (_, rate) = measure::process(&tuned, &Setting::default(), tuned.backlog, effort.window);
-                println!("{}: {processes} processes of {slots}: {:.0} jobs/s", tuned.name, rate.jobs);
+    const SLOTS: [usize; 5] = [4, 16, 64, 100, 200];
+    const IN_FLIGHT: [(usize, usize); 6] = [(1, 1), (4, 4), (16, 16), (64, 4), (64, 16), (64, 64)];
+    let (effort, base) = (Effort::chosen(), Setting::default());
+    let wanted = |system: &System| only.is_none_or(|only| system.name.eq_ignore_ascii_case(only));
+    for place in (0..systems::all().len()).filter(|place| wanted(&systems::all()[*place])) {
+        let tuned = || systems::all().swap_remove(place);
+        for round in 1..=effort.rounds {
+            for (slots, processes) in SLOTS.into_iter().flat_map(|slots| [(slots, 1), (slots, 2)]) {
+                let mut system = tuned();
+                (system.order.slots, system.processes) = (slots, processes);
+                let (_, rate) = measure::process(&system, &base, system.backlog, effort.window);
+                println!("{round} {}: {processes} processes of {slots}: {:.0} jobs/s", system.name, rate.jobs);
             }
-        }
-        for (singles, connections) in [(1, 1), (16, 4), (64, 1), (64, 4), (64, 16), (64, 64)] {
-            let mut tuned = systems::all().into_iter().find(|other| other.name == system.name).expect("it");
-            (tuned.singles, tuned.order.connections) = (singles, connections);
-            let rate = measure::single(&tuned, &Setting::default(), effort.seconds);
-            println!("{}: {singles} in flight, {connections} connections: {:.0} jobs/s", tuned.name, rate.jobs);
+            for (singles, connections) in IN_FLIGHT {
+                let mut system = tuned();
+                (system.singles, system.order.connections) = (singles, connections);
+                let rate = measure::single(&system, &base, effort.seconds);
+                println!("{round} {}: {singles} at once on {connections}: {:.0} jobs/s", system.name, rate.jobs);
+            }
         }
     }
 }

@@ -21,8 +21,8 @@ pub(crate) struct System {
     pub(crate) backlog: usize,
     /// Whether it takes a million jobs in line.
     pub(crate) deep: bool,
-    /// Whether a job that was taken is kept until it is acknowledged.
-    pub(crate) acknowledges: bool,
+    /// Whether a job that was taken is leased or locked by itself, and kept until it is acknowledged.
+    pub(crate) leases: bool,
     /// Worker processes.
     pub(crate) processes: usize,
     /// The rest of its settings.
@@ -60,9 +60,13 @@ impl System {
     }
 }
 
+/// apalis with its lock of each job off, which it offers for short jobs: what is left is the
+/// heartbeat of the worker and its set of jobs that are not acknowledged.
+pub(crate) const NO_LOCK: &str = "apalis, no lock";
+
 /// Ours first.
 pub(crate) fn all() -> Vec<System> {
-    vec![windlass(), bullmq(), apalis("apalis-redis", true), apalis("apalis, no lock", false), sidekiq(), dramatiq()]
+    vec![windlass(), bullmq(), apalis("apalis-redis", true), apalis(NO_LOCK, false), sidekiq(), dramatiq()]
 }
 
 fn windlass() -> System {
@@ -76,7 +80,7 @@ fn windlass() -> System {
         bulk: Some((100, 4)),
         backlog: 200_000,
         deep: true,
-        acknowledges: true,
+        leases: true,
         processes: 1,
         order: Order { slots: 200, ..Order::default() },
         finished: Finished::Windlass,
@@ -94,7 +98,7 @@ fn bullmq() -> System {
         bulk: Some((100, 4)),
         backlog: 20_000,
         deep: true,
-        acknowledges: true,
+        leases: true,
         processes: 1,
         order: Order { slots: 100, ..Order::default() },
         finished: Finished::BullMq,
@@ -111,9 +115,9 @@ fn apalis(name: &'static str, lock: bool) -> System {
         enqueues: lock,
         singles: 64,
         bulk: Some((100, 4)),
-        backlog: 6_000,
+        backlog: 7_000,
         deep: false,
-        acknowledges: true,
+        leases: lock,
         processes: 1,
         order: Order { slots: 100, lock, ..Order::default() },
         finished: Finished::Apalis,
@@ -131,7 +135,7 @@ fn sidekiq() -> System {
         bulk: None,
         backlog: 30_000,
         deep: true,
-        acknowledges: false,
+        leases: false,
         processes: 1,
         order: Order { slots: 64, connections: 16, ..Order::default() },
         finished: Finished::Sidekiq,
@@ -149,7 +153,7 @@ fn dramatiq() -> System {
         bulk: None,
         backlog: 5_000,
         deep: false,
-        acknowledges: true,
+        leases: true,
         processes: 2,
         order: Order { slots: 4, ..Order::default() },
         finished: Finished::Dramatiq,

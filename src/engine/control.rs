@@ -65,7 +65,7 @@ impl Control {
             let outcome = self.store.cancel(&found.job.queue, id).await?;
             tracing::info!(job.id = %id, by, ?outcome, "cancel");
             if outcome == Cancelled::Now {
-                return Ok(self.find(scope, id).await?.job);
+                return self.changed(scope, id).await;
             }
         }
         // It ended between the look and the cancel, or before.
@@ -88,7 +88,7 @@ impl Control {
         let outcome = self.store.redrive(&found.job.queue, id, found.bucket).await?;
         tracing::info!(job.id = %id, by, ?outcome, "redrive");
         match outcome {
-            Redriven::Now => Ok(self.find(scope, id).await?.job),
+            Redriven::Now => self.changed(scope, id).await,
             Redriven::Superseded(other) => Err(ControlError::Superseded(other)),
             Redriven::NotRedrivable => Err(ControlError::State(found.job.state)),
         }
@@ -123,6 +123,15 @@ impl Control {
     pub async fn drain(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), StoreError> {
         tracing::info!(%queue, by, reason, "drain");
         self.store.pause(queue, &Switch::Intake, by, reason).await
+    }
+
+    /// The job after a change was made to it.
+    async fn changed(&self, scope: &Scope, id: JobId) -> Result<Job, ControlError> {
+        let found = self.find(scope, id).await.map_err(|error| match error {
+            ControlError::Store(error) => ControlError::Store(error.after_change()),
+            other => other,
+        })?;
+        Ok(found.job)
     }
 
     async fn find(&self, scope: &Scope, id: JobId) -> Result<Stored, ControlError> {

@@ -30,4 +30,26 @@ impl StoreError {
     pub fn maybe_done(&self) -> bool {
         matches!(self, Self::Unknown(_) | Self::NotDurable(_) | Self::Corrupt(_))
     }
+
+    /// The same failure of a read that follows a change: nobody may be told any more that nothing was done.
+    #[must_use]
+    pub fn after_change(self) -> Self {
+        match self {
+            Self::Unavailable(why) | Self::ReadOnly(why) | Self::Full(why) => Self::Unknown(why),
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_read_after_a_change_does_not_say_that_nothing_was_done() {
+        for error in [StoreError::Unavailable, StoreError::ReadOnly, StoreError::Full] {
+            assert_eq!(error("away".to_owned()).after_change(), StoreError::Unknown("away".to_owned()));
+        }
+        assert_eq!(StoreError::Corrupt("x".to_owned()).after_change(), StoreError::Corrupt("x".to_owned()));
+    }
 }

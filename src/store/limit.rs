@@ -19,14 +19,15 @@ impl Store {
     /// # Errors
     /// When Redis did not answer; repeating is safe.
     pub async fn set_workspace_limits(&self, ws: &Workspace, limits: WorkspaceLimits) -> Result<(), StoreError> {
-        for queue in self.queue_names().await? {
+        for (n, queue) in self.queue_names().await?.into_iter().enumerate() {
             let args = vec![
                 queue.as_str().into(),
                 ws.as_str().into(),
                 limits.weight.clamp(1, 100).to_string().into(),
                 limits.max_running.map(|cap| cap.to_string()).unwrap_or_default().into(),
             ];
-            self.run(&self.inner.scripts.limit, args).await?;
+            let ran = self.run(&self.inner.scripts.limit, args).await;
+            ran.map_err(|error| if n > 0 { error.after_change() } else { error })?;
         }
         Ok(())
     }

@@ -128,7 +128,8 @@ pub(super) async fn reserve_keys(store: &Store, items: &[(JobId, JobSpec)]) -> R
     for (id, spec) in items {
         let key = store.inner.keys.idempotency(spec.workspace.as_str(), spec.request_id.as_str());
         let value = format!("{id}{}", spec.fingerprint);
-        let client = store.inner.link.client()?;
+        let link = store.inner.link.link().await?;
+        let client = link.client()?;
         let set: Result<Value, _> = client.set(key, value, Some(life.clone()), Some(SetOptions::NX), false).await;
         set.map_err(link::classify)?;
     }
@@ -143,7 +144,8 @@ pub(super) async fn count_apart(store: &Store, queue: &QueueName, answers: &[Str
     }
     let suffix = if *queue == QueueName::default_queue() { String::new() } else { format!(":{queue}") };
     let key = format!("{}:queue:stats{suffix}", store.inner.options.base);
-    let client = store.inner.link.client()?;
+    let link = store.inner.link.link().await?;
+    let client = link.client()?;
     let before: Option<i64> = client.hget(&key, "enqueue").await.map_err(link::classify)?;
     let new = answers.iter().filter(|answer| *answer == "n").count();
     let after = before.unwrap_or_default() + i64::try_from(new).unwrap_or(i64::MAX);

@@ -12,12 +12,15 @@ impl Store {
     /// # Errors
     /// When Redis did not answer. Repeating is safe, and the janitor finishes what is left.
     pub async fn resume(&self, queue: &QueueName, what: &[Switch]) -> Result<(), StoreError> {
+        let mut changed = false;
         loop {
             let mut args = vec![queue.as_str().into()];
             args.extend(what.iter().map(|switch| switch.field().into()));
-            if int(&self.run(&self.inner.scripts.resume, args).await?)? == 0 {
+            let ran = self.run(&self.inner.scripts.resume, args).await;
+            if int(&ran.map_err(|error| if changed { error.after_change() } else { error })?)? == 0 {
                 return Ok(());
             }
+            changed = true;
         }
     }
 }

@@ -165,7 +165,7 @@ impl Api {
                 about[name] = value.clone();
             }
         }
-        if outcome.status == 200 || outcome.status == 202 {
+        if about["f"] == "enqueue" && outcome.phase == Phase::Done {
             about["replay"] = json!(outcome.status == 200);
         }
         if let Some(jobs) = body["jobs"].as_array() {

@@ -5,49 +5,79 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
-use windlass::clock;
+use windlass::clock::{self, Instant};
 
 use super::client::{Api, Call, Phase};
+use super::cpu::Cpu;
 use super::history::{History, Stream};
+use super::nemesis::Stage;
 use super::pace;
 use super::redis::Server;
 use super::resp::{Connection, Patient, Reply};
 use super::watch::Watch;
 use super::workload::WORKSPACES;
 
+const LOOK: &str = include_str!("lua/look.lua");
+
 /// A window of throughput, in half seconds.
 const WINDOW: usize = 4;
 
-/// Ends of jobs per second over a while.
-pub(crate) async fn throughput(watch: &Watch, time: Duration) -> f64 {
-    let (start, ended) = (clock::now(), watch.ended());
-    pace::pause(time).await;
-    (watch.ended() - ended) as f64 / start.elapsed().as_secs_f64()
+/// Ends of jobs per second, and the part of the machine they had.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    pub(crate) per_second: f64,
+    pub(crate) machine: f64,
 }
 
-/// Waits until a window has 90 % of the throughput from before the faults, and writes down how long that took.
-pub(crate) async fn recovery(history: &History, watch: &Watch, baseline: f64, limit: Duration) -> bool {
+/// A moment to measure from.
+struct Mark {
+    at: Instant,
+    ended: u64,
+    cpu: Cpu,
+}
+
+impl Mark {
+    fn now(stage: &Stage) -> Self {
+        Self { at: clock::now(), ended: stage.watch.ended(), cpu: Cpu::now(&stage.pids()) }
+    }
+
+    fn until(&self, later: &Self) -> Rate {
+        let per_second = (later.ended - self.ended) as f64 / (later.at - self.at).as_secs_f64();
+        Rate { per_second, machine: later.cpu.left_since(&self.cpu) }
+    }
+}
+
+/// Throughput over a while.
+pub(crate) async fn throughput(stage: &Stage, time: Duration) -> Rate {
+    let start = Mark::now(stage);
+    pace::pause(time).await;
+    start.until(&Mark::now(stage))
+}
+
+/// Waits until a window has 90 % of the throughput from before the faults, and writes down how long that took. Less is
+/// expected of less of a machine.
+pub(crate) async fn recovery(stage: &Stage, before: Rate, limit: Duration) -> bool {
     let start = clock::now();
-    let (mut marks, mut windows) = (VecDeque::from([(start, watch.ended())]), Vec::new());
+    let (mut marks, mut windows) = (VecDeque::from([Mark::now(stage)]), Vec::new());
     let mut recovered = None;
     while start.elapsed() < limit {
         pace::pause_ms(500).await;
-        let now = (clock::now(), watch.ended());
-        marks.push_back(now);
+        marks.push_back(Mark::now(stage));
         if marks.len() <= WINDOW {
             continue;
         }
-        let Some((from, ended)) = marks.pop_front() else { break };
-        let rate = (now.1 - ended) as f64 / (now.0 - from).as_secs_f64();
-        windows.push(rate.round());
-        if rate >= 0.9 * baseline {
+        let (Some(from), Some(to)) = (marks.pop_front(), marks.back()) else { break };
+        let rate = from.until(to);
+        let wanted = 0.9 * before.per_second * (rate.machine / before.machine).min(1.0);
+        windows.push(json!([rate.per_second.round(), wanted.round()]));
+        if rate.per_second >= wanted {
             recovered = Some(start.elapsed().as_millis() as u64);
             break;
         }
     }
-    let line = json!({"metric": "throughput", "baseline_per_s": baseline.round(), "recovered_ms": recovered,
-        "windows_per_s": windows});
-    history.line(Stream::Nemesis, line);
+    let line = json!({"metric": "throughput", "baseline_per_s": before.per_second.round(),
+        "baseline_machine": (before.machine * 100.0).round() / 100.0, "recovered_ms": recovered, "windows_per_s": windows});
+    stage.history.line(Stream::Nemesis, line);
     recovered.is_some()
 }
 
@@ -85,12 +115,17 @@ async fn keys(redis: &Server) -> std::io::Result<Value> {
     loop {
         let page = connection.ask(&["SCAN", &cursor, "COUNT", "1000"]).await?;
         let [next, names] = page.list() else { return Err(std::io::Error::other(format!("SCAN said {page:?}"))) };
-        for name in names.list() {
-            let name = name.text();
-            let kind = connection.ask(&["TYPE", &name]).await?.text();
-            let left = connection.ask(&["PTTL", &name]).await?.json();
-            let value = content(&mut connection, &name, &kind).await?;
-            found.insert(name, json!({"type": kind, "pttl": left, "value": value}));
+        let names: Vec<String> = names.list().iter().map(Reply::text).collect();
+        let mut look = vec!["EVAL", LOOK, "0"];
+        look.extend(names.iter().map(String::as_str));
+        let looks = connection.ask(&look).await?;
+        for (name, key) in names.iter().zip(looks.list()) {
+            let [kind, left, text] = key.list() else { continue };
+            let value = match text {
+                Reply::Text(text) => json!(text),
+                _ => content(&mut connection, name, &kind.text()).await?,
+            };
+            found.insert(name.clone(), json!({"type": kind.text(), "pttl": left.json(), "value": value}));
         }
         cursor = next.text();
         if cursor == "0" {
@@ -101,7 +136,6 @@ async fn keys(redis: &Server) -> std::io::Result<Value> {
 
 async fn content(connection: &mut Connection, name: &str, kind: &str) -> std::io::Result<Value> {
     let command: &[&str] = match kind {
-        "string" => &["GET", name],
         "hash" => &["HGETALL", name],
         "list" => &["LRANGE", name, "0", "-1"],
         "set" => &["SMEMBERS", name],

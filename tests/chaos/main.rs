@@ -7,9 +7,11 @@
     reason = "a test program"
 )]
 
+mod bugs;
 mod checker;
 mod children;
 mod client;
+mod cpu;
 mod dice;
 mod finish;
 mod fleet;
@@ -25,12 +27,15 @@ mod sinks;
 mod watch;
 mod workload;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use run::Options;
+use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "usage: chaos run [--seed N] [--minutes N] [--out FOLDER] [--faults a,b] | kinds | check FOLDER";
+const USAGE: &str =
+    "usage: chaos run [--seed N] [--minutes N] [--out FOLDER] [--faults a,b] | kinds | check FOLDER | bugs [NAME…]";
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -42,8 +47,10 @@ async fn main() -> ExitCode {
             None => usage(),
         },
         Some((&"check", [folder])) => judge(Path::new(folder)),
+        Some((&"bugs", names)) => bugs::run(names).await,
         Some((&"kinds", [])) => {
             nemesis::kinds().for_each(|(lane, kinds)| println!("{lane}: {}", kinds.join(" ")));
+            checker::CLASSES.iter().for_each(|(class, meaning)| println!("checked: {class}: {meaning}"));
             ExitCode::SUCCESS
         }
         _ => usage(),
@@ -72,11 +79,20 @@ fn options(words: &[&str]) -> Option<Options> {
     Some(Options { seed, minutes, folder, faults, bug })
 }
 
+/// SIGINT or SIGTERM; everything that runs is dropped then, and dies.
+async fn told_to_stop() {
+    let mut terminate = signal(SignalKind::terminate()).expect("signals can be watched");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
 async fn make_history(options: &Options) -> ExitCode {
     println!("chaos: seed {}, {} minutes", options.seed, options.minutes);
     let made = tokio::select! {
         made = run::run(options) => made,
-        _ = tokio::signal::ctrl_c() => Err(std::io::Error::other("interrupted")),
+        () = told_to_stop() => Err(std::io::Error::other("interrupted")),
     };
     match made {
         // Whatever did not come up or become quiet, the history has it too.
@@ -92,6 +108,9 @@ async fn make_history(options: &Options) -> ExitCode {
 fn judge(folder: &Path) -> ExitCode {
     let report = checker::check(folder);
     println!("{}", report.text);
+    // One line for whoever collects verdicts of many runs.
+    let classes: BTreeSet<&str> = report.violations.iter().map(|violation| violation.name).collect();
+    println!("verdict: {} {}", if report.valid { "valid" } else { "not valid" }, Vec::from_iter(classes).join(" "));
     if let Err(error) = std::fs::write(folder.join("report.txt"), &report.text) {
         eprintln!("chaos: the report could not be kept: {error}");
     }

@@ -13,6 +13,7 @@ use windlass::clock;
 
 use super::children::{self, Launcher};
 use super::client::Api;
+use super::finish::Rate;
 use super::fleet::{ADMIN, Fleet, Plan};
 use super::history::{History, Stream};
 use super::nemesis::process::faketime;
@@ -68,10 +69,10 @@ pub(crate) async fn run(options: &Options) -> std::io::Result<()> {
 
     let clients = world.workload.start(options.seed);
     pace::pause(Duration::from_secs(3)).await;
-    let baseline = finish::throughput(&stage.watch, CALM).await;
-    println!("chaos: {baseline:.0} jobs/s before the faults");
+    let baseline = finish::throughput(stage, CALM).await;
+    println!("chaos: {:.0} jobs/s before the faults", baseline.per_second);
     let all: Vec<&str> = LANES.iter().map(|(name, ..)| *name).collect();
-    join(stage.start(options.seed, &all, clock::now() + total.mul_f64(WITHOUT_LOSS))).await;
+    join(stage.start(options.seed, &all, clock::now() + total.mul_f64(WITHOUT_LOSS))).await?;
     world.settle(clients, baseline, "safe.json").await?;
 
     println!("chaos: {} faults without loss; now with", stage.faults.load(Relaxed));
@@ -80,28 +81,50 @@ pub(crate) async fn run(options: &Options) -> std::io::Result<()> {
     let end = clock::now() + total.mul_f64(1.0 - WITHOUT_LOSS);
     let lanes = stage.start(options.seed + 1, BESIDE_LOSS, end);
     stage.lose(options.seed, end).await;
-    join(lanes).await;
+    join(lanes).await?;
     world.settle(clients, baseline, "final.json").await?;
     world.report();
     Ok(())
 }
 
-async fn join(tasks: Vec<JoinHandle<()>>) {
+/// Makes a short history for one question: faults without loss for `options.minutes`, then quiet for `quiet` at most.
+/// How fast the fleet is and comes back is not asked.
+pub(crate) async fn drill(options: &Options, quiet: Duration) -> std::io::Result<()> {
+    let history = Arc::new(History::create(&options.folder)?);
+    let world = build(options, &history).await?;
+    meta(options, &history).await?;
+    let (stage, clients) = (&world.stage, world.workload.start(options.seed));
+    pace::pause(Duration::from_secs(2)).await;
+    let all: Vec<&str> = LANES.iter().map(|(name, ..)| *name).collect();
+    join(stage.start(options.seed, &all, clock::now() + Duration::from_secs_f64(options.minutes * 60.0))).await?;
+    let healed = stage.heal().await;
+    history.line(Stream::Nemesis, json!({"metric": "healed", "all_up": healed}));
+    world.workload.stop();
+    join(clients).await?;
+    finish::quiesce(&history, &stage.watch, quiet).await;
+    finish::dump(&history, "final.json", &stage.pair.primary(), &stage.api).await?;
+    history.line(Stream::Nemesis, json!({"metric": "dumped", "file": "final.json"}));
+    history.flush();
+    Ok(())
+}
+
+/// Waits for tasks; one that panicked has said why, and there is no history without it.
+async fn join(tasks: Vec<JoinHandle<()>>) -> std::io::Result<()> {
     for task in tasks {
-        // A lane that panics has said why; the history is judged without it.
-        let _ = task.await;
+        task.await.map_err(std::io::Error::other)?;
     }
+    Ok(())
 }
 
 impl World {
     /// Heals, measures, waits until all is quiet, and writes down all that is there.
-    async fn settle(&self, clients: Vec<JoinHandle<()>>, baseline: f64, name: &str) -> std::io::Result<()> {
+    async fn settle(&self, clients: Vec<JoinHandle<()>>, baseline: Rate, name: &str) -> std::io::Result<()> {
         let (stage, history) = (&self.stage, &self.stage.history);
         let healed = stage.heal().await;
         history.line(Stream::Nemesis, json!({"metric": "healed", "all_up": healed}));
-        let recovered = finish::recovery(history, &stage.watch, baseline, RECOVERY).await;
+        let recovered = finish::recovery(stage, baseline, RECOVERY).await;
         self.workload.stop();
-        join(clients).await;
+        join(clients).await?;
         let quiet = finish::quiesce(history, &stage.watch, QUIET).await;
         finish::dump(history, name, &stage.pair.primary(), &stage.api).await?;
         history.line(Stream::Nemesis, json!({"metric": "dumped", "file": name}));

@@ -7,6 +7,7 @@ use crate::api::ErrorCode;
 use crate::api::queue::{QueueCommand, QueueList, QueueView};
 use crate::domain::{JobType, QueueName, Workspace};
 use crate::engine::Selector;
+use crate::store::StoreError;
 
 use super::super::auth::{Caller, Permission};
 use super::super::error::ApiError;
@@ -24,8 +25,10 @@ fn no_queue() -> ApiError {
 }
 
 /// The queue after a command; it may be one that has no jobs yet.
+/// The queue after a command was carried out.
 async fn view(state: &HttpState, name: &QueueName) -> Result<Json<QueueView>, ApiError> {
-    Ok(Json(views::queue(&state.services().store.summary(name).await?)))
+    let summary = state.services().store.summary(name).await.map_err(StoreError::after_change)?;
+    Ok(Json(views::queue(&summary)))
 }
 
 async fn command(state: &HttpState, request: Request) -> Result<(QueueCommand, Selector), ApiError> {

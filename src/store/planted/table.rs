@@ -86,12 +86,16 @@ pub const BUGS: &[PlantedBug] = &[
         "an idempotency key lives five seconds, whatever its job does",
         &[patch("enqueue", "int(math.ceil(in_line / 1000) + outlives)", "'5'")],
     ),
-    script("lost_bell", "no worker is woken", &[patch("settle", "redis.call('RPUSH', wake_key, '1')", "")]),
     with(
         "non_atomic_counters",
         "enqueues are counted by a read and a write of their own",
         Switch::CountsApart,
         &[patch("enqueue", "count('enqueue', n)", "")],
+    ),
+    script(
+        "orphans_forgotten",
+        "no claim looks for leases that ran out",
+        &[patch("due", "{ running_key, may_reap, reap }", "{ running_key, false, reap }")],
     ),
     script(
         "parked_job_forgotten",
@@ -145,6 +149,11 @@ pub const BUGS: &[PlantedBug] = &[
             "redis.call('HSET', attempts_key, id, waiting_entry('w', two, int(due)))",
             "redis.call('HSET', attempts_key, id, (string.gsub(waiting_entry('w', two, int(due)), '^w\\t%d+', 'w\\t0')))",
         )],
+    ),
+    script(
+        "run_at_ignored",
+        "a job whose time comes within three seconds is in line at once",
+        &[patch("enqueue", "tonumber(run_at) > created then", "tonumber(run_at) > created + 3000 then")],
     ),
     script(
         "scheduled_promoted_twice",

@@ -1,7 +1,6 @@
 //! The final dump: what each job became, and whether every key belongs to somebody.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -9,23 +8,22 @@ use serde_json::value::RawValue;
 use super::findings::Findings;
 use super::jobs::{Dumped, Jobs};
 use super::keys::{Family, family};
-use super::lines::as_number;
+use super::lines::{Folder, as_number};
 use super::rules::State;
 use super::symbols::{hash, hash_pair};
 
 type Raw<'a> = HashMap<String, &'a RawValue>;
 
-/// Reads `final.json`.
+/// Reads a dump.
 ///
 /// # Errors
 /// When it is not there or no such document.
-pub(super) fn read(folder: &Path, jobs: &mut Jobs, found: &mut Findings) -> Result<(), String> {
-    let path = folder.join("final.json");
-    let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let whole: Raw = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+pub(super) fn read(folder: &Folder<'_>, file: &str, jobs: &mut Jobs, found: &mut Findings) -> Result<(), String> {
+    let text = folder.document(file)?.ok_or_else(|| format!("{file} is not there"))?;
+    let whole: Raw = serde_json::from_str(&text).map_err(|e| format!("{file}: {e}"))?;
     let part = |name: &str| -> Result<Raw, String> {
-        let part = whole.get(name).ok_or_else(|| format!("{}: no `{name}`", path.display()))?;
-        serde_json::from_str(part.get()).map_err(|e| format!("{}: {name}: {e}", path.display()))
+        let part = whole.get(name).ok_or_else(|| format!("{file}: no `{name}`"))?;
+        serde_json::from_str(part.get()).map_err(|e| format!("{file}: {name}: {e}"))
     };
     let keys = part("keys")?;
     let mut dump = Dump { jobs, found, in_line: HashMap::new(), running: HashMap::new() };
@@ -41,7 +39,7 @@ pub(super) fn read(folder: &Path, jobs: &mut Jobs, found: &mut Findings) -> Resu
                     Family::Known | Family::Expires | Family::Queue(..) | Family::Progress | Family::Idempotency(..),
                 )
                 | (3, Family::Unknown) => {
-                    serde_json::from_str(raw.get()).map_err(|e| format!("{}: {name}: {e}", path.display()))?
+                    serde_json::from_str(raw.get()).map_err(|e| format!("{}: {name}: {e}", file))?
                 }
                 _ => continue,
             };

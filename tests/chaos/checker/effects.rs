@@ -1,12 +1,11 @@
 //! What the receivers saw, against the attempts that can have caused it.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use super::findings::Findings;
 use super::history::{Loss, Nemesis};
 use super::jobs::{Attempt, Jobs};
-use super::lines::each;
+use super::lines::Folder;
 use super::replay::Line;
 use super::rules::State;
 
@@ -41,7 +40,7 @@ struct Request {
 /// # Errors
 /// When it has a line that is none.
 pub(super) fn check(
-    folder: &Path,
+    folder: &Folder<'_>,
     jobs: &mut Jobs,
     lines: &[Line],
     (losses, nemesis, lease_ms): (&[Loss], &Nemesis, u64),
@@ -50,7 +49,7 @@ pub(super) fn check(
     let mut effects = Effects::default();
     let mut by_job: HashMap<u32, Vec<Request>> = HashMap::new();
     let mut kinds: HashMap<&'static str, bool> = HashMap::new();
-    each(&folder.join("sink.jsonl"), |row| {
+    folder.each("sink", |row| {
         let id = row.text("job").unwrap_or_else(|| row.word("key"));
         let Some(job) = jobs.find(id) else {
             let detail = format!("a request for {id}, which no client and no log knows");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::findings::Findings;
 use super::history::{Loss, Meta, Nemesis};
-use super::jobs::{Job, Jobs};
+use super::jobs::{Expect, Job, Jobs};
 use super::ops::{Ops, Request};
 use super::replay::{Line, Wait};
 use super::rules::{POISON, State};
@@ -19,7 +19,8 @@ const DUMP_MS: i64 = 300_000;
 pub(super) struct Ends {
     pub(super) by_state: HashMap<&'static str, u64>,
     pub(super) lost: u64,
-    pub(super) lost_in_window: u64,
+    /// By loss.
+    pub(super) lost_in_window: Vec<u64>,
     /// Enqueues nobody answered that had made a job.
     pub(super) recovered: u64,
 }
@@ -48,7 +49,8 @@ pub(super) fn check(
     for number in jobs.numbers().filter(|n| jobs.job(*n).dump.state != State::Unborn) {
         there.entry(jobs.job(number).key).or_insert((number, number)).1 = number;
     }
-    let mut judge = Judge { meta, losses, found, jobs, ends: Ends::default(), last_ms, there };
+    let ends = Ends { lost_in_window: vec![0; losses.len()], ..Ends::default() };
+    let mut judge = Judge { meta, losses, found, jobs, ends, last_ms, there };
     for number in jobs.numbers() {
         judge.job(number, &lines[number as usize]);
     }
@@ -89,10 +91,12 @@ impl Judge<'_> {
             self.agrees(number, job, line);
         }
         self.key(number, job, line);
+        self.as_told(number, job, line);
         if job.missed_at != 0 && !job.touched_by_loss {
             self.add("view_disagrees", job.missed_at, number, "GET answered 404 after its acknowledgement");
         }
-        let excused = job.seen_cancelled || self.losses.iter().any(|l| l.covers(job.cancel_acked, job.cancel_acked));
+        let excused = job.reached & State::Cancelled.bit() != 0
+            || self.losses.iter().any(|l| l.covers(job.cancel_acked, job.cancel_acked));
         if job.cancel_acked != 0 && !excused {
             self.add("cancel_lost", job.cancel_acked, number, "answered as cancelled, and the log has no cancel");
         }
@@ -100,12 +104,14 @@ impl Judge<'_> {
 
     /// Neither in the dump nor, perhaps, in the log.
     fn nowhere(&mut self, number: u32, job: &Job, line: &Line) {
-        let window = self.losses.iter().find(|loss| job.lost_whole || loss.covers(job.ack_invoked, job.acked));
-        let declared = window.filter(|loss| line.state == State::Unborn && !self.forbidden(loss));
+        let by_log = usize::from(job.lost_by).checked_sub(1);
+        let by_time = || self.losses.iter().position(|loss| loss.covers(job.ack_invoked, job.acked));
+        let window = by_log.or_else(by_time).filter(|at| !self.forbidden(&self.losses[*at]));
+        let declared = window.filter(|_| line.state == State::Unborn);
         match (job.acked, declared) {
             (0, _) if line.state == State::Unborn => {}
             (0, _) => self.add("job_vanished", line.changed_ms * 1000, number, "the log has it, the dump has not"),
-            (_, Some(_)) => self.ends.lost_in_window += 1,
+            (_, Some(at)) => self.ends.lost_in_window[at] += 1,
             (t, None) => {
                 self.ends.lost += 1;
                 let log = if line.state == State::Unborn { "nor in the log" } else { "but in the log" };
@@ -137,6 +143,29 @@ impl Judge<'_> {
             let (crashes, ends) = (told.crashes, line.uncharged);
             let detail = format!("{crashes} crashes, {ends} attempts that ended uncharged, poison: {poisoned}");
             self.add("poison_rule", t, number, detail);
+        }
+    }
+
+    /// Ends that clients were told, and the end that the job's handler makes.
+    fn as_told(&mut self, number: u32, job: &Job, line: &Line) {
+        let wrong =
+            State::ALL.into_iter().find(|s| s.is_terminal() && job.told & s.bit() != 0 && job.reached & s.bit() == 0);
+        if let Some(state) = wrong.filter(|_| !job.touched_by_loss && !job.tainted) {
+            self.add(
+                "view_disagrees",
+                job.acked,
+                number,
+                format!("a client was told {}, the log never was", state.word()),
+            );
+        }
+        let other_end = match (job.dump.state, job.expect) {
+            (State::Succeeded, Expect::Die) => true,
+            (State::Dead, Expect::Succeed) => !job.dump.poisoned,
+            _ => false,
+        };
+        if other_end {
+            let detail = format!("it was made to {:?}, and is {}", job.expect, job.dump.state.word());
+            self.add("wrong_end", line.changed_ms * 1000, number, detail.to_lowercase());
         }
     }
 
@@ -188,6 +217,6 @@ impl Judge<'_> {
     fn was_lost(&self, number: u32) -> bool {
         let job = self.jobs.job(number);
         let covered = || self.losses.iter().any(|loss| loss.covers(job.ack_invoked, job.acked));
-        job.lost_whole || (job.dump.state == State::Unborn && covered())
+        job.lost_by != 0 || (job.dump.state == State::Unborn && covered())
     }
 }

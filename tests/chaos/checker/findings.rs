@@ -30,11 +30,13 @@ pub(crate) const CLASSES: &[(&str, &str)] = &[
     ("attempts_over_max", "more charged attempts than the job may have"),
     ("poison_rule", "crashes and the end of a job do not fit together"),
     ("ran_before_due", "a job entered the line before its run_at"),
+    ("backoff_skipped", "failed attempts are retried without a wait"),
     ("retry_too_late", "a retry waited longer than the backoff allows"),
     ("expired_job_ran", "an attempt began after the job's time in line"),
     ("expired_early", "a job expired before its time"),
     ("transition_without_invoke", "a change that nobody asked for"),
     ("failed_op_took_effect", "an operation that was answered as not done was done"),
+    ("wrong_end", "a job succeeded that must fail, or died that must succeed"),
     ("cancel_lost", "an acknowledged cancel is not in the log"),
     ("effect_of_cancelled", "an effect of a job that was cancelled before its first attempt"),
     ("effect_after_end", "an effect began long after its job had ended"),
@@ -79,6 +81,22 @@ impl Findings {
         *count += 1;
         if *count <= KEPT {
             self.kept.push(Violation { name, job, t, detail: detail.into() });
+        }
+    }
+
+    /// Adds what another pass over more of the same found, without what is known.
+    pub(super) fn merge(&mut self, other: Self) {
+        let known = |v: &Violation, kept: &[Violation]| {
+            kept.iter().any(|k| (k.name, &k.job, k.t, &k.detail) == (v.name, &v.job, v.t, &v.detail))
+        };
+        for violation in other.kept {
+            if !known(&violation, &self.kept) {
+                self.kept.push(violation);
+            }
+        }
+        for (name, count) in other.counts {
+            let most = self.counts.entry(name).or_default();
+            *most = count.max(*most);
         }
     }
 }

@@ -1,12 +1,11 @@
 //! Figures recounted from the log, and compared with what an atomic look at Redis showed.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use super::findings::Findings;
 use super::history::{Entry, entry};
 use super::jobs::Jobs;
-use super::lines::{Row, each};
+use super::lines::{Folder, Row};
 use super::rules::State;
 
 /// Fleet-wide counters that the log can be counted for. A release and an expired lease look alike in it.
@@ -90,9 +89,9 @@ pub(super) struct Snapshot {
 ///
 /// # Errors
 /// When it has a line that is none.
-pub(super) fn snapshots(folder: &Path) -> Result<Vec<Snapshot>, String> {
+pub(super) fn snapshots(folder: &Folder<'_>) -> Result<Vec<Snapshot>, String> {
     let mut found = Vec::new();
-    each(&folder.join("snapshots.jsonl"), |row| {
+    folder.each("snapshots", |row| {
         let entry = entry(row.word("entry")).unwrap_or((0, 0));
         found.push(Snapshot { t: row.t(), entry, row: Row::of(row.value().clone()) });
     })?;

@@ -1,10 +1,8 @@
 //! The small files: what the run was, which faults it had, which workers lived, what Redis lost.
 
-use std::path::Path;
-
 use serde_json::Value;
 
-use super::lines::{Row, each};
+use super::lines::{Folder, Row};
 
 /// The run.
 pub(super) struct Meta {
@@ -12,10 +10,9 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    pub(super) fn read(folder: &Path) -> Result<Self, String> {
-        let path = folder.join("meta.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let value = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+    pub(super) fn read(folder: &Folder<'_>) -> Result<Self, String> {
+        let text = folder.document("meta.json")?.ok_or("meta.json is not there")?;
+        let value = serde_json::from_str(&text).map_err(|e| format!("meta.json: {e}"))?;
         Ok(Self { row: Row::of(value) })
     }
 
@@ -62,10 +59,10 @@ pub(super) struct Nemesis {
 }
 
 impl Nemesis {
-    pub(super) fn read(folder: &Path) -> Result<Self, String> {
+    pub(super) fn read(folder: &Folder<'_>) -> Result<Self, String> {
         let mut found = Self::default();
         let mut open: Vec<(u64, usize)> = Vec::new();
-        each(&folder.join("nemesis.jsonl"), |row| {
+        folder.each("nemesis", |row| {
             let (n, t) = (row.number("n").unwrap_or_default(), row.t());
             match row.word("phase") {
                 "begin" => {
@@ -117,9 +114,9 @@ pub(super) struct Worker {
     pub(super) exit: Option<u64>,
 }
 
-pub(super) fn workers(folder: &Path) -> Result<Vec<Worker>, String> {
+pub(super) fn workers(folder: &Folder<'_>) -> Result<Vec<Worker>, String> {
     let mut found: Vec<Worker> = Vec::new();
-    each(&folder.join("workers.jsonl"), |row| {
+    folder.each("workers", |row| {
         let id = row.word("worker");
         if id.is_empty() {
             return;
@@ -162,19 +159,20 @@ impl Loss {
 }
 
 /// The losses, in the order of the log.
-pub(super) fn losses(folder: &Path) -> Result<Vec<Loss>, String> {
+pub(super) fn losses(folder: &Folder<'_>) -> Result<Vec<Loss>, String> {
     let mut found = Vec::new();
-    let path = folder.join("log.jsonl");
-    super::lines::raw(&path, |number, line| {
+    folder.raw("log", |number, line| {
         if line.contains("\"marker\"") {
-            let value = serde_json::from_str(line).map_err(|e| format!("{}:{number}: {e}", path.display()))?;
-            let row = Row::of(value);
+            let row = Row::of(serde_json::from_str(line).map_err(|e| format!("log.jsonl:{number}: {e}"))?);
+            if row.t() > folder.until {
+                return Ok(false);
+            }
             if row.word("marker") == "lost_suffix" {
                 let last = entry(row.word("last")).unwrap_or((0, 0));
                 found.push(Loss { t: row.t(), last, why: row.word("why").to_owned() });
             }
         }
-        Ok(())
+        Ok(true)
     })?;
     Ok(found)
 }

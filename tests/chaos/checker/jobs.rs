@@ -33,12 +33,24 @@ pub(super) struct Job {
     pub(super) missed_at: u64,
     /// A loss took back something of it.
     pub(super) touched_by_loss: bool,
-    /// A loss took it back whole.
-    pub(super) lost_whole: bool,
-    /// A cancel of it is in the log, be it lost again.
-    pub(super) seen_cancelled: bool,
+    /// The loss that took it back whole, plus one.
+    pub(super) lost_by: u16,
+    /// States that clients were told, and those that the log has, also where a loss took them back: a bit each.
+    pub(super) told: u16,
+    pub(super) reached: u16,
+    /// What its handler does, when nobody cancels it and no process dies too often.
+    pub(super) expect: Expect,
     /// The log contradicted itself once; what follows of this job proves nothing more.
     pub(super) tainted: bool,
+}
+
+/// How a job ends by its own doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Expect {
+    #[default]
+    Either,
+    Succeed,
+    Die,
 }
 
 /// What the final dump says of a job.
@@ -120,6 +132,13 @@ impl Jobs {
 
     pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
         0..u32::try_from(self.list.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Keeps what jobs are, and forgets what became of them.
+    pub(super) fn forget_dump(&mut self) {
+        for job in &mut self.list {
+            (job.dump, job.key_ttl_ms) = (Dumped::default(), None);
+        }
     }
 
     pub(super) fn name_job(&mut self, number: u32, workspace: &str, queue: &str, kind: &str) {

@@ -55,37 +55,70 @@ pub(super) fn as_number(value: &Value) -> Option<u64> {
     }
 }
 
-/// Calls `see` with every line of a file; says whether the file was there.
-///
-/// # Errors
-/// When it cannot be read, or a line is no JSON object.
-pub(super) fn each(path: &Path, mut see: impl FnMut(&Row)) -> Result<bool, String> {
-    raw(path, |number, line| {
-        let value = serde_json::from_str(line).map_err(|e| format!("{}:{number}: {e}", path.display()))?;
-        see(&Row(value));
-        Ok(())
-    })
+/// A history, up to a moment.
+pub(super) struct Folder<'a> {
+    pub(super) path: &'a Path,
+    /// Lines after this moment are left alone, in unix microseconds.
+    pub(super) until: u64,
 }
 
-/// Like [`each`], with the text of the line.
-///
-/// # Errors
-/// When the file cannot be read, and those of `see`.
-pub(super) fn raw(path: &Path, mut see: impl FnMut(usize, &str) -> Result<(), String>) -> Result<bool, String> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(e) => return Err(format!("{}: {e}", path.display())),
-    };
-    let (mut reader, mut line, mut number) = (BufReader::with_capacity(1 << 20, file), String::new(), 0);
-    loop {
-        line.clear();
-        if reader.read_line(&mut line).map_err(|e| format!("{}: {e}", path.display()))? == 0 {
-            return Ok(true);
+impl Folder<'_> {
+    /// Calls `see` with every line of `<name>.jsonl`; says whether the file was there.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a line is no JSON object.
+    pub(super) fn each(&self, name: &str, mut see: impl FnMut(&Row)) -> Result<bool, String> {
+        let path = self.path.join(format!("{name}.jsonl"));
+        self.raw(name, |number, line| {
+            let value = serde_json::from_str(line).map_err(|e| format!("{}:{number}: {e}", path.display()))?;
+            let row = Row(value);
+            if row.t() > self.until {
+                return Ok(false);
+            }
+            see(&row);
+            Ok(true)
+        })
+    }
+
+    /// Calls `see` with the number and the text of every line, as long as it wants more.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and those of `see`.
+    pub(super) fn raw(
+        &self,
+        name: &str,
+        mut see: impl FnMut(usize, &str) -> Result<bool, String>,
+    ) -> Result<bool, String> {
+        let path = self.path.join(format!("{name}.jsonl"));
+        let wrong = |e: std::io::Error| format!("{}: {e}", path.display());
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(wrong(e)),
+        };
+        let (mut reader, mut line, mut number) = (BufReader::with_capacity(1 << 20, file), String::new(), 0);
+        loop {
+            line.clear();
+            if reader.read_line(&mut line).map_err(wrong)? == 0 {
+                return Ok(true);
+            }
+            number += 1;
+            if !line.trim().is_empty() && !see(number, line.trim_end())? {
+                return Ok(true);
+            }
         }
-        number += 1;
-        if !line.trim().is_empty() {
-            see(number, line.trim_end())?;
+    }
+
+    /// The text of a whole file; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn document(&self, name: &str) -> Result<Option<String>, String> {
+        let path = self.path.join(name);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(format!("{}: {e}", path.display())),
         }
     }
 }

@@ -21,6 +21,7 @@ mod ops;
 mod replay;
 mod report;
 mod rules;
+mod steps;
 mod symbols;
 mod timeline;
 
@@ -28,6 +29,8 @@ use std::path::Path;
 
 use findings::Findings;
 pub(crate) use findings::{CLASSES, Violation};
+use lines::Folder;
+use report::Figures;
 
 /// What the checker found.
 pub(crate) struct Report {
@@ -53,7 +56,28 @@ pub(crate) fn check(folder: &Path) -> Report {
     Report { valid: found.counts.is_empty(), text, violations: found.kept }
 }
 
-fn judge(folder: &Path, found: &mut Findings) -> Result<String, String> {
+/// The dump in the middle of a run, before the faults that may lose something.
+const SAFE: &str = "safe.json";
+const FINAL: &str = "final.json";
+
+/// A run has two parts where there are two dumps: up to the first nothing may be lost, and its jobs are judged by what
+/// is there then. Then the whole is judged by what is left at the end.
+fn judge(path: &Path, found: &mut Findings) -> Result<String, String> {
+    let whole = Folder { path, until: u64::MAX };
+    let nemesis = history::Nemesis::read(&whole)?;
+    let dumped = nemesis.marks.iter().find(|(_, mark)| mark.word("metric") == "dumped" && mark.word("file") == SAFE);
+    let mut safe = None;
+    if let Some((t, _)) = dumped {
+        safe = Some(part(&Folder { path, until: *t }, SAFE, found)?);
+    }
+    let mut all = Findings::default();
+    let last = part(&whole, FINAL, &mut all)?;
+    // The whole repeats what the part before it saw.
+    found.merge(all);
+    Ok(report::write(&whole, safe.as_ref(), &last, found))
+}
+
+fn part(folder: &Folder<'_>, file: &str, found: &mut Findings) -> Result<Figures, String> {
     let meta = history::Meta::read(folder)?;
     let nemesis = history::Nemesis::read(folder)?;
     let workers = history::workers(folder)?;
@@ -61,8 +85,12 @@ fn judge(folder: &Path, found: &mut Findings) -> Result<String, String> {
     let snapshots = gauges::snapshots(folder)?;
     let lease = meta.lease_ms();
     let mut jobs = jobs::Jobs::new();
-    // The dump first: it names queue, workspace and type of every job, also of those whose enqueue nobody answered.
-    dump::read(folder, &mut jobs, found)?;
+    // A dump names queue, workspace and type of every job, also of those whose enqueue nobody answered.
+    if file != SAFE && folder.document(SAFE)?.is_some() {
+        dump::read(folder, SAFE, &mut jobs, &mut Findings::default())?;
+        jobs.forget_dump();
+    }
+    dump::read(folder, file, &mut jobs, found)?;
     let ops = ops::read(folder, &mut jobs, found)?;
     let caps = caps::Caps::new(&ops.caps, &losses);
     let log = replay::replay(folder, &mut jobs, found, caps, (&losses, &snapshots))?;
@@ -71,18 +99,6 @@ fn judge(folder: &Path, found: &mut Findings) -> Result<String, String> {
     let ends = ends::check((&meta, &losses), &jobs, &log.lines, &ops, found);
     ends::check_waits(&log.waits, &jobs, &nemesis, lease, found);
     let live = liveness::check(&nemesis, meta.number("recovery_limit_ms"), found);
-    let mut figures = report::Figures {
-        meta: &meta,
-        nemesis: &nemesis,
-        losses: &losses,
-        ops: &ops,
-        log: &log,
-        effects: &effects,
-        recovery: &recovery,
-        ends: &ends,
-        live: &live,
-        attempts: jobs.attempts.len(),
-        snapshots: snapshots.len(),
-    };
-    Ok(report::write(folder, &mut figures, found))
+    let (attempts, snapshots) = (jobs.attempts.len(), snapshots.len());
+    Ok(Figures { meta, nemesis, losses, ops, log, effects, recovery, ends, live, attempts, snapshots })
 }

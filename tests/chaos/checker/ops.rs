@@ -1,11 +1,10 @@
 //! What clients asked for and were told.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use super::findings::Findings;
-use super::jobs::Jobs;
-use super::lines::{Row, each};
+use super::jobs::{Expect, Jobs};
+use super::lines::{Folder, Row};
 use super::rules::State;
 use super::symbols::{hash, hash_pair};
 
@@ -65,6 +64,7 @@ struct Open {
     max_attempts: u64,
     /// The job is another workspace's: this has to fail.
     foreign: bool,
+    expect: Expect,
 }
 
 struct Reader<'a> {
@@ -78,11 +78,10 @@ struct Reader<'a> {
 ///
 /// # Errors
 /// When it is not there or has a line that is none.
-pub(super) fn read(folder: &Path, jobs: &mut Jobs, found: &mut Findings) -> Result<Ops, String> {
+pub(super) fn read(folder: &Folder<'_>, jobs: &mut Jobs, found: &mut Findings) -> Result<Ops, String> {
     let mut reader = Reader { jobs, found, ops: Ops::default(), open: HashMap::new() };
-    let path = folder.join("ops.jsonl");
-    if !each(&path, |row| reader.row(row))? {
-        return Err(format!("{}: not there", path.display()));
+    if !folder.each("ops", |row| reader.row(row))? {
+        return Err("ops.jsonl is not there".to_owned());
     }
     let open = std::mem::take(&mut reader.open);
     for invoked in open.into_values() {
@@ -144,6 +143,12 @@ impl Reader<'_> {
             cap: row.number("cap"),
             max_attempts: row.number("max_attempts").unwrap_or_default(),
             foreign: row.get("foreign").is_some(),
+            // A run that is cut short by its own timeout may be so once more on a machine that is busy.
+            expect: match row.word("expect") {
+                "succeed" if row.get("timeout_ms").is_none() => Expect::Succeed,
+                "die" => Expect::Die,
+                _ => Expect::Either,
+            },
         }
     }
 
@@ -159,6 +164,9 @@ impl Reader<'_> {
     fn acknowledged(&mut self, row: &Row, invoked: &Open) {
         let (t, told) = (row.t(), row.text("job").and_then(|id| self.jobs.number(id)));
         let state = row.text("state").and_then(State::from_word);
+        if let (Some(job), Some(state), false) = (told.or(invoked.job), state, invoked.foreign) {
+            self.jobs.job_mut(job).told |= state.bit();
+        }
         match (invoked.f.as_str(), told.or(invoked.job)) {
             (f, Some(job)) if invoked.foreign => {
                 let detail = format!("{} had its {f} of another workspace's job done", invoked.workspace);
@@ -212,6 +220,7 @@ impl Reader<'_> {
             self.found.add("other_body_accepted", t, Some(id), detail);
         }
         job.body = if job.body == 0 { body } else { job.body };
+        job.expect = if row.is("replay") { job.expect } else { invoked.expect };
         if invoked.max_attempts > 0 {
             job.max_attempts = u16::try_from(invoked.max_attempts).unwrap_or(0);
         }

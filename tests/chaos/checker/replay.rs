@@ -2,15 +2,15 @@
 //! entry that survived, as Redis did.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::caps::Caps;
 use super::findings::Findings;
 use super::gauges::{self, Gauges, Snapshot};
 use super::history::{Entry, Loss, entry};
 use super::jobs::{Attempt, Jobs};
-use super::lines::each;
-use super::rules::{CLOCK_SLACK_MS, POISON, State, legal, longest_backoff_ms, target};
+use super::lines::Folder;
+use super::rules::{State, longest_backoff_ms, target};
+use super::steps::Step;
 use super::symbols::hash;
 
 /// Where a job is by the log.
@@ -68,6 +68,9 @@ struct Replay<'a> {
     ends: BTreeMap<u64, u64>,
     sound: bool,
     waits: Vec<Wait>,
+    retries: u64,
+    /// Retries that were in line at once: how many, and the first.
+    at_once: (u64, Option<(u64, u32)>),
 }
 
 /// What the log adds up to.
@@ -84,7 +87,7 @@ pub(super) struct Outcome {
 /// # Errors
 /// When it is not there or has a line that is none.
 pub(super) fn replay(
-    folder: &Path,
+    folder: &Folder<'_>,
     jobs: &mut Jobs,
     found: &mut Findings,
     caps: Caps,
@@ -104,9 +107,10 @@ pub(super) fn replay(
         ends: BTreeMap::new(),
         sound: true,
         waits: Vec::new(),
+        retries: 0,
+        at_once: (0, None),
     };
-    let path = folder.join("log.jsonl");
-    let there = each(&path, |row| match row.word("marker") {
+    let there = folder.each("log", |row| match row.word("marker") {
         "" => {
             let Some(at) = entry(row.word("entry")) else { return };
             replay.entry(at, row.word("e"), row.word("a"));
@@ -115,9 +119,10 @@ pub(super) fn replay(
         _ => replay.found.add("log_incomplete", row.t(), None, "the log was trimmed before it was read"),
     })?;
     if !there {
-        return Err(format!("{}: not there", path.display()));
+        return Err("log.jsonl is not there".to_owned());
     }
     replay.close_snapshots(u64::MAX);
+    replay.judge_backoff();
     let (waits, ends) = (std::mem::take(&mut replay.waits), std::mem::take(&mut replay.ends));
     let mut lines = std::mem::take(&mut replay.place.lines);
     lines.resize(replay.jobs.list.len(), Line::default());
@@ -125,6 +130,15 @@ pub(super) fn replay(
 }
 
 impl Replay<'_> {
+    /// The wait before a retry is random from 0 up, so that one alone may be none; many cannot.
+    fn judge_backoff(&mut self) {
+        let (skipped, first) = self.at_once;
+        if let Some((ms, number)) = first.filter(|_| skipped > 5 && skipped * 10 > self.retries) {
+            let detail = format!("{skipped} of {} retries were in line at once", self.retries);
+            self.found.add("backoff_skipped", ms * 1000, Some(self.jobs.id(number)), detail);
+        }
+    }
+
     fn entry(&mut self, at: Entry, items: &str, claimed_by: &str) {
         if at <= self.place.at {
             let detail = format!("entry {}-{} after {}-{}", at.0, at.1, self.place.at.0, self.place.at.1);
@@ -181,7 +195,9 @@ impl Replay<'_> {
                 if now.state != then.state || now.token != then.token || now.redriven != then.redriven {
                     let job = self.jobs.job_mut(number);
                     job.touched_by_loss = true;
-                    job.lost_whole |= then.state == State::Unborn;
+                    if then.state == State::Unborn {
+                        job.lost_by = u16::try_from(self.era + 1).unwrap_or(u16::MAX);
+                    }
                     job.tainted = false;
                 }
             }
@@ -210,7 +226,7 @@ impl Replay<'_> {
         let step = Step { number, ms, letter, to, count, token, claim: hash(claimed_by) };
         let line = self.line(number);
         if !self.jobs.job(number).tainted
-            && let Err((name, detail)) = self.judge(&step, &line)
+            && let Err((name, detail)) = step.judge(self.jobs.job(number), &line)
         {
             self.jobs.job_mut(number).tainted = true;
             self.sound = false;
@@ -219,39 +235,6 @@ impl Replay<'_> {
         }
         self.apply(&step, line);
         Some(())
-    }
-
-    /// Whether the step is one that may follow.
-    fn judge(&self, step: &Step, line: &Line) -> Result<(), (&'static str, String)> {
-        let job = self.jobs.job(step.number);
-        let (named, from) = (step.token != 0, line.state);
-        if from.is_terminal() {
-            let redrive = step.letter == b'P' && !named && step.count == 0 && from != State::Succeeded;
-            if !redrive {
-                return Err(("terminal_not_final", "nothing but a redrive may follow an end".to_owned()));
-            } else if line.redriven >= job.redrives {
-                let asked = format!("{} redrives were asked for", job.redrives);
-                return Err(("terminal_not_final", asked));
-            }
-            return Ok(());
-        }
-        if step.letter == b'R' && from == State::Running {
-            return Err(("lease_overlap", "the attempt before has not ended".to_owned()));
-        }
-        if named && (from != State::Running || step.token != line.token) {
-            return Err(("stale_write", "another attempt holds the lease, or none".to_owned()));
-        }
-        if step.letter == b'c' && job.cancels == 0 {
-            return Err(("transition_without_invoke", "nobody asked for a cancel".to_owned()));
-        }
-        if !legal(from, step.letter, named) {
-            return Err(("illegal_transition", "there is no such way".to_owned()));
-        }
-        if step.letter == b'R' && step.claim == 0 {
-            return Err(("illegal_transition", "a claim without an attempt id".to_owned()));
-        }
-        judge_count(step, line, job.max_attempts)?;
-        judge_time(step, line, job.run_at_ms, job.expires_at_ms)
     }
 
     fn apply(&mut self, step: &Step, mut line: Line) {
@@ -268,7 +251,13 @@ impl Replay<'_> {
         if from == State::Running {
             let charged = step.count >= line.attempt;
             match step.letter {
-                b'S' | b'P' if charged => gauge.count(gauges::RETRIED),
+                b'S' | b'P' if charged => {
+                    gauge.count(gauges::RETRIED);
+                    self.retries += 1;
+                    if step.letter == b'P' {
+                        self.at_once = (self.at_once.0 + 1, self.at_once.1.or(Some((step.ms, step.number))));
+                    }
+                }
                 b'S' | b'P' | b'd' if !charged => gauge.count(gauges::UNCHARGED),
                 _ => {}
             }
@@ -293,9 +282,7 @@ impl Replay<'_> {
             }
             _ => {}
         }
-        if step.letter == b'c' {
-            self.jobs.job_mut(step.number).seen_cancelled = true;
-        }
+        self.jobs.job_mut(step.number).reached |= step.to.bit();
         if from == State::Scheduled && step.letter == b'P' {
             self.note_wait(step, &line);
         }
@@ -354,58 +341,4 @@ impl Replay<'_> {
 
 fn gauge_count(gauges: &mut Gauges, queue: u16, counter: usize) {
     gauges.queue(queue).count(counter);
-}
-
-/// One item of the log.
-struct Step {
-    number: u32,
-    ms: u64,
-    letter: u8,
-    to: State,
-    count: u16,
-    /// The attempt that the item names.
-    token: u64,
-    /// The attempt that the entry's claims are.
-    claim: u64,
-}
-
-/// Charged +1; a release or a crash takes it back; the third crash is the end.
-fn judge_count(step: &Step, line: &Line, max: u16) -> Result<(), (&'static str, String)> {
-    let (count, before) = (step.count, line.attempt);
-    let wrong = |want: String| Err(("attempt_number", format!("attempt {count} after {before}, expected {want}")));
-    match step.letter {
-        b'R' if count != before + 1 => wrong((before + 1).to_string()),
-        b'R' if max > 0 && count > max => Err(("attempts_over_max", format!("attempt {count} of {max}"))),
-        b'S' | b'P' if line.state == State::Running => match count {
-            n if n + 1 == before => Ok(()),
-            n if n != before => wrong(format!("{before}, or one less when uncharged")),
-            n if max > 0 && n >= max => Err(("attempts_over_max", format!("a retry after attempt {n} of {max}"))),
-            _ => Ok(()),
-        },
-        b'd' if count + 1 == before => match line.uncharged + 1 {
-            ends if ends < POISON => Err(("poison_rule", format!("given up on as poison after {ends} crashes"))),
-            _ => Ok(()),
-        },
-        b'R' => Ok(()),
-        _ if line.state == State::Unborn && count == 0 => Ok(()),
-        _ if count != before => wrong(before.to_string()),
-        _ => Ok(()),
-    }
-}
-
-fn judge_time(step: &Step, line: &Line, run_at: u64, expires: u64) -> Result<(), (&'static str, String)> {
-    let first = line.state == State::Scheduled && line.began == 0 && line.redriven == 0;
-    match step.letter {
-        b'P' if first && step.ms + CLOCK_SLACK_MS < run_at => {
-            Err(("ran_before_due", format!("{} ms before its run_at", run_at - step.ms)))
-        }
-        // A redrive gives more time, and the dump has the last only.
-        b'R' if expires > 0 && line.redriven == 0 && step.ms > expires + CLOCK_SLACK_MS => {
-            Err(("expired_job_ran", format!("{} ms after its time in line", step.ms - expires)))
-        }
-        b'e' if expires > 0 && line.redriven == 0 && step.ms + CLOCK_SLACK_MS < expires => {
-            Err(("expired_early", format!("{} ms before its time", expires - step.ms)))
-        }
-        _ => Ok(()),
-    }
 }

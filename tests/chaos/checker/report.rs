@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
 
 use super::effects::Effects;
 use super::ends::Ends;
 use super::findings::{CLASSES, Findings};
 use super::history::{Loss, Meta, Nemesis};
 use super::leases::Recovery;
+use super::lines::Folder;
 use super::liveness::Liveness;
 use super::ops::Ops;
 use super::replay::Outcome;
@@ -20,37 +20,45 @@ const TOLD: usize = 5;
 const NAMED: usize = 5;
 
 /// All that a report tells.
-pub(super) struct Figures<'a> {
-    pub(super) meta: &'a Meta,
-    pub(super) nemesis: &'a Nemesis,
-    pub(super) losses: &'a [Loss],
-    pub(super) ops: &'a Ops,
-    pub(super) log: &'a Outcome,
-    pub(super) effects: &'a Effects,
-    pub(super) recovery: &'a Recovery,
-    pub(super) ends: &'a Ends,
-    pub(super) live: &'a Liveness,
+pub(super) struct Figures {
+    pub(super) meta: Meta,
+    pub(super) nemesis: Nemesis,
+    pub(super) losses: Vec<Loss>,
+    pub(super) ops: Ops,
+    pub(super) log: Outcome,
+    pub(super) effects: Effects,
+    pub(super) recovery: Recovery,
+    pub(super) ends: Ends,
+    pub(super) live: Liveness,
     pub(super) attempts: usize,
     pub(super) snapshots: usize,
 }
 
-pub(super) fn write(folder: &Path, figures: &mut Figures<'_>, found: &Findings) -> String {
+pub(super) fn write(folder: &Folder<'_>, safe: Option<&Figures>, whole: &Figures, found: &Findings) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
-    let _ = head(&mut text, figures);
-    let _ = operations(&mut text, figures);
-    let _ = jobs(&mut text, figures);
-    let _ = faults(&mut text, figures);
-    let _ = verdict(&mut text, folder, figures, found);
+    let _ = head(&mut text, whole);
+    let _ = operations(&mut text, whole);
+    if let Some(safe) = safe {
+        text.push_str("\nup to the faults with loss\n");
+        let _ = ended(&mut text, safe);
+        let _ = came_back(&mut text, safe);
+        text.push_str("\nthe whole\n");
+    }
+    let _ = ended(&mut text, whole);
+    let _ = jobs(&mut text, whole);
+    let _ = faults(&mut text, whole);
+    let _ = came_back(&mut text, whole);
+    let _ = verdict(&mut text, folder, whole, found);
     text
 }
 
-fn head(text: &mut String, figures: &Figures<'_>) -> std::fmt::Result {
-    let meta = figures.meta;
+fn head(text: &mut String, figures: &Figures) -> std::fmt::Result {
+    let meta = &figures.meta;
     let span = figures.ops.last_t.saturating_sub(figures.ops.first_t) / 1_000_000;
     writeln!(
         text,
-        "seed {}, {} s, revision {}, appendfsync {}, lease {} ms{}",
+        "seed {}, {} s, revision {}, durability {}, lease {} ms{}",
         meta.word("seed"),
         span,
         meta.word("git"),
@@ -63,7 +71,7 @@ fn head(text: &mut String, figures: &Figures<'_>) -> std::fmt::Result {
     )
 }
 
-fn operations(text: &mut String, figures: &Figures<'_>) -> std::fmt::Result {
+fn operations(text: &mut String, figures: &Figures) -> std::fmt::Result {
     writeln!(text, "\n{:<12}{:>10}{:>10}{:>10}{:>10}", "operation", "attempted", "ok", "failed", "unknown")?;
     for (f, tally) in &figures.ops.tallies {
         writeln!(text, "{f:<12}{:>10}{:>10}{:>10}{:>10}", tally.attempted, tally.ok, tally.failed, tally.unknown)?;
@@ -71,13 +79,18 @@ fn operations(text: &mut String, figures: &Figures<'_>) -> std::fmt::Result {
     Ok(())
 }
 
-fn jobs(text: &mut String, figures: &Figures<'_>) -> std::fmt::Result {
-    let (ends, effects, log) = (figures.ends, figures.effects, figures.log);
+fn ended(text: &mut String, figures: &Figures) -> std::fmt::Result {
+    let ends = &figures.ends;
     let mut states: Vec<(&str, u64)> = ends.by_state.iter().map(|(state, n)| (*state, *n)).collect();
     states.sort_unstable();
     let states: Vec<String> = states.iter().map(|(state, n)| format!("{n} {state}")).collect();
-    writeln!(text, "\njobs         {}", states.join(", "))?;
-    writeln!(text, "acked        {} lost, {} lost in a declared window", ends.lost, ends.lost_in_window)?;
+    writeln!(text, "jobs         {}", states.join(", "))?;
+    let declared: u64 = ends.lost_in_window.iter().sum();
+    writeln!(text, "acked        {} lost, {declared} lost in a declared window", ends.lost)
+}
+
+fn jobs(text: &mut String, figures: &Figures) -> std::fmt::Result {
+    let (ends, effects, log) = (&figures.ends, &figures.effects, &figures.log);
     writeln!(
         text,
         "repeats      {} answered with their job; {} unknown enqueues had made one",
@@ -92,7 +105,7 @@ fn jobs(text: &mut String, figures: &Figures<'_>) -> std::fmt::Result {
     )
 }
 
-fn faults(text: &mut String, figures: &mut Figures<'_>) -> std::fmt::Result {
+fn faults(text: &mut String, figures: &Figures) -> std::fmt::Result {
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
     for fault in &figures.nemesis.faults {
         *kinds.entry(fault.kind.as_str()).or_default() += 1;
@@ -106,18 +119,25 @@ fn faults(text: &mut String, figures: &mut Figures<'_>) -> std::fmt::Result {
         kinds.len(),
         kinds.join(", ")
     )?;
-    for loss in figures.losses {
-        let window = (loss.t / 1000).saturating_sub(loss.last.0);
-        writeln!(text, "loss         {}: what is after {}-{} ({window} ms)", loss.why, loss.last.0, loss.last.1)?;
+    let mut struck: Vec<_> = figures.effects.struck.iter().collect();
+    struck.sort();
+    let struck: Vec<String> = struck.iter().map(|(fault, n)| format!("{fault} {n}")).collect();
+    writeln!(text, "struck       around an effect: {}", struck.join(", "))?;
+    for (loss, acked) in figures.losses.iter().zip(&figures.ends.lost_in_window) {
+        let window = match loss.last.0 {
+            0 => "all there was".to_owned(),
+            last => format!("the last {} ms", (loss.t / 1000).saturating_sub(last)),
+        };
+        writeln!(text, "loss         {}: {window}, {acked} acknowledged jobs", loss.why)?;
     }
-    let recovery = figures.recovery;
-    writeln!(
-        text,
-        "orphans      {}; started again {}",
-        spread(&recovery.freed, "freed"),
-        spread(&recovery.restarted, "")
-    )?;
-    let live = figures.live;
+    Ok(())
+}
+
+fn came_back(text: &mut String, figures: &Figures) -> std::fmt::Result {
+    let recovery = &figures.recovery;
+    writeln!(text, "orphans      freed {}", spread(&recovery.freed))?;
+    writeln!(text, "             started again {}", spread(&recovery.restarted))?;
+    let live = &figures.live;
     let back = live.recovered_ms.map_or("not".to_owned(), |ms| format!("in {ms} ms"));
     let peak = figures.log.ends.values().max().copied().unwrap_or(0);
     writeln!(
@@ -130,21 +150,20 @@ fn faults(text: &mut String, figures: &mut Figures<'_>) -> std::fmt::Result {
 }
 
 /// Middle, near worst, and worst.
-fn spread(values: &[u64], verb: &str) -> String {
+fn spread(values: &[u64]) -> String {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     let at =
         |part: f64| sorted.get(((sorted.len() as f64 * part) as usize).min(sorted.len().saturating_sub(1))).copied();
     match (at(0.5), at(0.99), sorted.last()) {
         (Some(p50), Some(p99), Some(max)) => {
-            let (n, verb) = (sorted.len(), if verb.is_empty() { "" } else { " freed" });
-            format!("{n}{verb} after p50 {p50} p99 {p99} max {max} ms from the death")
+            format!("{} times, p50 {p50} p99 {p99} max {max} ms after the death", sorted.len())
         }
-        _ => "none".to_owned(),
+        _ => "never".to_owned(),
     }
 }
 
-fn verdict(text: &mut String, folder: &Path, figures: &Figures<'_>, found: &Findings) -> std::fmt::Result {
+fn verdict(text: &mut String, folder: &Folder<'_>, figures: &Figures, found: &Findings) -> std::fmt::Result {
     if found.counts.is_empty() {
         return writeln!(text, "\nvalid");
     }
@@ -160,7 +179,7 @@ fn verdict(text: &mut String, folder: &Path, figures: &Figures<'_>, found: &Find
     let told = classes.iter().filter_map(|(name, _)| found.kept.iter().find(|v| v.name == *name && v.job.is_some()));
     let told: Vec<_> = told.take(TOLD).collect();
     let jobs: Vec<String> = told.iter().filter_map(|violation| violation.job.clone()).collect();
-    let lines = timeline::of(folder, &jobs, figures.nemesis);
+    let lines = timeline::of(folder, &jobs, &figures.nemesis);
     for violation in told {
         let job = violation.job.as_deref().unwrap_or_default();
         writeln!(text, "\n{} of {job}: {}", violation.name, violation.detail)?;

@@ -51,6 +51,11 @@ impl State {
         matches!(self, Self::Succeeded | Self::Dead | Self::Cancelled | Self::Expired)
     }
 
+    /// One bit of a set of states.
+    pub(super) fn bit(self) -> u16 {
+        1 << self as u16
+    }
+
     /// Neither unborn nor at its end.
     pub(super) fn is_live(self) -> bool {
         self != Self::Unborn && !self.is_terminal()
@@ -89,8 +94,9 @@ pub(super) fn legal(from: State, letter: u8, named: bool) -> bool {
 /// Crashes after which a job is given up on.
 pub(super) const POISON: u16 = 3;
 
-/// How much later than Redis' own clock an entry may be stamped, or a process may notice, in milliseconds.
-pub(super) const CLOCK_SLACK_MS: u64 = 5;
+/// A script reads the clock when it begins, and its entry is stamped when it ends: so much later at most, on a machine
+/// that has more to do than it can.
+pub(super) const SCRIPT_MS: u64 = 1_000;
 
 /// Upper end of the wait after the n-th failed attempt, in milliseconds: doubling from 2 s, 5 min at most.
 pub(super) fn longest_backoff_ms(attempt: u16) -> u64 {

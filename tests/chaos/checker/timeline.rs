@@ -1,12 +1,11 @@
 //! What every source says of a job, in one line of time.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::Value;
 
 use super::history::Nemesis;
-use super::lines::{Row, raw};
+use super::lines::{Folder, Row};
 
 /// Lines shown of one job.
 const SHOWN: usize = 60;
@@ -16,13 +15,13 @@ const AROUND_US: u64 = 3_000_000;
 const FILES: [&str; 4] = ["ops", "log", "sink", "leases"];
 
 /// Timelines of `jobs`, by id. One pass over the folder, whatever their number.
-pub(super) fn of(folder: &Path, jobs: &[String], nemesis: &Nemesis) -> BTreeMap<String, String> {
+pub(super) fn of(folder: &Folder<'_>, jobs: &[String], nemesis: &Nemesis) -> BTreeMap<String, String> {
     let mut found: BTreeMap<&str, Vec<(u64, String)>> = jobs.iter().map(|id| (id.as_str(), Vec::new())).collect();
     if found.is_empty() {
         return BTreeMap::new();
     }
     for file in FILES {
-        let read = raw(&folder.join(format!("{file}.jsonl")), |_, line| {
+        let read = folder.raw(file, |_, line| {
             for (id, lines) in &mut found {
                 if line.contains(id)
                     && let Ok(value) = serde_json::from_str(line)
@@ -30,7 +29,7 @@ pub(super) fn of(folder: &Path, jobs: &[String], nemesis: &Nemesis) -> BTreeMap<
                     lines.push(moment(file, id, &Row::of(value)));
                 }
             }
-            Ok(())
+            Ok(true)
         });
         if read.is_err() {
             break;

@@ -65,6 +65,12 @@ impl Stage {
         lanes.collect()
     }
 
+    /// The processes of the run.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        let servers = [self.pair.primary().pid(), self.pair.replica().pid()];
+        self.fleet.all().map(|slot| slot.pid()).chain(servers).collect()
+    }
+
     /// Every edge of a process of ours.
     fn edges(&self) -> Vec<Arc<Proxy>> {
         let mut edges = self.fleet.edges();

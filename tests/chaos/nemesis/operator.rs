@@ -11,13 +11,24 @@ use crate::workload::{TYPES, WORKSPACES};
 
 use super::Stage;
 
-pub(super) const KINDS: &[&str] =
-    &["pause_queue", "pause_type", "pause_workspace", "drain_queue", "handler_panic", "handler_hang", "handler_abort"];
+pub(super) const KINDS: &[&str] = &[
+    "pause_queue",
+    "pause_type",
+    "pause_workspace",
+    "drain_queue",
+    "cap_change",
+    "handler_panic",
+    "handler_hang",
+    "handler_abort",
+];
 
 impl Stage {
     pub(super) async fn strike_as_operator(&self, kind: &str, dice: &mut Dice) {
         if let Some(how) = kind.strip_prefix("handler_") {
             return self.misbehave(kind, how, dice).await;
+        }
+        if kind == "cap_change" {
+            return self.change_cap(dice).await;
         }
         let queue = *dice.pick(&QUEUES);
         let what = match kind {
@@ -36,6 +47,17 @@ impl Stage {
             }
             pace::pause_ms(200).await;
         }
+        self.end(begun, json!(null));
+    }
+
+    /// Another cap for a while, in the middle of its work.
+    async fn change_cap(&self, dice: &mut Dice) {
+        let Some((workspace, usual)) = WORKSPACES.iter().find(|(_, cap)| cap.is_some()) else { return };
+        let cap = *dice.pick(&[Some(1), Some(2), Some(6), None]);
+        let begun = self.begin("cap_change", "S", workspace, json!({"cap": cap}));
+        self.api.limit(workspace, cap).await;
+        pace::pause_ms(dice.between(300, 2_500)).await;
+        self.api.limit(workspace, *usual).await;
         self.end(begun, json!(null));
     }
 

@@ -130,11 +130,12 @@ async fn misconf(redis: &Server, ms: u64) {
     let _ = std::fs::remove_dir(&blocked);
 }
 
-/// The size of the append-only file that grows.
+/// The size of the append-only file that grows: during a rewrite there are two.
 fn grown(redis: &Server) -> u64 {
     let files = std::fs::read_dir(redis.folder().join("appendonlydir")).into_iter().flatten().flatten();
     let growing = files.filter(|file| file.file_name().to_string_lossy().ends_with(".incr.aof"));
-    growing.filter_map(|file| file.metadata().ok()).map(|data| data.len()).max().unwrap_or(0)
+    let sizes = growing.filter_map(|file| file.metadata().ok()).map(|data| (data.modified().ok(), data.len()));
+    sizes.max().map_or(0, |(_, size)| size)
 }
 
 /// The disk under the append-only file is full from here on, or not any more. A limit on the size of a

@@ -1,18 +1,18 @@
-//! The queue as plain data: what each job should be after each step. It knows nothing of Redis and
-//! nothing of order; which jobs a claim picks is the store's choice, and the model judges it.
+//! The queue as plain data and one pure function, [`step`]. It knows nothing of Redis, of ids and of order; which jobs
+//! a claim picks is the store's choice, and the model judges it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use windlass::domain::{AttemptId, JobId, JobState, WorkerId};
+use windlass::domain::JobState;
 
-use super::step::{Block, End, When};
+use super::command::{Answer, Block, Cancel, Claim, Command, End, Item, Redrive, Reply, Verdict, When};
 
-#[derive(Clone, Debug)]
+/// Crashes after which a job is poison.
+const POISON: u32 = 3;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ModelJob {
-    pub(super) ws: usize,
-    pub(super) request: usize,
-    pub(super) kind: usize,
-    pub(super) other_body: bool,
+    pub(super) item: Item,
     pub(super) state: JobState,
     pub(super) attempt: u32,
     pub(super) crashes: u32,
@@ -22,176 +22,283 @@ pub(super) struct ModelJob {
     ended: bool,
     pub(super) lease: Option<Lease>,
     /// The attempt whose report was the last thing that happened to it.
-    reported_by: Option<AttemptId>,
+    pub(super) reported_by: Option<usize>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Lease {
-    pub(super) attempt: AttemptId,
-    pub(super) worker: WorkerId,
+    pub(super) attempt: usize,
+    pub(super) worker: usize,
     pub(super) over: bool,
 }
 
-/// What a report should be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Done,
-    DoneBefore,
-    Stale,
+/// Everything there is. Jobs are numbered in the order they were made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Model {
+    pub(super) jobs: Vec<ModelJob>,
+    /// (workspace, request) → who holds the idempotency key.
+    pub(super) keys: BTreeMap<(usize, usize), usize>,
+    pub(super) live: BTreeSet<usize>,
+    pub(super) blocks: BTreeSet<Block>,
+    pub(super) caps: BTreeMap<usize, usize>,
+    /// Jobs that may wait; `None` is any number.
+    pub(super) depth_limit: Option<usize>,
+    /// As in the queue's statistics.
+    pub(super) counters: BTreeMap<&'static str, i64>,
 }
 
-#[derive(Default)]
-pub(super) struct Model {
-    pub(super) jobs: BTreeMap<JobId, ModelJob>,
-    /// (workspace, request) → who holds the idempotency key.
-    pub(super) keys: BTreeMap<(usize, usize), JobId>,
-    pub(super) live: BTreeSet<WorkerId>,
-    pub(super) blocks: std::collections::HashSet<Block>,
-    pub(super) caps: BTreeMap<usize, u32>,
+/// One command.
+///
+/// # Errors
+/// When a claim brought what it may not bring, or left what it should have brought.
+pub(super) fn step(model: &mut Model, command: &Command) -> Result<Reply, String> {
+    Ok(match command {
+        Command::Enqueue(items) => Reply::Enqueued(model.enqueue(items)),
+        Command::Exchange { reports, claim } => {
+            let verdicts = reports.iter().map(|(job, attempt, end)| model.report(*job, *attempt, *end)).collect();
+            if let Some(claim) = claim {
+                model.tend(claim.may_reap && model.live.contains(&claim.worker));
+                model.claim(claim)?;
+            }
+            model.moment_passes();
+            Reply::Reported(verdicts)
+        }
+        Command::Heartbeat { worker, leases } => {
+            model.live.insert(*worker);
+            Reply::Held(leases.iter().map(|(job, attempt)| model.renew(*job, *attempt)).collect())
+        }
+        Command::Progress { job, attempt } => {
+            Reply::Stored(model.jobs[*job].lease.is_some_and(|lease| lease.attempt == *attempt))
+        }
+        Command::Cancel(job) => Reply::Cancelled(model.cancel(*job)),
+        Command::Redrive(job) => Reply::Redriven(model.redrive(*job)),
+        other => {
+            model.change(other);
+            Reply::Nothing
+        }
+    })
 }
 
 impl Model {
-    pub(super) fn add(&mut self, id: JobId, job: (usize, usize, usize, bool), state: JobState, run: When, ended: bool) {
-        let (ws, request, kind, other_body) = job;
-        self.keys.insert((ws, request), id);
-        let due = run != When::Far;
-        let fresh = ModelJob {
-            ws,
-            request,
-            kind,
-            other_body,
-            state,
+    /// Jobs in this state.
+    pub(super) fn count(&self, state: JobState) -> usize {
+        self.jobs.iter().filter(|job| job.state == state).count()
+    }
+
+    fn tally(&mut self, counter: &'static str) {
+        *self.counters.entry(counter).or_default() += 1;
+    }
+
+    fn change(&mut self, command: &Command) {
+        match *command {
+            Command::Pause(block) => drop(self.blocks.insert(block)),
+            Command::Resume(block) => drop(self.blocks.remove(&block)),
+            Command::Limit { ws, cap: Some(cap) } => drop(self.caps.insert(ws, cap)),
+            Command::Limit { ws, cap: None } => drop(self.caps.remove(&ws)),
+            Command::LeaseEnds(job) => {
+                if let Some(lease) = &mut self.jobs[job].lease {
+                    lease.over = true;
+                }
+            }
+            Command::WorkerGone(worker) => drop(self.live.remove(&worker)),
+            Command::InLineOver(job) => {
+                self.jobs[job].ended |= matches!(self.jobs[job].state, JobState::Scheduled | JobState::Pending);
+                self.tend(false);
+            }
+            Command::KeyEnds { ws, request } => drop(self.keys.remove(&(ws, request))),
+            _ => {}
+        }
+    }
+
+    fn enqueue(&mut self, items: &[Item]) -> Vec<Answer> {
+        let waiting = self.count(JobState::Pending) + self.count(JobState::Scheduled);
+        let room = self.depth_limit.map_or(usize::MAX, |limit| limit.saturating_sub(waiting));
+        let (mut made, mut answers) = (0, Vec::new());
+        for item in items {
+            answers.push(match self.keys.get(&(item.ws, item.request)) {
+                Some(owner) if self.jobs[*owner].item.other_body == item.other_body => Answer::Replay(*owner),
+                Some(owner) => Answer::OtherBody(*owner),
+                None if self.blocks.contains(&Block::Intake) => Answer::Draining,
+                None if made >= room => Answer::Full,
+                None => {
+                    made += 1;
+                    self.add(*item)
+                }
+            });
+        }
+        self.moment_passes();
+        answers
+    }
+
+    fn add(&mut self, item: Item) -> Answer {
+        let (job, later) = (self.jobs.len(), item.run != When::Now);
+        self.keys.insert((item.ws, item.request), job);
+        self.tally("enqueue");
+        self.jobs.push(ModelJob {
+            item,
+            state: if later { JobState::Scheduled } else { JobState::Pending },
             attempt: 0,
             crashes: 0,
-            due,
-            ended,
+            due: false,
+            ended: item.ends_soon,
             lease: None,
             reported_by: None,
-        };
-        assert!(self.jobs.insert(id, fresh).is_none());
+        });
+        Answer::New(job, later)
+    }
+
+    /// What was to happen soon has come.
+    fn moment_passes(&mut self) {
+        for job in &mut self.jobs {
+            job.due |= job.state == JobState::Scheduled && job.item.run == When::Soon;
+        }
     }
 
     /// What every claim does first.
-    pub(super) fn tend(&mut self, may_reap: bool) {
-        let live = self.live.clone();
-        for job in self.jobs.values_mut() {
+    fn tend(&mut self, may_reap: bool) {
+        for at in 0..self.jobs.len() {
+            let job = &mut self.jobs[at];
             if job.state == JobState::Scheduled && job.due {
                 job.state = JobState::Pending;
             }
             if matches!(job.state, JobState::Scheduled | JobState::Pending) && job.ended {
                 job.state = JobState::Expired;
-            }
-            if let (JobState::Running, Some(lease), true) = (job.state, job.lease, may_reap)
+                self.tally("expired");
+            } else if let (Some(lease), true) = (job.lease, may_reap)
                 && lease.over
             {
-                job.reap(live.contains(&lease.worker));
+                let lives = self.live.contains(&lease.worker);
+                self.jobs[at].reap(lives);
+                self.tally("lease_expiries");
+                if self.jobs[at].state == JobState::Dead {
+                    self.tally("dead");
+                }
             }
         }
     }
 
     /// Whether a claim of these types may take the job now.
-    fn claimable(&self, job: &ModelJob, kinds: &[usize], may_suspect: bool) -> bool {
-        let blocks = [Block::Queue, Block::Kind(job.kind), Block::Workspace(job.ws)];
+    pub(super) fn claimable(&self, job: &ModelJob, kinds: &[usize], may_suspect: bool) -> bool {
+        let blocks = [Block::Queue, Block::Kind(job.item.kind), Block::Workspace(job.item.ws)];
         job.state == JobState::Pending
-            && kinds.contains(&job.kind)
+            && kinds.contains(&job.item.kind)
             && !blocks.iter().any(|block| self.blocks.contains(block))
-            && self.caps.get(&job.ws).is_none_or(|cap| self.running(job.ws) < *cap)
+            && self.caps.get(&job.item.ws).is_none_or(|cap| self.running(job.item.ws) < *cap)
             && (job.crashes == 0 || may_suspect)
     }
 
-    fn running(&self, ws: usize) -> u32 {
-        self.jobs.values().filter(|job| job.state == JobState::Running && job.ws == ws).count() as u32
+    pub(super) fn running(&self, ws: usize) -> usize {
+        self.jobs.iter().filter(|job| job.state == JobState::Running && job.item.ws == ws).count()
     }
 
-    /// Takes what a claim brought, one job after the other, and then says whether more was left.
-    pub(super) fn claim(&mut self, taken: &[JobId], want: usize, kinds: &[usize], mut may_suspect: bool, lease: Lease) {
-        assert!(taken.len() <= want, "{} of {want}", taken.len());
-        for id in taken {
-            let job = self.jobs.get(id).unwrap_or_else(|| panic!("{id} is unknown"));
-            assert!(self.claimable(job, kinds, may_suspect), "{id} was claimed: {job:?}");
-            let job = self.jobs.get_mut(id).unwrap();
+    /// Takes what a claim brought, one job after the other, and then looks whether more was left.
+    fn claim(&mut self, claim: &Claim) -> Result<(), String> {
+        let Claim { taken, want, kinds, .. } = claim;
+        let mut may_suspect = claim.may_suspect;
+        if taken.len() > *want {
+            return Err(format!("a claim for {want} brought {taken:?}"));
+        }
+        for at in taken {
+            let job = self.jobs.get(*at).ok_or_else(|| format!("job {at} is unknown"))?;
+            if !self.claimable(job, kinds, may_suspect) {
+                return Err(format!("job {at} was claimed: {job:?}"));
+            }
+            may_suspect &= job.crashes == 0;
+            let job = &mut self.jobs[*at];
             job.state = JobState::Running;
             job.attempt += 1;
-            job.lease = Some(lease);
+            job.lease = Some(Lease { attempt: claim.attempt, worker: claim.worker, over: claim.brief });
             job.reported_by = None;
-            may_suspect &= job.crashes == 0;
+            self.tally("dequeue");
         }
-        if taken.len() < want {
-            let left: Vec<_> = self.jobs.iter().filter(|(_, job)| self.claimable(job, kinds, may_suspect)).collect();
-            assert!(left.is_empty(), "a claim for {want} brought {taken:?} and left {left:?}");
+        let left: Vec<usize> =
+            (0..self.jobs.len()).filter(|at| self.claimable(&self.jobs[*at], kinds, may_suspect)).collect();
+        if taken.len() < *want && !left.is_empty() {
+            return Err(format!("a claim for {want} brought {taken:?} and left {left:?}"));
         }
+        Ok(())
     }
 
-    pub(super) fn report(&mut self, id: JobId, attempt: AttemptId, end: End) -> Verdict {
-        let job = self.jobs.get_mut(&id).unwrap();
+    fn report(&mut self, at: usize, attempt: usize, end: End) -> Verdict {
+        let job = &mut self.jobs[at];
         if job.lease.is_none_or(|lease| lease.attempt != attempt) {
             return if job.reported_by == Some(attempt) { Verdict::DoneBefore } else { Verdict::Stale };
         }
-        job.lease = None;
-        job.reported_by = Some(attempt);
-        let wait = |job: &mut ModelJob, when| {
-            job.state = if when == When::Now { JobState::Pending } else { JobState::Scheduled };
-            job.due = when == When::Soon;
+        (job.lease, job.reported_by) = (None, Some(attempt));
+        let counter = match end {
+            End::Succeed => {
+                job.state = JobState::Succeeded;
+                Some("succeeded")
+            }
+            End::Retry(when) => {
+                job.wait(when);
+                Some("retried")
+            }
+            End::GiveBack(_) | End::Release => {
+                job.attempt -= 1;
+                job.wait(if let End::GiveBack(when) = end { when } else { When::Now });
+                Some("released")
+            }
+            End::Die => {
+                job.state = JobState::Dead;
+                Some("dead")
+            }
+            End::Hold => {
+                job.state = JobState::Held;
+                None
+            }
         };
-        match end {
-            End::Succeed => job.state = JobState::Succeeded,
-            End::Retry(when) => wait(job, when),
-            End::GiveBack(when) => {
-                job.attempt -= 1;
-                wait(job, when);
-            }
-            End::Release => {
-                job.attempt -= 1;
-                wait(job, When::Now);
-            }
-            End::Die => job.state = JobState::Dead,
-            End::Hold => job.state = JobState::Held,
+        if let Some(counter) = counter {
+            self.tally(counter);
         }
         Verdict::Done
     }
 
-    /// Keeps a job that this call scheduled from becoming due in it; true if that has to be undone.
-    pub(super) fn hold_back(&mut self, id: JobId) -> bool {
-        let job = self.jobs.get_mut(&id).unwrap();
-        std::mem::replace(&mut job.due, false)
+    fn renew(&mut self, job: usize, attempt: usize) -> bool {
+        let lease = self.jobs[job].lease.as_mut().filter(|lease| lease.attempt == attempt);
+        lease.map(|lease| lease.over = false).is_some()
     }
 
-    pub(super) fn let_go(&mut self, id: JobId) {
-        self.jobs.get_mut(&id).unwrap().due = true;
-    }
-
-    /// True when the cancel changes the job.
-    pub(super) fn cancel(&mut self, id: JobId) -> bool {
-        let job = self.jobs.get_mut(&id).unwrap();
+    fn cancel(&mut self, at: usize) -> Cancel {
+        let job = &mut self.jobs[at];
         if job.state.is_terminal() {
-            return false;
+            return if job.state == JobState::Dead { Cancel::Dead } else { Cancel::NotLive };
         }
-        job.state = JobState::Cancelled;
-        job.lease = None;
-        true
+        (job.state, job.lease) = (JobState::Cancelled, None);
+        self.tally("cancelled");
+        Cancel::Now
     }
 
-    /// Who has the request of a job, if that is another job.
-    pub(super) fn redrive(&mut self, id: JobId) -> Option<JobId> {
-        let job = self.jobs.get_mut(&id).unwrap();
-        let owner = *self.keys.entry((job.ws, job.request)).or_insert(id);
-        if owner != id {
-            return Some(owner);
+    fn redrive(&mut self, at: usize) -> Redrive {
+        let job = &mut self.jobs[at];
+        if !matches!(job.state, JobState::Dead | JobState::Cancelled | JobState::Expired) {
+            return Redrive::NotRedrivable;
+        }
+        let owner = *self.keys.entry((job.item.ws, job.item.request)).or_insert(at);
+        if owner != at {
+            return Redrive::Superseded(owner);
         }
         (job.state, job.attempt, job.crashes) = (JobState::Pending, 0, 0);
         (job.ended, job.reported_by) = (false, None);
-        None
+        self.tally("redriven");
+        Redrive::Now
     }
 }
 
 impl ModelJob {
+    /// From here on `run` tells when it is due again.
+    fn wait(&mut self, when: When) {
+        self.state = if when == When::Now { JobState::Pending } else { JobState::Scheduled };
+        (self.item.run, self.due) = (when, false);
+    }
+
     fn reap(&mut self, worker_lives: bool) {
         self.lease = None;
         self.attempt -= 1;
         self.state = JobState::Pending;
         if !worker_lives {
             self.crashes += 1;
-            if self.crashes >= 3 {
+            if self.crashes >= POISON {
                 self.state = JobState::Dead;
             }
         }

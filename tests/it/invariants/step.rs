@@ -1,62 +1,20 @@
-//! One random operation.
+//! One random operation. Numbers name things by their age, and wrap around.
 
 use proptest::prelude::*;
 use windlass::domain::Priority;
 
-/// When something happens relative to the step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum When {
-    Now,
-    /// A moment later; the step waits until it is past.
-    Soon,
-    /// Not within the test.
-    Far,
-}
-
-/// How an attempt ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Succeed,
-    Retry(When),
-    GiveBack(When),
-    Release,
-    Die,
-    Hold,
-}
-
-/// What a pause covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Block {
-    Queue,
-    Intake,
-    Kind(usize),
-    Workspace(usize),
-}
+use super::command::{Block, End, Item, When};
 
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    Enqueue {
-        ws: usize,
-        request: usize,
-        kind: usize,
-        band: Priority,
-        run: When,
-        ends_soon: bool,
-        other_body: bool,
-    },
-    Claim {
-        worker: usize,
-        want: usize,
-        brief: bool,
-        may_suspect: bool,
-        may_reap: bool,
-    },
-    /// The n-th newest attempt ever handed out reports, perhaps long after it lost its lease.
-    Finish {
-        attempt: usize,
-        end: End,
-        by_release: bool,
-        may_reap: bool,
+    /// One call.
+    Enqueue(Vec<(Item, Priority)>),
+    /// The n-th newest attempts ever handed out report, perhaps long after they lost their leases, and the worker
+    /// claims; or, with `release`, does not.
+    Exchange {
+        reports: Vec<(usize, End)>,
+        release: bool,
+        ask: Ask,
     },
     Progress {
         attempt: usize,
@@ -64,9 +22,12 @@ pub(super) enum Step {
     Heartbeat {
         worker: usize,
     },
-    /// A worker claims, dies, and its leases run out.
+    /// A worker claims, dies, and its leases run out. Another takes its place.
     Crash {
-        want: usize,
+        ask: Ask,
+    },
+    /// A worker's registration runs out while it goes on.
+    Lapse {
         worker: usize,
     },
     Cancel {
@@ -80,14 +41,28 @@ pub(super) enum Step {
         reuse: bool,
         job: usize,
     },
+    /// A month has passed for a job in line.
+    Overdue {
+        job: usize,
+    },
     Pause(Block),
     Resume(Block),
     Limit {
         ws: usize,
         weight: u32,
-        cap: Option<u32>,
+        cap: Option<usize>,
     },
     Tend,
+}
+
+/// What a worker asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    pub(super) worker: usize,
+    pub(super) want: usize,
+    pub(super) brief: bool,
+    pub(super) may_suspect: bool,
+    pub(super) may_reap: bool,
 }
 
 pub(super) const WORKSPACES: usize = 3;
@@ -118,42 +93,40 @@ fn block() -> impl Strategy<Value = Block> {
     ]
 }
 
-fn enqueue() -> impl Strategy<Value = Step> {
+fn item() -> impl Strategy<Value = (Item, Priority)> {
     let band = prop_oneof![2 => Just(Priority::Normal), 1 => Just(Priority::High), 1 => Just(Priority::Low)];
-    let rare = proptest::bool::weighted(0.1);
-    (0..WORKSPACES, 0..15usize, 0..KINDS, band, when(), proptest::bool::weighted(0.15), rare).prop_map(
-        |(ws, request, kind, band, run, ends_soon, other_body)| Step::Enqueue {
-            ws,
-            request,
-            kind,
-            band,
-            run,
-            ends_soon,
-            other_body,
+    let rarely = |share| proptest::bool::weighted(share);
+    (0..WORKSPACES, 0..15usize, 0..KINDS, band, when(), rarely(0.15), rarely(0.1)).prop_map(
+        |(ws, request, kind, band, run, ends_soon, other_body)| {
+            (Item { ws, request, kind, other_body, run, ends_soon }, band)
         },
     )
 }
 
+fn ask() -> impl Strategy<Value = Ask> {
+    let often = || proptest::bool::weighted(0.8);
+    (0..WORKERS, 0..5usize, proptest::bool::weighted(0.4), often(), often())
+        .prop_map(|(worker, want, brief, may_suspect, may_reap)| Ask { worker, want, brief, may_suspect, may_reap })
+}
+
 impl Step {
     pub(super) fn any() -> impl Strategy<Value = Self> {
-        let often = || proptest::bool::weighted(0.8);
-        let claim = (0..WORKERS, 0..5usize, proptest::bool::weighted(0.4), often(), often()).prop_map(
-            |(worker, want, brief, may_suspect, may_reap)| Self::Claim { worker, want, brief, may_suspect, may_reap },
-        );
-        let finish = (0..8usize, end(), any::<bool>(), often())
-            .prop_map(|(attempt, end, by_release, may_reap)| Self::Finish { attempt, end, by_release, may_reap });
-        let limit = (0..WORKSPACES, 1..4u32, proptest::option::weighted(0.7, 1..4u32))
+        let reports = proptest::collection::vec((0..8usize, end()), 1..=3);
+        let limit = (0..WORKSPACES, 1..4u32, proptest::option::weighted(0.7, 1..4usize))
             .prop_map(|(ws, weight, cap)| Self::Limit { ws, weight, cap });
         prop_oneof![
-            20 => enqueue(),
-            18 => claim,
-            14 => finish,
+            20 => proptest::collection::vec(item(), 1..=3).prop_map(Self::Enqueue),
+            14 => ask().prop_map(|ask| Self::Exchange { reports: Vec::new(), release: false, ask }),
+            16 => (reports, any::<bool>(), ask())
+                .prop_map(|(reports, release, ask)| Self::Exchange { reports, release, ask }),
             2 => (0..8usize).prop_map(|attempt| Self::Progress { attempt }),
-            3 => (0..WORKERS).prop_map(|worker| Self::Heartbeat { worker }),
-            6 => (0..WORKERS, 0..4usize).prop_map(|(worker, want)| Self::Crash { worker, want }),
+            4 => (0..WORKERS).prop_map(|worker| Self::Heartbeat { worker }),
+            6 => ask().prop_map(|ask| Self::Crash { ask }),
+            2 => (0..WORKERS).prop_map(|worker| Self::Lapse { worker }),
             4 => (0..40usize).prop_map(|job| Self::Cancel { job }),
             5 => (0..40usize).prop_map(|job| Self::Redrive { job }),
             3 => (0..40usize, any::<bool>()).prop_map(|(job, reuse)| Self::ForgetKey { job, reuse }),
+            2 => (0..40usize).prop_map(|job| Self::Overdue { job }),
             3 => block().prop_map(Self::Pause),
             5 => block().prop_map(Self::Resume),
             3 => limit,

@@ -1,38 +1,54 @@
-//! Takes steps in the store and in the model, and compares.
+//! Takes steps in the store, translates them into commands of the model, and compares the replies.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use windlass::domain::{JobId, JobState, Priority, RawJson, TRANSITIONS};
+use windlass::domain::{JobId, JobSpec, JobState, Priority, RawJson};
 use windlass::store::{
-    Answer, Cancelled, Claimed, Ending, Enqueued, Finished, LeaseRef, Redriven, Scope, Store, Switch, WorkspaceLimits,
+    Answer as Finish, Cancelled, Claimed, Claims, Ending, Enqueued, Finished, LeaseRef, Redriven, Scope, Store, Switch,
+    WorkspaceLimits,
 };
 
-use super::model::{Lease, Model, Verdict};
-use super::step::{Block, End, Step, WORKERS, When};
-use crate::support::audit::{assert_no_leak, audit};
+use super::command::{Answer, Block, Cancel, Claim, Command, End, Item, Redrive, Reply, Verdict, When};
+use super::model::{Model, step};
+use super::step::{Ask, Step, WORKERS, WORKSPACES};
+use crate::support::audit::assert_no_leak;
 use crate::support::jobs::{
-    TestWorker, death, enqueue, from_now, give_back, hold, kind, queue, retry, shaped, success, until_past, workspace,
+    TestWorker, death, from_now, give_back, hold, kind, queue, retry, shaped, success, until_past, workspace,
 };
 use crate::support::redis::TestRedis;
 
 const LIFE: Duration = Duration::from_secs(3600);
-const KINDS: [&str; 3] = ["echo", "sleep", "chat"];
+const MOMENT: Duration = Duration::from_millis(1);
+pub(super) const KINDS: [&str; 3] = ["echo", "sleep", "chat"];
 /// What each worker offers.
 const OFFERS: [&[usize]; WORKERS] = [&[0, 1, 2], &[0], &[1, 2]];
+/// Jobs that may wait in the queue of these tests.
+pub(super) const DEPTH_LIMIT: usize = 12;
 
 pub(super) struct World<'a> {
-    redis: &'a TestRedis,
-    store: &'a Store,
-    model: Model,
-    workers: Vec<TestWorker>,
-    /// Every attempt ever handed out, newest last, with the worker that got it.
-    attempts: Vec<(Claimed, usize)>,
-    /// Ids in the order they were made.
-    made: Vec<JobId>,
+    pub(super) redis: &'a TestRedis,
+    pub(super) store: &'a Store,
+    pub(super) model: Model,
+    /// The worker in each place, and its number.
+    workers: Vec<(TestWorker, usize)>,
+    born: usize,
+    /// Every attempt ever handed out, newest last.
+    attempts: Vec<Handed>,
+    claims: usize,
+    /// Ids by the model's numbers.
+    pub(super) made: Vec<JobId>,
     /// As the events tell.
-    told: BTreeMap<JobId, JobState>,
-    last_event: String,
+    pub(super) told: BTreeMap<JobId, JobState>,
+    pub(super) last_event: String,
+}
+
+#[derive(Clone)]
+struct Handed {
+    claimed: Claimed,
+    job: usize,
+    attempt: usize,
+    place: usize,
 }
 
 impl<'a> World<'a> {
@@ -40,317 +56,307 @@ impl<'a> World<'a> {
         let mut world = Self {
             redis,
             store,
-            model: Model::default(),
+            model: Model { depth_limit: Some(DEPTH_LIMIT), ..Model::default() },
             workers: Vec::new(),
+            born: 0,
             attempts: Vec::new(),
+            claims: 0,
             made: Vec::new(),
             told: BTreeMap::new(),
             last_event: "-".to_owned(),
         };
-        for i in 0..WORKERS {
-            let worker = world.fresh_worker(i).await;
+        for place in 0..WORKERS {
+            let worker = world.fresh_worker(place).await;
             world.workers.push(worker);
         }
         world
     }
 
-    async fn fresh_worker(&mut self, i: usize) -> TestWorker {
-        let types = OFFERS[i].iter().map(|k| kind(KINDS[*k])).collect();
-        let worker = TestWorker { types, lease: LIFE, ..TestWorker::unregistered() };
+    async fn fresh_worker(&mut self, place: usize) -> (TestWorker, usize) {
+        let types = OFFERS[place].iter().map(|k| kind(KINDS[*k])).collect();
+        let worker = TestWorker { types, ..TestWorker::unregistered() };
         worker.heartbeat(self.store, LIFE).await;
-        self.model.live.insert(worker.id);
-        worker
+        let number = self.born;
+        self.born += 1;
+        self.expect(Command::Heartbeat { worker: number, leases: Vec::new() }, Reply::Held(Vec::new()));
+        (worker, number)
+    }
+
+    /// The model has to answer a command as the store did.
+    #[track_caller]
+    fn expect(&mut self, command: Command, reply: Reply) {
+        let expected = step(&mut self.model, &command).unwrap_or_else(|wrong| panic!("{command:?}: {wrong}"));
+        assert_eq!(reply, expected, "{command:?}");
     }
 
     pub(super) async fn take(&mut self, step: &Step) {
-        match *step {
-            Step::Enqueue { .. } => self.enqueue(step).await,
-            Step::Claim { worker, want, brief, may_suspect, may_reap } => {
-                let request = TestWorker { may_suspect, may_reap, ..self.workers[worker].clone() };
-                self.claim(worker, request, want, brief).await;
+        match step {
+            Step::Enqueue(items) => self.enqueue(items).await,
+            Step::Exchange { reports, release, ask } => {
+                let claim = (!release || reports.is_empty()).then_some(ask);
+                self.exchange(reports, claim).await;
             }
-            Step::Finish { attempt, end, by_release, may_reap } => {
-                if let Some((claimed, worker)) = self.nth_attempt(attempt) {
-                    self.finish(claimed, worker, end, by_release, may_reap).await;
-                }
-            }
-            Step::Progress { attempt } => {
-                if let Some((claimed, _)) = self.nth_attempt(attempt) {
-                    let stored = self.store.progress(&claimed, &RawJson::from_compact("{}")).await.unwrap();
-                    let lease = self.model.jobs[&claimed.job.id].lease;
-                    assert_eq!(stored, lease.is_some_and(|lease| lease.attempt == claimed.attempt_id));
-                }
-            }
-            Step::Heartbeat { worker } => self.heartbeat(worker).await,
-            Step::Crash { worker, want } => self.crash(worker, want).await,
-            Step::Cancel { job } => self.cancel(job).await,
-            Step::Redrive { job } => self.redrive(job).await,
-            Step::ForgetKey { job, reuse } => self.forget_key(job, reuse).await,
+            Step::Progress { attempt } => self.progress(*attempt).await,
+            Step::Heartbeat { worker } => self.heartbeat(*worker).await,
+            Step::Crash { ask } => self.crash(ask).await,
+            Step::Lapse { worker } => self.lapse(*worker),
+            Step::Cancel { job } => self.cancel(*job).await,
+            Step::Redrive { job } => self.redrive(*job).await,
+            Step::ForgetKey { job, reuse } => self.forget_key(*job, *reuse).await,
+            Step::Overdue { job } => self.overdue(*job).await,
             Step::Pause(block) => {
-                self.store.pause(&queue(), &switch(block), "op", "").await.unwrap();
-                self.model.blocks.insert(block);
+                self.store.pause(&queue(), &switch(*block), "op", "").await.unwrap();
+                self.expect(Command::Pause(*block), Reply::Nothing);
             }
             Step::Resume(block) => {
-                self.store.resume(&queue(), &[switch(block)]).await.unwrap();
-                self.model.blocks.remove(&block);
+                self.store.resume(&queue(), &[switch(*block)]).await.unwrap();
+                self.expect(Command::Resume(*block), Reply::Nothing);
             }
-            Step::Limit { ws, weight, cap } => self.limit(ws, weight, cap).await,
-            Step::Tend => drop(self.store.tend(&queue()).await.unwrap()),
+            Step::Limit { ws, weight, cap } => self.limit(*ws, *weight, *cap).await,
+            Step::Tend => {
+                self.store.tend(&queue()).await.unwrap();
+                self.expect(Command::Tend, Reply::Nothing);
+            }
         }
         self.compare().await;
     }
 
-    fn nth_attempt(&self, n: usize) -> Option<(Claimed, usize)> {
+    fn number(&self, id: JobId) -> usize {
+        self.made.iter().position(|made| *made == id).unwrap_or_else(|| panic!("{id} is unknown"))
+    }
+
+    /// All in one call.
+    async fn enqueue(&mut self, wanted: &[(Item, Priority)]) {
+        let (soon, far) = (from_now(self.store, 1).await, from_now(self.store, 3_600_000).await);
+        let specs: Vec<(JobId, JobSpec)> = wanted
+            .iter()
+            .map(|(item, band)| {
+                let spec = shaped(&format!("ws{}", item.ws), &format!("r{}", item.request), |s| {
+                    s.job_type = kind(KINDS[item.kind]);
+                    s.priority = *band;
+                    s.run_at = [None, Some(soon), Some(far)][item.run as usize];
+                    s.expires_at = item.ends_soon.then_some(soon);
+                    s.fingerprint = format!("body-{}", item.other_body);
+                });
+                (JobId::new(soon.unix_ms() as u64, 0), spec)
+            })
+            .collect();
+        let outcomes = self.store.enqueue(&queue(), &specs).await.unwrap();
+        let (mut items, mut answers) = (Vec::new(), Vec::new());
+        for (outcome, (item, _)) in outcomes.into_iter().zip(wanted) {
+            let mut item = *item;
+            answers.push(match outcome {
+                Enqueued::New(job) => {
+                    let later = job.state == JobState::Scheduled;
+                    // The moment may have come before the script did.
+                    if item.run == When::Soon && !later {
+                        item.run = When::Now;
+                    }
+                    self.made.push(job.id);
+                    Answer::New(self.made.len() - 1, later)
+                }
+                Enqueued::Replay(id) => Answer::Replay(self.number(id)),
+                Enqueued::OtherBody(id) => Answer::OtherBody(self.number(id)),
+                Enqueued::Full => Answer::Full,
+                Enqueued::Draining => Answer::Draining,
+                Enqueued::Broken => panic!("a broken key"),
+            });
+            items.push(item);
+        }
+        self.expect(Command::Enqueue(items), Reply::Enqueued(answers));
+        until_past(self.store, soon).await;
+    }
+
+    /// The reports of these attempts, the newest being 0, and a claim.
+    async fn exchange(&mut self, ends: &[(usize, End)], ask: Option<&Ask>) {
+        let (mut reports, mut finished): (Vec<(usize, usize, End)>, Vec<Finished>) = (Vec::new(), Vec::new());
+        for (nth, end) in ends {
+            let Some(handed) = self.nth_attempt(*nth) else { continue };
+            // A worker names an attempt once.
+            if !reports.iter().any(|(job, attempt, _)| (*job, *attempt) == (handed.job, handed.attempt)) {
+                reports.push((handed.job, handed.attempt, *end));
+                finished.push(Finished { claimed: handed.claimed, ending: ending(*end) });
+            }
+        }
+        let (answers, claims) = match ask {
+            Some(ask) => self.ask(&finished, ask).await,
+            None if finished.is_empty() => return,
+            None => (self.store.release(&queue(), &finished).await.unwrap(), None),
+        };
+        let verdicts = answers.iter().map(verdict).collect();
+        let claim = ask.zip(claims).map(|(ask, claims)| self.claimed(ask, claims));
+        self.expect(Command::Exchange { reports, claim }, Reply::Reported(verdicts));
+        until_past(self.store, from_now(self.store, 1).await).await;
+    }
+
+    async fn ask(&self, finished: &[Finished], ask: &Ask) -> (Vec<Finish>, Option<Claims>) {
+        let lease = if ask.brief { MOMENT } else { LIFE };
+        let (may_suspect, may_reap) = (ask.may_suspect, ask.may_reap);
+        let asking = TestWorker { lease, may_suspect, may_reap, ..self.workers[ask.worker].0.clone() };
+        let request = asking.request(ask.want);
+        let (answers, claims) = match finished {
+            [] => (Vec::new(), self.store.claim(&request).await.unwrap()),
+            _ => self.store.cycle(finished, &request).await.unwrap(),
+        };
+        if ask.brief {
+            until_past(self.store, claims.now.plus(lease)).await;
+        }
+        (answers, Some(claims))
+    }
+
+    /// What a claim brought, in the model's terms.
+    fn claimed(&mut self, ask: &Ask, claims: Claims) -> Claim {
+        let (attempt, place) = (self.claims, ask.worker);
+        self.claims += 1;
+        let taken: Vec<usize> = claims.jobs.iter().map(|claimed| self.number(claimed.job.id)).collect();
+        let handed = |(claimed, job): (Claimed, &usize)| Handed { claimed, job: *job, attempt, place };
+        self.attempts.extend(claims.jobs.into_iter().zip(&taken).map(handed));
+        Claim {
+            worker: self.workers[place].1,
+            attempt,
+            want: ask.want,
+            kinds: OFFERS[place].to_vec(),
+            may_suspect: ask.may_suspect,
+            may_reap: ask.may_reap,
+            brief: ask.brief,
+            taken,
+        }
+    }
+
+    fn nth_attempt(&self, n: usize) -> Option<Handed> {
         let at = self.attempts.len().checked_sub(1 + n)?;
         Some(self.attempts[at].clone())
     }
 
-    async fn enqueue(&mut self, step: &Step) {
-        let Step::Enqueue { ws, request, kind: k, band, run, ends_soon, other_body } = *step else { unreachable!() };
-        let soon = from_now(self.store, 1).await;
-        let far = from_now(self.store, 3_600_000).await;
-        let spec = shaped(&format!("ws{ws}"), &format!("r{request}"), |s| {
-            s.job_type = kind(KINDS[k]);
-            s.priority = band;
-            s.run_at = [None, Some(soon), Some(far)][run as usize];
-            s.expires_at = ends_soon.then_some(soon);
-            s.fingerprint = format!("body-{other_body}");
-        });
-        let answer = enqueue(self.store, spec).await;
-        match self.model.keys.get(&(ws, request)) {
-            Some(owner) if self.model.jobs[owner].other_body == other_body => {
-                assert!(matches!(answer, Enqueued::Replay(id) if id == *owner), "{answer:?}");
-            }
-            Some(owner) => assert!(matches!(answer, Enqueued::OtherBody(id) if id == *owner), "{answer:?}"),
-            None if self.model.blocks.contains(&Block::Intake) => {
-                assert!(matches!(answer, Enqueued::Draining), "{answer:?}");
-            }
-            None => {
-                let Enqueued::New(job) = answer else { panic!("expected a new job: {answer:?}") };
-                let waits = job.state == JobState::Scheduled;
-                assert!(waits == (run == When::Far) || run == When::Soon);
-                self.model.add(job.id, (ws, request, k, other_body), job.state, run, ends_soon);
-                self.made.push(job.id);
-                until_past(self.store, soon).await;
-            }
+    async fn progress(&mut self, nth: usize) {
+        if let Some(Handed { claimed, job, attempt, .. }) = self.nth_attempt(nth) {
+            let stored = self.store.progress(&claimed, &RawJson::from_compact("{}")).await.unwrap();
+            self.expect(Command::Progress { job, attempt }, Reply::Stored(stored));
         }
     }
 
-    async fn claim(&mut self, worker: usize, request: TestWorker, want: usize, brief: bool) {
-        let lease = if brief { Duration::from_millis(1) } else { LIFE };
-        let asked = TestWorker { lease, ..request };
-        let claims = asked.claims(self.store, want).await;
-        if brief {
-            until_past(self.store, claims.now.plus(lease)).await;
-        }
-        self.model.tend(asked.may_reap);
-        let taken: Vec<JobId> = claims.jobs.iter().map(|claimed| claimed.job.id).collect();
-        if let Some(first) = claims.jobs.first() {
-            let lease = Lease { attempt: first.attempt_id, worker: asked.id, over: brief };
-            self.model.claim(&taken, want, OFFERS[worker], asked.may_suspect, lease);
-        } else {
-            let nobody = Lease { attempt: windlass::domain::AttemptId::random(), worker: asked.id, over: false };
-            self.model.claim(&[], want, OFFERS[worker], asked.may_suspect, nobody);
-        }
-        self.attempts.extend(claims.jobs.into_iter().map(|claimed| (claimed, worker)));
+    async fn heartbeat(&mut self, place: usize) {
+        let (me, worker) = self.workers[place].clone();
+        let mine: Vec<&Handed> = self.attempts.iter().rev().filter(|h| h.place == place).take(50).collect();
+        let name = |h: &&Handed| LeaseRef { queue: queue(), job: h.claimed.job.id, attempt_id: h.claimed.attempt_id };
+        let names: Vec<LeaseRef> = mine.iter().map(name).collect();
+        let leases = mine.iter().map(|h| (h.job, h.attempt)).collect();
+        let held = self.store.heartbeat(me.id, LIFE, &me.about(), &names).await.unwrap();
+        self.expect(Command::Heartbeat { worker, leases }, Reply::Held(held));
     }
 
-    async fn finish(&mut self, claimed: Claimed, worker: usize, end: End, by_release: bool, may_reap: bool) {
-        let (id, attempt) = (claimed.job.id, claimed.attempt_id);
-        let report = [Finished { claimed, ending: ending(end) }];
-        let answer = if by_release {
-            self.store.release(&queue(), &report).await.unwrap()[0]
-        } else {
-            let asked = TestWorker { may_reap, ..self.workers[worker].clone() };
-            self.store.cycle(&report, &asked.request(0)).await.unwrap().0[0]
-        };
-        let verdict = self.model.report(id, attempt, end);
-        let expected = match verdict {
-            Verdict::Done => Answer::Done,
-            Verdict::DoneBefore => Answer::DoneBefore,
-            Verdict::Stale => Answer::Stale,
-        };
-        assert_eq!(answer, expected, "{id} {end:?}");
-        if !by_release {
-            // The job that this very call sets aside is due a moment later at the earliest.
-            let waits = verdict == Verdict::Done && self.model.hold_back(id);
-            self.model.tend(may_reap);
-            if waits {
-                self.model.let_go(id);
-            }
-        }
-        until_past(self.store, from_now(self.store, 1).await).await;
+    async fn crash(&mut self, ask: &Ask) {
+        let ask = Ask { brief: true, may_suspect: true, may_reap: true, ..*ask };
+        self.exchange(&[], Some(&ask)).await;
+        self.lapse(ask.worker);
+        self.workers[ask.worker] = self.fresh_worker(ask.worker).await;
     }
 
-    async fn heartbeat(&mut self, worker: usize) {
-        let me = self.workers[worker].id;
-        let mine: Vec<&Claimed> =
-            self.attempts.iter().rev().filter(|(_, w)| *w == worker).map(|(c, _)| c).take(50).collect();
-        let leases: Vec<LeaseRef> =
-            mine.iter().map(|c| LeaseRef { queue: queue(), job: c.job.id, attempt_id: c.attempt_id }).collect();
-        let held = self.store.heartbeat(me, LIFE, &self.workers[worker].about(), &leases).await.unwrap();
-        for (lease, held) in leases.iter().zip(held) {
-            let job = self.model.jobs.get_mut(&lease.job).unwrap();
-            let current = job.lease.as_mut().filter(|current| current.attempt == lease.attempt_id);
-            assert_eq!(held, current.is_some(), "{lease:?}");
-            if let Some(current) = current {
-                current.over = false;
-            }
-        }
+    fn lapse(&mut self, place: usize) {
+        let (worker, number) = (self.workers[place].0.id, self.workers[place].1);
+        self.redis.forget_worker(worker);
+        self.expect(Command::WorkerGone(number), Reply::Nothing);
     }
 
     async fn cancel(&mut self, n: usize) {
-        let Some(id) = self.nth_job(n) else { return };
-        let was = self.model.jobs[&id].state;
-        let changed = self.model.cancel(id);
-        let expected = match (changed, was) {
-            (true, _) => Cancelled::Now,
-            (false, JobState::Dead) => Cancelled::Dead,
-            (false, _) => Cancelled::NotLive,
+        let Some(job) = self.nth_job(n) else { return };
+        let found = match self.store.cancel(&queue(), self.made[job]).await.unwrap() {
+            Cancelled::Now => Cancel::Now,
+            Cancelled::Dead => Cancel::Dead,
+            Cancelled::NotLive => Cancel::NotLive,
         };
-        assert_eq!(self.store.cancel(&queue(), id).await.unwrap(), expected);
+        self.expect(Command::Cancel(job), Reply::Cancelled(found));
     }
 
     async fn redrive(&mut self, n: usize) {
-        if let Some(id) = self.nth_job(n) {
-            self.redrive_job(id).await;
-        }
-    }
-
-    async fn redrive_job(&mut self, id: JobId) {
-        let bucket = self.store.stored(&Scope::All, id).await.unwrap().unwrap().bucket;
-        let answer = self.store.redrive(&queue(), id, bucket).await.unwrap();
-        let may = matches!(self.model.jobs[&id].state, JobState::Dead | JobState::Cancelled | JobState::Expired);
-        let expected = match may.then(|| self.model.redrive(id)) {
-            None => Redriven::NotRedrivable,
-            Some(None) => Redriven::Now,
-            Some(Some(owner)) => Redriven::Superseded(owner),
+        let Some(job) = self.nth_job(n) else { return };
+        let bucket = self.store.stored(&Scope::All, self.made[job]).await.unwrap().unwrap().bucket;
+        let found = match self.store.redrive(&queue(), self.made[job], bucket).await.unwrap() {
+            Redriven::Now => Redrive::Now,
+            Redriven::Superseded(owner) => Redrive::Superseded(self.number(owner)),
+            Redriven::NotRedrivable => Redrive::NotRedrivable,
         };
-        assert_eq!(answer, expected);
+        self.expect(Command::Redrive(job), Reply::Redriven(found));
     }
 
     async fn forget_key(&mut self, n: usize, reuse: bool) {
-        let Some(id) = self.nth_job(n) else { return };
-        let job = self.model.jobs[&id].clone();
-        let (ws, request) = (job.ws, job.request);
-        if !job.state.is_terminal() || self.model.keys.get(&(ws, request)) != Some(&id) {
+        let Some(job) = self.nth_job(n) else { return };
+        let item = self.model.jobs[job].item;
+        let (ws, request) = (item.ws, item.request);
+        if !self.model.jobs[job].state.is_terminal() || self.model.keys.get(&(ws, request)) != Some(&job) {
             return;
         }
         self.redis.ask(&["DEL", &format!("ai:idempotency:ws{ws}:r{request}")]);
-        self.model.keys.remove(&(ws, request));
+        self.expect(Command::KeyEnds { ws, request }, Reply::Nothing);
         if reuse {
-            let (kind, other_body, band) = (job.kind, job.other_body, Priority::Normal);
-            self.enqueue(&Step::Enqueue { ws, request, kind, band, run: When::Now, ends_soon: false, other_body })
-                .await;
-            self.redrive_job(id).await;
+            self.enqueue(&[(Item { run: When::Now, ends_soon: false, ..item }, Priority::Normal)]).await;
+            self.redrive(job).await;
         }
     }
 
-    async fn crash(&mut self, worker: usize, want: usize) {
-        let me = TestWorker { may_suspect: true, may_reap: true, ..self.workers[worker].clone() };
-        let gone = me.id;
-        self.claim(worker, me, want, true).await;
-        self.redis.forget_worker(gone);
-        self.model.live.remove(&gone);
-        self.workers[worker] = self.fresh_worker(worker).await;
+    /// Sets a waiting job's last moment in line into the past, and lets the janitor look.
+    async fn overdue(&mut self, n: usize) {
+        let Some(job) = self.nth_job(n) else { return };
+        if !matches!(self.model.jobs[job].state, JobState::Scheduled | JobState::Pending) {
+            return;
+        }
+        let id = self.made[job].to_string();
+        let record = self.redis.ask(&["HGET", "ai:jobs", &id]);
+        let past = format!("{}1000000000000{}", &record[..14], &record[27..]);
+        self.redis.ask(&["HSET", "ai:jobs", &id, &past]);
+        let mut swept = self.store.sweep(None).await.unwrap();
+        while let Some(next) = swept.next {
+            swept = self.store.sweep(Some(&next)).await.unwrap();
+        }
+        // What the janitor asks for: nothing, so that only what is due is done.
+        let janitor = TestWorker { may_reap: false, types: Vec::new(), ..TestWorker::unregistered() };
+        janitor.claims(self.store, 0).await;
+        self.expect(Command::InLineOver(job), Reply::Nothing);
     }
 
-    async fn limit(&mut self, ws: usize, weight: u32, cap: Option<u32>) {
-        let limits = WorkspaceLimits { weight, max_running: cap };
+    async fn limit(&mut self, ws: usize, weight: u32, cap: Option<usize>) {
+        let limits = WorkspaceLimits { weight, max_running: cap.map(|cap| cap as u32) };
         self.store.set_workspace_limits(&workspace(&format!("ws{ws}")), limits).await.unwrap();
-        match cap {
-            Some(cap) => self.model.caps.insert(ws, cap),
-            None => self.model.caps.remove(&ws),
-        };
+        self.expect(Command::Limit { ws, cap }, Reply::Nothing);
     }
 
-    fn nth_job(&self, n: usize) -> Option<JobId> {
-        (!self.made.is_empty()).then(|| self.made[n % self.made.len()])
-    }
-
-    /// Reads everything back and compares it with the model.
-    async fn compare(&mut self) {
-        audit(self.redis);
-        self.follow_events();
-        for ids in self.made.chunks(100) {
-            for (id, stored) in ids.iter().zip(self.store.jobs(ids).await.unwrap()) {
-                let job = stored.unwrap_or_else(|| panic!("{id} is lost")).job;
-                let model = &self.model.jobs[id];
-                let seen = (job.state, job.attempt, job.crashes);
-                assert_eq!(seen, (model.state, model.attempt, model.crashes), "{id} should be {model:?}");
-                assert_eq!(self.told[id], job.state, "the events of {id} end elsewhere");
-            }
-        }
-    }
-
-    /// Every change told is a row of the table.
-    fn follow_events(&mut self) {
-        let text = self.redis.ask(&["XRANGE", "ai:events", &self.last_event, "+"]);
-        // Id, e, transitions, a, the attempt id of a claim or nothing.
-        let lines: Vec<&str> = text.split('\n').collect();
-        for entry in lines.chunks_exact(5) {
-            self.last_event = format!("({}", entry[0]);
-            for told in entry[2].split_whitespace() {
-                let id: JobId = told[..22].parse().unwrap();
-                let at = if told[22..].starts_with(':') { 45 } else { 22 };
-                let to = match &told[at..=at] {
-                    "S" => JobState::Scheduled,
-                    "P" => JobState::Pending,
-                    "R" => JobState::Running,
-                    "H" => JobState::Held,
-                    "s" => JobState::Succeeded,
-                    "d" => JobState::Dead,
-                    "c" => JobState::Cancelled,
-                    "e" => JobState::Expired,
-                    "p" => continue,
-                    other => panic!("an event {other}"),
-                };
-                let from = self.told.insert(id, to);
-                assert!(TRANSITIONS.iter().any(|t| t.from == from && t.to == to), "{id}: {from:?} to {to}");
-            }
-        }
+    fn nth_job(&self, n: usize) -> Option<usize> {
+        (!self.made.is_empty()).then(|| n % self.made.len())
     }
 
     /// Lifts every block and ends every job; nothing may be left.
     pub(super) async fn drain(&mut self) {
-        let blocks: Vec<Block> = self.model.blocks.drain().collect();
-        let switches: Vec<Switch> = blocks.into_iter().map(switch).collect();
-        self.store.resume(&queue(), &switches).await.unwrap();
-        for ws in 0..super::step::WORKSPACES {
-            self.limit(ws, 1, None).await;
+        for block in self.model.blocks.clone() {
+            self.take(&Step::Resume(block)).await;
         }
-        let ids = self.made.clone();
-        for id in ids {
-            let job = &self.model.jobs[&id];
-            let lease = job.lease.is_some_and(|lease| !lease.over);
-            if lease || matches!(job.state, JobState::Held | JobState::Scheduled) {
-                self.model.cancel(id);
-                assert_eq!(self.store.cancel(&queue(), id).await.unwrap(), Cancelled::Now);
+        for ws in 0..WORKSPACES {
+            self.take(&Step::Limit { ws, weight: 1, cap: None }).await;
+        }
+        self.take(&Step::Heartbeat { worker: 0 }).await;
+        for job in 0..self.made.len() {
+            let now = &self.model.jobs[job];
+            let lease = now.lease.is_some_and(|lease| !lease.over);
+            if lease || matches!(now.state, JobState::Held | JobState::Scheduled) {
+                self.take(&Step::Cancel { job }).await;
             }
         }
-        self.compare().await;
+        let ask = Ask { worker: 0, want: 50, brief: false, may_suspect: true, may_reap: true };
         loop {
-            let worker = self.workers[0].clone();
             let before = self.attempts.len();
-            self.claim(0, worker, 50, false).await;
-            let claimed: Vec<_> = self.attempts[before..].to_vec();
-            for (claimed, worker) in claimed {
-                self.finish(claimed, worker, End::Succeed, true, true).await;
-            }
-            if self.attempts.len() == before {
+            self.exchange(&[], Some(&ask)).await;
+            let fresh: Vec<(usize, End)> = (0..self.attempts.len() - before).map(|n| (n, End::Succeed)).collect();
+            if fresh.is_empty() {
                 break;
             }
+            self.exchange(&fresh, None).await;
         }
-        // Only dead letters keep a record.
-        for id in self.made.clone() {
-            assert!(self.model.jobs[&id].state.is_terminal(), "{:?}", self.model.jobs[&id]);
-            if self.model.jobs[&id].state == JobState::Dead {
-                let job = &self.model.jobs[&id];
-                let name = format!("ai:idempotency:ws{}:r{}", job.ws, job.request);
-                if self.model.keys.get(&(job.ws, job.request)) == Some(&id) {
-                    self.redis.ask(&["DEL", &name]);
-                    self.model.keys.remove(&(job.ws, job.request));
-                }
+        self.compare().await;
+        for job in 0..self.made.len() {
+            let now = &self.model.jobs[job];
+            assert!(now.state.is_terminal(), "{now:?}");
+            // Only dead letters keep a record, and outlive their keys.
+            if now.state == JobState::Dead {
+                self.forget_key(job, false).await;
             }
         }
         self.compare().await;
@@ -360,14 +366,12 @@ impl<'a> World<'a> {
 
     /// Takes the dead letters away, which are meant to stay.
     fn bury_the_dead(&self) {
-        for (id, job) in &self.model.jobs {
-            if job.state == JobState::Dead {
-                let id = id.to_string();
-                self.redis.ask(&["HDEL", "ai:jobs", &id]);
-                self.redis.ask(&["HDEL", "ai:attempts", &id]);
-                self.redis.ask(&["HDEL", "ai:progress", &id]);
-                self.redis.ask(&["ZREM", "ai:queue:dead", &id]);
+        for (id, _) in self.made.iter().zip(&self.model.jobs).filter(|(_, job)| job.state == JobState::Dead) {
+            let id = id.to_string();
+            for key in ["ai:jobs", "ai:attempts", "ai:progress"] {
+                self.redis.ask(&["HDEL", key, &id]);
             }
+            self.redis.ask(&["ZREM", "ai:queue:dead", &id]);
         }
         self.redis.ask(&["DEL", "ai:dead:groups"]);
     }
@@ -382,10 +386,19 @@ fn switch(block: Block) -> Switch {
     }
 }
 
+fn verdict(answer: &Finish) -> Verdict {
+    match answer {
+        Finish::Done => Verdict::Done,
+        Finish::DoneBefore => Verdict::DoneBefore,
+        Finish::Stale => Verdict::Stale,
+        Finish::Unconfirmed => panic!("durability is not strict here"),
+    }
+}
+
 fn ending(end: End) -> Ending {
     let delay = |when| match when {
         When::Now => Duration::ZERO,
-        When::Soon => Duration::from_millis(1),
+        When::Soon => MOMENT,
         When::Far => LIFE,
     };
     match end {

@@ -43,6 +43,7 @@ impl Proxy {
         let shared = (Arc::clone(&mode), Arc::new(count), Arc::clone(&opened));
         tasks::spawn("proxy", async move {
             while let Ok((client, _)) = listener.accept().await {
+                client.set_nodelay(true).expect("a socket");
                 let number = shared.2.fetch_add(1, Ordering::SeqCst);
                 tasks::spawn(
                     "carry",

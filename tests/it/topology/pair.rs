@@ -9,7 +9,7 @@ use crate::support::proxy::Proxy;
 use crate::support::redis::TestRedis;
 
 /// Long enough that a live replica is in time on a busy machine, short enough for tests of a dead one.
-const WAIT: Duration = Duration::from_millis(1500);
+const WAIT: Duration = Duration::from_millis(700);
 
 pub(crate) struct Pair {
     pub(crate) primary: TestRedis,

@@ -64,6 +64,8 @@ fn main() {
         "sidekiq" => runtime.block_on(sidekiq_peer::run(mode, order)),
         other => panic!("unknown system {other}"),
     }
+    // At once: a worker may still run on a thread of its own.
+    std::process::exit(0);
 }
 
 /// Says that everything is set up, and waits for the word.

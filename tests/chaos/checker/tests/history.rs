@@ -26,6 +26,8 @@ pub(crate) struct History {
     pub(crate) files: BTreeMap<&'static str, Vec<Value>>,
     pub(crate) keys: Map<String, Value>,
     pub(crate) views: Map<String, Value>,
+    /// The dump before the faults with loss.
+    pub(crate) safe: Option<Value>,
     ops: u64,
 }
 
@@ -96,6 +98,22 @@ impl History {
         let key = json!({"type": "string", "pttl": 86_390_000, "value": format!("{}print", job(n))});
         self.keys.insert(format!("ai:idempotency:{workspace}:k{n}"), key);
         self.views.insert(job(n), json!({"id": job(n), "state": word, "attempt": attempts}));
+    }
+
+    /// A job more, whose first attempt fails.
+    pub(crate) fn retried(&mut self, n: u64, ms: u64, waits_ms: u64) {
+        self.ended(n, "red", "echo", "s", (2, 0, 200 + n));
+        self.enqueue(ms - 1, n, "red", "echo", "ok");
+        self.log(ms, &format!("J{n}P0"), 0);
+        self.log(ms + 1, &format!("J{n}R1"), 100 + n);
+        let (first, second) = (100 + n, 200 + n);
+        if waits_ms == 0 {
+            self.log(ms + 2, &format!("J{n}:A{first}P1 J{n}R2"), second);
+        } else {
+            self.log(ms + 2, &format!("J{n}:A{first}S1"), 0);
+            self.log(ms + 2 + waits_ms, &format!("J{n}P1 J{n}R2"), second);
+        }
+        self.log(ms + 3 + waits_ms, &format!("J{n}:A{second}s2"), 0);
     }
 
     /// A look at the queue after the log's entry at `ms`.
@@ -178,9 +196,32 @@ impl History {
         self.views.insert(job(n), json!({"missing": 404}));
     }
 
+    /// Everything is lost after it was dumped once.
+    pub(crate) fn flush(&mut self) {
+        self.safe = Some(json!({"keys": self.keys, "jobs": self.views}));
+        self.line("nemesis", 8_000, json!({"metric": "dumped", "file": "safe.json"}));
+        self.line(
+            "nemesis",
+            8_100,
+            json!({"n": 3, "fault": "flushall", "class": "F", "target": "redis", "phase": "begin"}),
+        );
+        self.line(
+            "nemesis",
+            8_200,
+            json!({"n": 3, "fault": "flushall", "class": "F", "target": "redis", "phase": "end"}),
+        );
+        self.line("log", 8_150, json!({"gen": 1, "marker": "lost_suffix", "last": "0-0", "why": "flushall"}));
+        self.line("nemesis", 9_000, json!({"metric": "dumped", "file": "final.json"}));
+        self.keys = Map::new();
+        self.views.values_mut().for_each(|view| *view = json!({"missing": 404}));
+    }
+
     /// Writes the folder.
     pub(crate) fn write(&self) -> TempDir {
         let folder = TempDir::new().unwrap();
+        if let Some(safe) = &self.safe {
+            std::fs::write(folder.path().join("safe.json"), safe.to_string()).unwrap();
+        }
         std::fs::write(folder.path().join("meta.json"), self.meta.to_string()).unwrap();
         for (file, lines) in &self.files {
             let mut lines = lines.clone();

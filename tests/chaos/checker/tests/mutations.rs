@@ -43,13 +43,14 @@ const MUTATIONS: &[(&str, Change)] = &[
         h.remove("log", "J9:A12");
     }),
     ("ran_before_due", |h| h.record("ai:done:500000", 5, &(T0 + 500).to_string(), &(T0 + 900).to_string())),
+    ("backoff_skipped", |h| (30..40).for_each(|n| h.retried(n, 7_000 + 20 * n + 20, 0))),
     ("retry_too_late", |h| {
         h.files.remove("snapshots");
         h.shift(1_000, 15_000);
         h.shift(1_010, 15_010);
         h.find("sink", "200", 0)["t"] = json!((T0 + 15_005) * 1000);
     }),
-    ("expired_job_ran", |h| h.record("ai:done:500000", 1, &(T0 + 604_800_000).to_string(), &(T0 + 12).to_string())),
+    ("expired_job_ran", |h| h.record("ai:done:500000", 1, &(T0 + 604_800_000).to_string(), &(T0 - 1_500).to_string())),
     ("expired_early", |h| h.record("ai:done:500000", 7, &(T0 + 300).to_string(), &(T0 + 400).to_string())),
     ("transition_without_invoke", |h| {
         let about = |line: &serde_json::Value| line["f"] == "cancel" && line["job"] == json!(job(15));
@@ -57,8 +58,13 @@ const MUTATIONS: &[(&str, Change)] = &[
     }),
     ("transition_without_invoke", |h| h.remove("ops", "\"k8\"")),
     ("failed_op_took_effect", |h| h.find("ops", "\"k8\"", 1)["phase"] = json!("fail")),
+    ("wrong_end", |h| h.find("ops", "\"k6\"", 0)["expect"] = json!("succeed")),
+    ("wrong_end", |h| h.find("ops", "\"k1\"", 0)["expect"] = json!("die")),
+    ("view_disagrees", |h| {
+        h.op(700, "ok", json!({"f": "wait", "ws": "red", "job": job(1)}), json!({"state": "dead"}));
+    }),
     ("cancel_lost", |h| {
-        h.op(700, "ok", json!({"f": "cancel", "ws": "red", "job": job(1)}), json!({"state": "cancelled"}));
+        h.op(700, "ok", json!({"f": "cancel", "ws": "red", "job": job(1)}), json!({"status": 200}));
     }),
     ("effect_of_cancelled", |h| h.line("sink", 7_505, json!({"kind": "webhook", "job": job(15), "answered": 200}))),
     ("effect_after_end", |h| h.line("sink", 15_000, json!({"kind": "webhook", "job": job(3), "answered": 200}))),
@@ -88,7 +94,7 @@ const MUTATIONS: &[(&str, Change)] = &[
             stats[name] = json!(stats[name].as_u64().unwrap() + 1);
         }
     }),
-    ("lease_deadline", |h| h.find("leases", "A1", 0)["deadline"] = json!(T0 + 1_020)),
+    ("lease_deadline", |h| h.find("leases", "A1", 0)["deadline"] = json!(T0 + 520)),
     ("lease_deadline", |h| h.find("leases", "A1", 0)["deadline"] = json!(T0 + 3_602_020)),
     ("orphan_late", |h| {
         h.files.remove("snapshots");
@@ -201,4 +207,29 @@ fn strict_durability_excuses_no_lost_window() {
     history.meta["durability"] = json!("strict");
     let (found, text) = names(&history);
     assert_eq!(found, ["acked_job_lost"], "{text}");
+}
+
+#[test]
+fn what_was_there_before_a_flush_is_judged_by_the_dump_before_it() {
+    let mut history = valid();
+    history.flush();
+    let (found, text) = names(&history);
+    assert!(found.is_empty(), "{text}");
+    assert!(text.contains("9 succeeded") && text.contains("14 lost in a declared window"), "{text}");
+    let mut history = valid();
+    history.forget(1, "red");
+    history.flush();
+    assert_eq!(names(&history).0, ["acked_job_lost"]);
+    let mut history = valid();
+    history.edit(2_100, "J3:A5s1", "J3:A4s1");
+    history.flush();
+    assert_eq!(names(&history).0, ["stale_write"]);
+}
+
+#[test]
+fn retries_that_wait_are_no_violation() {
+    let mut history = valid();
+    (30..40).for_each(|n| history.retried(n, 7_000 + 20 * n + 20, n - 29));
+    let (found, text) = names(&history);
+    assert!(found.is_empty(), "{text}");
 }
