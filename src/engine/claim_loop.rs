@@ -1,5 +1,10 @@
-//! The loop at the heart of a worker: one exchange with Redis at a time, so that everything that
-//! ended meanwhile rides with the next claim; no polling, because the bell and the due times wake it.
+//! The loop at the heart of a worker: one exchange with Redis at a time (two while the line is long), so
+//! that everything that ended meanwhile rides with the next claim; no polling, because the bell and the
+//! due times wake it.
+
+mod drain;
+mod flight;
+mod stream;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,18 +15,19 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
-use crate::domain::{AttemptId, JobType, QueueName, WorkerId, bounds};
+use crate::domain::{JobType, QueueName, WorkerId, bounds};
 use crate::metrics;
-use crate::store::{Answer, Bell, ClaimRequest, Claimed, Claims, Finished, LeaseRef, Store, StoreError};
+use crate::store::{Answer, Bell, Claimed, Claims, Finished, LeaseRef, Store, StoreError};
 
 use super::attempt::{Attempt, Ended, repeatable};
 use super::keeper::Keeper;
-use super::lease::{Lease, Stop};
+use super::lease::Lease;
 use super::listener::{BellListener, Heard};
 use super::registry::Registry;
 use super::slots::{Grant, Slots};
 use super::tasks;
 use super::worker::{Vitals, WorkerOptions};
+use flight::Seen;
 
 /// Result bytes that ride with one claim.
 const REPORT_BYTES: usize = 4 * 1024 * 1024;
@@ -29,8 +35,6 @@ const REPORT_BYTES: usize = 4 * 1024 * 1024;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The wait before looking again at what is overdue and may not be reaped yet.
 const NOT_YET: Duration = Duration::from_secs(1);
-/// How long the reports of a stopping worker are repeated while Redis is away.
-const LAST_REPORTS: Duration = Duration::from_secs(5);
 
 /// What an attempt's task sends back.
 #[derive(Debug)]
@@ -44,7 +48,7 @@ pub(super) struct ClaimLoop {
     worker: WorkerId,
     store: Store,
     registry: Arc<Registry>,
-    types: Vec<JobType>,
+    types: Arc<[JobType]>,
     options: WorkerOptions,
     keeper: Arc<Keeper>,
     vitals: Arc<Vitals>,
@@ -57,11 +61,15 @@ pub(super) struct ClaimLoop {
     running: usize,
     suspects: usize,
     hungry: bool,
+    /// The latest claim brought as many jobs as one can.
+    long_line: bool,
     look_at: Option<Instant>,
     quiet_until: Option<Instant>,
     /// A token heard while other shards had the slots, and until when it is kept for the next free one.
     token: Option<(QueueName, Instant)>,
     failures: u32,
+    /// The latest exchange failed: a pause comes before the next.
+    tired: bool,
     /// The latest exchange left reports to be repeated: no more jobs until they are confirmed.
     unconfirmed: bool,
 }
@@ -78,7 +86,7 @@ impl ClaimLoop {
             shard: usize::from(store.shard()),
             store,
             registry,
-            types,
+            types: types.into(),
             options,
             keeper,
             vitals,
@@ -89,31 +97,34 @@ impl ClaimLoop {
             running: 0,
             suspects: 0,
             hungry: true,
+            long_line: false,
             look_at: None,
             quiet_until: None,
             token: None,
             failures: 0,
+            tired: false,
             unconfirmed: false,
         }
     }
 
     pub(super) async fn run(mut self, bell: Bell, shutdown: CancellationToken) {
-        let mut listener = BellListener::start(bell);
+        let mut listener = BellListener::new(bell);
         let mut link = self.keeper.link(self.shard);
         while !shutdown.is_cancelled() {
             while let Ok(report) = self.inbox.try_recv() {
                 self.take(report);
             }
             let wants = self.hungry && self.keeper.registered(self.shard);
-            if (wants && self.free() > 0) || self.has_reports() {
+            let may_claim = wants && self.free() > 0;
+            if may_claim && self.long_line && !self.slots.shared() {
+                self.stream(&shutdown).await;
+                continue;
+            }
+            if may_claim || self.has_reports() {
                 self.exchange(true).await;
                 continue;
             }
-            if wants {
-                self.slots.line_up(self.shard);
-            } else {
-                self.slots.leave(self.shard);
-            }
+            self.slots.want(self.shard, wants);
             let full = self.free() == 0;
             if full {
                 self.vitals.turn(self.shard);
@@ -135,7 +146,7 @@ impl ClaimLoop {
                 () = self.slots.freed(self.shard) => {}
             }
         }
-        self.slots.leave(self.shard);
+        self.slots.want(self.shard, false);
         self.pass_token_on().await;
         self.drain(listener).await;
     }
@@ -209,91 +220,43 @@ impl ClaimLoop {
     /// Reports what ended and claims for the free slots, a call per queue that has either.
     async fn exchange(&mut self, claim: bool) {
         let may_claim = claim && self.keeper.registered(self.shard) && !self.unconfirmed;
-        let grant = if may_claim { self.slots.take(self.shard) } else { Grant::default() };
+        self.unconfirmed = false;
+        let grant = if may_claim { self.slots.take(self.shard, usize::MAX) } else { Grant::default() };
         if grant.slots > 0 {
             self.token = None; // a claim rings for what it leaves
         }
         let before = (self.running, self.suspects);
-        let done = self.exchange_within(grant, may_claim).await;
-        self.slots.settle(self.shard, grant, self.running - before.0, self.suspects - before.1);
-        self.show_busy();
-        if done {
+        let seen = self.exchange_within(grant).await;
+        self.settle_grant(grant, before);
+        if let Some(seen) = seen {
+            self.conclude(&seen, may_claim);
             // Other shards have the slots: there may be work here once they let go.
             self.hungry |= may_claim && grant.slots == 0 && self.slots.shared();
-        } else {
-            // While it waits to try again it must not stand in the way of others.
-            self.slots.leave(self.shard);
-            self.hungry = true;
-            let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
-            tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
         }
+        self.rest().await;
     }
 
-    /// False when something has to be tried again.
-    async fn exchange_within(&mut self, grant: Grant, may_claim: bool) -> bool {
+    async fn exchange_within(&mut self, grant: Grant) -> Option<Seen> {
         let mut want = grant.slots;
-        let mut repeat = Vec::new();
-        let mut full_answer = false;
-        let mut due: Option<Duration> = None;
-        let mut declined = false;
+        let mut seen = Seen::default();
         for queue in self.options.queue_order() {
             let batch = self.next_batch(&queue);
             let ask = want.min(bounds::SCRIPT_ITEMS);
             if batch.is_empty() && ask == 0 {
                 continue;
             }
-            let sent = clock::now();
-            match self.call(&queue, &batch, ask, grant.suspect).await {
-                Ok((answers, claims)) => {
-                    repeat.extend(self.settle(batch, &answers));
-                    full_answer |= ask > 0 && claims.jobs.len() == ask;
-                    declined |= claims.declined;
-                    due = due.into_iter().chain(claims.next_due).min();
-                    want = want.saturating_sub(claims.jobs.len());
-                    self.start_all(claims, sent);
-                }
-                Err(error) => {
-                    self.keep(repeat);
-                    self.failed(&queue, batch, &error).await;
-                    return false;
-                }
-            }
+            let landed = self.flight(queue, batch, ask, grant.suspect).await;
+            let here = self.land(landed).await?;
+            want = want.saturating_sub(here.came);
+            seen.add(&here);
         }
-        self.vitals.turn(self.shard);
-        if self.keep(repeat) {
-            self.failures += 1;
-            return false;
-        }
-        self.failures = 0;
-        self.hungry = (full_answer || !may_claim) && (self.slots.shared() || self.free() > 0 || want > 0);
-        // What is overdue and may not be reaped yet must not make this a busy loop.
-        let floor = if self.keeper.may_reap(self.shard) { LOOK_AGAIN } else { NOT_YET };
-        self.look_at = due.map(|wait| clock::now() + wait.max(floor));
-        self.quiet_until = declined.then(|| clock::now() + LOOK_AGAIN);
-        true
+        Some(seen)
     }
 
-    async fn call(
-        &self,
-        queue: &QueueName,
-        batch: &[Finished],
-        want: usize,
-        may_suspect: bool,
-    ) -> Result<(Vec<Answer>, Claims), StoreError> {
-        let request = ClaimRequest {
-            queue,
-            want,
-            worker: self.worker,
-            attempt_id: AttemptId::random(),
-            lease: self.options.timing.lease,
-            may_suspect: may_suspect && self.suspects == 0,
-            may_reap: self.keeper.may_reap(self.shard),
-            types: &self.types,
-        };
-        match batch {
-            [] => Ok((Vec::new(), self.store.claim(&request).await?)),
-            _ => self.store.cycle(batch, &request).await,
-        }
+    /// Gives back what a claim left of its slots; `before`: what ran, and how many suspects among it.
+    fn settle_grant(&self, grant: Grant, before: (usize, usize)) {
+        self.slots.settle(self.shard, grant, self.running - before.0, self.suspects - before.1);
+        self.show_busy();
     }
 
     /// The next reports of a queue: 100 at most, and not too many bytes of results.
@@ -326,13 +289,12 @@ impl ClaimLoop {
         repeat
     }
 
-    /// Puts reports back to be repeated; whether there are any.
-    fn keep(&mut self, reports: Vec<Finished>) -> bool {
-        self.unconfirmed = !reports.is_empty();
+    /// Puts reports back to be repeated.
+    fn keep(&mut self, reports: Vec<Finished>) {
+        self.unconfirmed |= !reports.is_empty();
         for finished in reports.into_iter().rev() {
             self.waiting.entry(finished.claimed.job.queue.clone()).or_default().push_front(finished);
         }
-        self.unconfirmed
     }
 
     /// Keeps the reports for the next exchange. A batch that Redis cannot digest is reported one by
@@ -355,6 +317,17 @@ impl ClaimLoop {
                 self.keeper.forget(&lease_of(&finished.claimed));
             }
         }
+        (self.hungry, self.tired) = (true, true);
+    }
+
+    /// Pauses after a failure; in that time it must not stand in the way of other shards.
+    async fn rest(&mut self) {
+        if !std::mem::take(&mut self.tired) {
+            return;
+        }
+        self.slots.want(self.shard, false);
+        let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
+        tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
     }
 
     /// `sent` is when the claim was: the leases are as old.
@@ -386,42 +359,6 @@ impl ClaimLoop {
             // The loop outlives every attempt.
             drop(reports.send(Report { claimed, ended }));
         });
-    }
-
-    /// Claims nothing more, lets running jobs finish within the grace, gives the rest back.
-    async fn drain(mut self, mut listener: BellListener) {
-        self.vitals.draining.store(true, Ordering::Relaxed);
-        self.keeper.describe(|about| "draining".clone_into(&mut about.status));
-        let mut grace = Some(clock::now() + self.options.drain_grace);
-        let mut give_up: Option<Instant> = None;
-        while self.running > 0 || self.has_reports() {
-            if self.has_reports() {
-                self.exchange(false).await;
-            }
-            if self.running == 0 {
-                let limit = *give_up.get_or_insert_with(|| clock::now() + LAST_REPORTS);
-                if self.failures > 0 && clock::now() >= limit {
-                    tracing::error!("Redis is away: the last reports are dropped and their leases run out");
-                    break;
-                }
-                continue;
-            }
-            tokio::select! {
-                Some(report) = self.inbox.recv() => self.take(report),
-                () = until(grace) => {
-                    tracing::info!(running = self.running, "the grace is over: running jobs are given back");
-                    self.keeper.end_all(Stop::Shutdown);
-                    grace = None;
-                }
-                heard = listener.heard() => if let Heard::Rang(queue) = heard {
-                    self.pass_on(&queue).await;
-                },
-                () = tokio::time::sleep(LOOK_AGAIN), if self.has_reports() => {}
-            }
-        }
-        if let Some(queue) = listener.last_token() {
-            self.pass_on(&queue).await;
-        }
     }
 }
 
