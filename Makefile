@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench bench-peers durability chaos chaos-bugs install-deps
+.PHONY: help demo test test-cluster test-valkey check lint bench bench-peers durability chaos chaos-bugs install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,14 @@ lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --features chaos --bins --test chaos -- -D warnings
+
+test-cluster: ## the store's tests on a shard of a three-server cluster
+	@scripts/install-deps.sh redis
+	WINDLASS_TEST_TOPOLOGY=cluster cargo test --locked --test it -- store::
+
+test-valkey: ## the store's tests, and those of a cluster, against valkey-server
+	@scripts/install-deps.sh redis
+	server=$$(scripts/valkey.sh) && WINDLASS_TEST_SERVER=$$server cargo test --locked --test it -- store:: topology::cluster
 
 bench: ## throughput, latency and memory, as a table (release build)
 	@scripts/install-deps.sh redis

@@ -2,6 +2,7 @@
 //! that everything that ended meanwhile rides with the next claim; no polling, because the bell and the
 //! due times wake it.
 
+mod drain;
 mod flight;
 mod stream;
 
@@ -20,7 +21,7 @@ use crate::store::{Answer, Bell, Claimed, Claims, Finished, LeaseRef, Store, Sto
 
 use super::attempt::{Attempt, Ended, repeatable};
 use super::keeper::Keeper;
-use super::lease::{Lease, Stop};
+use super::lease::Lease;
 use super::listener::{BellListener, Heard};
 use super::registry::Registry;
 use super::slots::{Grant, Slots};
@@ -34,8 +35,6 @@ const REPORT_BYTES: usize = 4 * 1024 * 1024;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The wait before looking again at what is overdue and may not be reaped yet.
 const NOT_YET: Duration = Duration::from_secs(1);
-/// How long the reports of a stopping worker are repeated while Redis is away.
-const LAST_REPORTS: Duration = Duration::from_secs(5);
 
 /// What an attempt's task sends back.
 #[derive(Debug)]
@@ -66,7 +65,11 @@ pub(super) struct ClaimLoop {
     long_line: bool,
     look_at: Option<Instant>,
     quiet_until: Option<Instant>,
+    /// A token heard while other shards had the slots, and until when it is kept for the next free one.
+    token: Option<(QueueName, Instant)>,
     failures: u32,
+    /// The latest exchange failed: a pause comes before the next.
+    tired: bool,
     /// The latest exchange left reports to be repeated: no more jobs until they are confirmed.
     unconfirmed: bool,
 }
@@ -97,7 +100,9 @@ impl ClaimLoop {
             long_line: false,
             look_at: None,
             quiet_until: None,
+            token: None,
             failures: 0,
+            tired: false,
             unconfirmed: false,
         }
     }
@@ -110,19 +115,17 @@ impl ClaimLoop {
                 self.take(report);
             }
             let wants = self.hungry && self.keeper.registered(self.shard);
-            if wants && self.long_line && self.free() >= bounds::SCRIPT_ITEMS {
+            let may_claim = wants && self.free() > 0;
+            // With fewer free slots a stream would not begin, and this loop would spin.
+            if may_claim && self.long_line && self.free() >= bounds::SCRIPT_ITEMS && !self.slots.shared() {
                 self.stream(&shutdown).await;
                 continue;
             }
-            if (wants && self.free() > 0) || self.has_reports() {
+            if may_claim || self.has_reports() {
                 self.exchange(true).await;
                 continue;
             }
-            if wants {
-                self.slots.line_up(self.shard);
-            } else {
-                self.slots.leave(self.shard);
-            }
+            self.slots.want(self.shard, wants);
             let full = self.free() == 0;
             if full {
                 self.vitals.turn(self.shard);
@@ -139,11 +142,13 @@ impl ClaimLoop {
                 // Taken, or a moment in the past would make a full worker's loop spin.
                 () = until(self.look_at) => (self.look_at, self.hungry) = (None, true),
                 () = until(self.quiet_until) => self.quiet_until = None,
+                () = until(self.token.as_ref().map(|(_, until)| *until)) => self.pass_token_on().await,
                 _ = link.changed(), if self.hungry => {}
                 () = self.slots.freed(self.shard) => {}
             }
         }
-        self.slots.leave(self.shard);
+        self.slots.want(self.shard, false);
+        self.pass_token_on().await;
         self.drain(listener).await;
     }
 
@@ -157,10 +162,11 @@ impl ClaimLoop {
 
     async fn hear(&mut self, heard: Heard) {
         match heard {
-            Heard::Rang(queue) if self.free() == 0 => {
-                self.pass_on(&queue).await;
-                self.hungry = self.slots.shared();
+            // Passed on at once it could come back at once, over and over.
+            Heard::Rang(queue) if self.free() == 0 && self.slots.shared() => {
+                (self.token, self.hungry) = (Some((queue, clock::now() + LOOK_AGAIN)), true);
             }
+            Heard::Rang(queue) if self.free() == 0 => self.pass_on(&queue).await,
             Heard::Rang(_) | Heard::Silence => {
                 self.vitals.turn(self.shard);
                 self.hungry = true;
@@ -174,6 +180,12 @@ impl ClaimLoop {
     async fn pass_on(&self, queue: &QueueName) {
         if let Err(error) = self.store.ring(queue).await {
             tracing::debug!(%error, "a wake-up token was dropped; idle workers look by themselves");
+        }
+    }
+
+    async fn pass_token_on(&mut self) {
+        if let Some((queue, _)) = self.token.take() {
+            self.pass_on(&queue).await;
         }
     }
 
@@ -211,30 +223,41 @@ impl ClaimLoop {
         let may_claim = claim && self.keeper.registered(self.shard) && !self.unconfirmed;
         self.unconfirmed = false;
         let grant = if may_claim { self.slots.take(self.shard, usize::MAX) } else { Grant::default() };
-        let (mut want, mut seen, mut done) = (grant.slots, Seen::default(), true);
+        if grant.slots > 0 {
+            self.token = None; // a claim rings for what it leaves
+        }
+        let before = (self.running, self.suspects);
+        let seen = self.exchange_within(grant).await;
+        self.settle_grant(grant, before);
+        if let Some(seen) = seen {
+            self.conclude(&seen, may_claim);
+            // Other shards have the slots: there may be work here once they let go.
+            self.hungry |= may_claim && grant.slots == 0 && self.slots.shared();
+        }
+        self.rest().await;
+    }
+
+    async fn exchange_within(&mut self, grant: Grant) -> Option<Seen> {
+        let mut want = grant.slots;
+        let mut seen = Seen::default();
         for queue in self.options.queue_order() {
             let batch = self.next_batch(&queue);
             let ask = want.min(bounds::SCRIPT_ITEMS);
             if batch.is_empty() && ask == 0 {
                 continue;
             }
-            let ask_suspect = grant.suspect && self.suspects == 0;
-            let landed = self.flight(queue, batch, ask, ask_suspect).await;
-            let Some(here) = self.land(landed).await else {
-                done = false;
-                break;
-            };
+            let landed = self.flight(queue, batch, ask, grant.suspect).await;
+            let here = self.land(landed).await?;
             want = want.saturating_sub(here.came);
             seen.add(&here);
         }
-        self.slots.settle(self.shard, grant, seen.came, seen.suspects);
+        Some(seen)
+    }
+
+    /// Gives back what a claim left of its slots; `before`: what ran, and how many suspects among it.
+    fn settle_grant(&self, grant: Grant, before: (usize, usize)) {
+        self.slots.settle(self.shard, grant, self.running - before.0, self.suspects - before.1);
         self.show_busy();
-        if done && self.conclude(&seen, may_claim, want) {
-            // Other shards have the slots: there may be work here once they let go.
-            self.hungry |= may_claim && grant.slots == 0 && self.slots.shared();
-        } else {
-            self.back_off().await;
-        }
     }
 
     /// The next reports of a queue: 100 at most, and not too many bytes of results.
@@ -295,12 +318,15 @@ impl ClaimLoop {
                 self.keeper.forget(&lease_of(&finished.claimed));
             }
         }
+        (self.hungry, self.tired) = (true, true);
     }
 
-    async fn back_off(&mut self) {
-        // While it waits to try again it must not stand in the way of others.
-        self.slots.leave(self.shard);
-        self.hungry = true;
+    /// Pauses after a failure; in that time it must not stand in the way of other shards.
+    async fn rest(&mut self) {
+        if !std::mem::take(&mut self.tired) {
+            return;
+        }
+        self.slots.want(self.shard, false);
         let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
         tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
     }
@@ -334,42 +360,6 @@ impl ClaimLoop {
             // The loop outlives every attempt.
             drop(reports.send(Report { claimed, ended }));
         });
-    }
-
-    /// Claims nothing more, lets running jobs finish within the grace, gives the rest back.
-    async fn drain(mut self, mut listener: BellListener) {
-        self.vitals.draining.store(true, Ordering::Relaxed);
-        self.keeper.describe(|about| "draining".clone_into(&mut about.status));
-        let mut grace = Some(clock::now() + self.options.drain_grace);
-        let mut give_up: Option<Instant> = None;
-        while self.running > 0 || self.has_reports() {
-            if self.has_reports() {
-                self.exchange(false).await;
-            }
-            if self.running == 0 {
-                let limit = *give_up.get_or_insert_with(|| clock::now() + LAST_REPORTS);
-                if self.failures > 0 && clock::now() >= limit {
-                    tracing::error!("Redis is away: the last reports are dropped and their leases run out");
-                    break;
-                }
-                continue;
-            }
-            tokio::select! {
-                Some(report) = self.inbox.recv() => self.take(report),
-                () = until(grace) => {
-                    tracing::info!(running = self.running, "the grace is over: running jobs are given back");
-                    self.keeper.end_all(Stop::Shutdown);
-                    grace = None;
-                }
-                heard = listener.heard() => if let Heard::Rang(queue) = heard {
-                    self.pass_on(&queue).await;
-                },
-                () = tokio::time::sleep(LOOK_AGAIN), if self.has_reports() => {}
-            }
-        }
-        if let Some(queue) = listener.last_token() {
-            self.pass_on(&queue).await;
-        }
     }
 }
 

@@ -63,15 +63,17 @@ impl Slots {
         self.0.available(&self.state(), shard)
     }
 
-    /// Takes what this shard may have, `limit` at most.
-    pub(super) fn take(&self, shard: usize, limit: usize) -> Grant {
+    /// Takes what this shard may have, `most` at most.
+    pub(super) fn take(&self, shard: usize, most: usize) -> Grant {
         let mut state = self.state();
-        let slots = self.0.available(&state, shard).min(limit);
+        let slots = self.0.available(&state, shard).min(most);
         if slots == 0 {
             return Grant::default();
         }
         state.waiting[shard] = None;
         state.held[shard] += slots;
+        // Who still waits may have a larger share now.
+        self.0.tell(&state);
         let suspect = state.suspects == 0;
         state.suspects += usize::from(suspect);
         Grant { slots, suspect }
@@ -93,22 +95,16 @@ impl Slots {
         self.0.give(&mut state, shard, 1);
     }
 
-    /// This shard wants slots: it waits in line for them.
-    pub(super) fn line_up(&self, shard: usize) {
+    /// Whether this shard wants slots; if so it waits in line for them.
+    pub(super) fn want(&self, shard: usize, wanted: bool) {
         let mut state = self.state();
-        if state.waiting[shard].is_none() {
-            state.waiting[shard] = Some(state.next_ticket);
-            state.next_ticket += 1;
-            self.0.tell(&state);
+        if wanted == state.waiting[shard].is_some() {
+            return;
         }
-    }
-
-    /// This shard wants no slot now.
-    pub(super) fn leave(&self, shard: usize) {
-        let mut state = self.state();
-        if state.waiting[shard].take().is_some() {
-            self.0.tell(&state);
-        }
+        let ticket = state.next_ticket;
+        state.next_ticket += u64::from(wanted);
+        state.waiting[shard] = wanted.then_some(ticket);
+        self.0.tell(&state);
     }
 
     /// Comes back when slots may have become free for a shard that waits.
@@ -163,10 +159,10 @@ mod tests {
 
     /// As a loop with work in line: takes what it may and runs it, else waits.
     fn run(slots: &Slots, shard: usize) -> usize {
-        let grant = slots.take(shard, 9);
+        let grant = slots.take(shard, usize::MAX);
         slots.settle(shard, grant, grant.slots, 0);
         if grant.slots == 0 {
-            slots.line_up(shard);
+            slots.want(shard, true);
         }
         grant.slots
     }
@@ -174,14 +170,14 @@ mod tests {
     #[test]
     fn one_shard_has_them_all() {
         let slots = Slots::new(8, 1);
-        let grant = slots.take(0, 9);
+        let grant = slots.take(0, usize::MAX);
         assert_eq!(grant, Grant { slots: 8, suspect: true });
         slots.settle(0, grant, 3, 1);
         assert_eq!((slots.busy(), slots.free(0)), (3, 5));
-        assert!(!slots.take(0, 9).suspect, "one suspect runs");
-        assert_eq!(slots.take(0, 9), Grant::default());
+        assert!(!slots.take(0, usize::MAX).suspect, "one suspect runs");
+        assert_eq!(slots.take(0, usize::MAX), Grant::default());
         slots.give(0, true);
-        assert_eq!(slots.take(0, 9), Grant { slots: 1, suspect: true });
+        assert_eq!(slots.take(0, usize::MAX), Grant { slots: 1, suspect: true });
     }
 
     #[test]
@@ -218,7 +214,7 @@ mod tests {
         assert_eq!((run(&slots, 0), run(&slots, 1)), (1, 0));
         slots.give(0, false);
         assert_eq!(run(&slots, 0), 0);
-        slots.leave(1);
+        slots.want(1, false);
         assert_eq!(run(&slots, 0), 1);
     }
 

@@ -24,8 +24,6 @@ pub(super) struct Landed {
 pub(super) struct Seen {
     /// Jobs that came.
     pub(super) came: usize,
-    /// Suspects among them.
-    pub(super) suspects: usize,
     /// As many as were asked for.
     full: bool,
     /// As many as one call can bring.
@@ -39,7 +37,6 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn add(&mut self, other: &Self) {
         self.came += other.came;
-        self.suspects += other.suspects;
         self.full |= other.full;
         self.long |= other.long;
         self.declined |= other.declined;
@@ -48,7 +45,7 @@ impl Seen {
 }
 
 impl ClaimLoop {
-    /// A call on its way: it holds no part of the loop.
+    /// A call on its way: it holds no part of the loop. `may_suspect`: whether this process runs none.
     pub(super) fn flight(
         &self,
         queue: QueueName,
@@ -58,7 +55,7 @@ impl ClaimLoop {
     ) -> impl Future<Output = Landed> + use<> {
         let (store, types, worker, lease) =
             (self.store.clone(), Arc::clone(&self.types), self.worker, self.options.timing.lease);
-        let may_reap = self.keeper.may_reap(self.shard);
+        let (may_suspect, may_reap) = (may_suspect && self.suspects == 0, self.keeper.may_reap(self.shard));
         async move {
             let attempt_id = AttemptId::random();
             let request =
@@ -81,10 +78,8 @@ impl ClaimLoop {
                 self.keep(repeat);
                 let came = claims.jobs.len();
                 let (due, declined, full) = (claims.next_due, claims.declined, want > 0 && came == want);
-                let before = self.suspects;
                 self.start_all(claims, sent);
-                let suspects = self.suspects - before;
-                Some(Seen { came, suspects, full, long: came == bounds::SCRIPT_ITEMS, declined, due })
+                Some(Seen { came, full, long: came == bounds::SCRIPT_ITEMS, declined, due })
             }
             Err(error) => {
                 self.failed(&queue, batch, &error).await;
@@ -93,22 +88,21 @@ impl ClaimLoop {
         }
     }
 
-    /// Goes by what was seen of the line; `left` is what the calls were allowed and did not bring. False when
-    /// something has to be tried again.
-    pub(super) fn conclude(&mut self, seen: &Seen, may_claim: bool, left: usize) -> bool {
+    /// Goes by what was seen of the line.
+    pub(super) fn conclude(&mut self, seen: &Seen, may_claim: bool) {
         self.vitals.turn(self.shard);
         if self.unconfirmed {
             self.failures += 1;
             self.long_line = false;
-            return false;
+            (self.hungry, self.tired) = (true, true);
+            return;
         }
         self.failures = 0;
-        self.hungry = (seen.full || !may_claim) && (self.slots.shared() || self.free() > 0 || left > 0);
+        self.hungry = (seen.full || !may_claim) && (self.free() > 0 || self.slots.shared());
         self.long_line = seen.long;
         // What is overdue and may not be reaped yet must not make this a busy loop.
         let floor = if self.keeper.may_reap(self.shard) { LOOK_AGAIN } else { NOT_YET };
         self.look_at = seen.due.map(|wait| clock::now() + wait.max(floor));
         self.quiet_until = seen.declined.then(|| clock::now() + LOOK_AGAIN);
-        true
     }
 }

@@ -16,40 +16,40 @@ impl ClaimLoop {
     /// Goes on as long as claims come back full: reports and claims of 100 jobs, two at once. What is
     /// under way at its end has landed.
     pub(super) async fn stream(&mut self, shutdown: &CancellationToken) {
-        let (mut flights, mut grants, mut failed) = (FuturesOrdered::new(), VecDeque::new(), false);
+        let mut flights = FuturesOrdered::new();
+        let mut grants = VecDeque::new();
         loop {
             while let Ok(report) = self.inbox.try_recv() {
                 self.take(report);
             }
-            self.long_line &= !shutdown.is_cancelled() && self.keeper.registered(self.shard) && !failed;
+            self.long_line &= !shutdown.is_cancelled() && self.keeper.registered(self.shard) && !self.unconfirmed;
             // A call for a few jobs costs Redis more by the job: the loop makes it when there is no other.
-            if self.long_line && flights.len() < FLIGHTS && self.free() >= bounds::SCRIPT_ITEMS {
+            let want = bounds::SCRIPT_ITEMS;
+            if self.long_line && flights.len() < FLIGHTS && self.free() >= want {
                 let Some(queue) = self.options.queue_order().into_iter().next() else { return };
-                let grant = self.slots.take(self.shard, bounds::SCRIPT_ITEMS);
                 let batch = self.next_batch(&queue);
-                flights.push_back(self.flight(queue, batch, grant.slots, grant.suspect && self.suspects == 0));
+                let grant = self.slots.take(self.shard, want);
                 grants.push_back(grant);
+                flights.push_back(self.flight(queue, batch, want, grant.suspect));
                 continue;
             }
             if flights.is_empty() {
-                break;
+                return self.rest().await;
             }
             tokio::select! {
                 biased;
                 Some(landed) = flights.next() => {
+                    let before = (self.running, self.suspects);
                     let seen = self.land(landed).await;
-                    let (came, suspects) = seen.as_ref().map_or((0, 0), |seen| (seen.came, seen.suspects));
-                    self.slots.settle(self.shard, grants.pop_front().unwrap_or_default(), came, suspects);
-                    self.show_busy();
-                    let ends = !self.long_line;
-                    failed |= !seen.is_some_and(|seen| self.conclude(&seen, true, 0));
-                    self.long_line &= !ends;
+                    self.settle_grant(grants.pop_front().unwrap_or_default(), before);
+                    let goes_on = self.long_line && seen.is_some();
+                    if let Some(seen) = seen {
+                        self.conclude(&seen, true);
+                    }
+                    self.long_line &= goes_on;
                 }
                 Some(report) = self.inbox.recv() => self.take(report),
             }
-        }
-        if failed {
-            self.back_off().await;
         }
     }
 }

@@ -12,7 +12,7 @@ use windlass::domain::JobId;
 use windlass::engine::{AllowList, Control, EventHub, Guard, Registry, Submitter, tasks};
 use windlass::executors::{ExecutorOptions, register_all};
 use windlass::http::{HttpOptions, HttpState, ServerOptions, Services, mint_key, router, serve};
-use windlass::store::Store;
+use windlass::store::{Shards, Store};
 
 use super::redis::TestRedis;
 
@@ -83,14 +83,16 @@ impl Api {
         Self::start_on(redis, store, change).await
     }
 
-    /// An API over this store, which may have options of its own.
+    /// An API over this store, which may have options of its own, or over all shards.
     pub(crate) async fn start_on(
         redis: TestRedis,
-        store: Store,
+        store: impl Into<Shards>,
         change: impl FnOnce(&mut HttpOptions, &mut ServerOptions),
     ) -> Self {
         let (shutdown, stopped) = (CancellationToken::new(), CancellationToken::new());
-        let services = services(&store, &shutdown).await;
+        let shards = store.into();
+        let services = services(&shards, &shutdown).await;
+        let store = shards.first().clone();
         let mut options = HttpOptions {
             admin_key: Some(ADMIN.into()),
             cursor_secret: "cursors".into(),
@@ -159,12 +161,15 @@ impl Api {
     }
 }
 
-async fn services(store: &Store, shutdown: &CancellationToken) -> Services {
+async fn services(store: &Shards, shutdown: &CancellationToken) -> Services {
     let guard = Guard::start(store.clone(), shutdown.clone());
     guard.first_look().await;
     let hub = EventHub::start(store.clone(), shutdown.clone()).expect("a hub");
     // The hub tells everyone to read anew once it listens.
-    hub.subscribe(JobId::new(0, 0)).next().await;
+    let listening: Vec<_> = store.all().iter().map(|s| hub.subscribe(JobId::new(0, s.shard()))).collect();
+    for mut told in listening {
+        told.next().await;
+    }
     let allow = AllowList { actions_enabled: true, ..AllowList::default() };
     let mut registry = Registry::new(allow);
     register_all(&mut registry, &ExecutorOptions::default()).expect("executors");
@@ -174,7 +179,7 @@ async fn services(store: &Store, shutdown: &CancellationToken) -> Services {
         hub,
         guard,
         registry: Arc::new(registry),
-        store: store.clone().into(),
+        store: store.clone(),
     }
 }
 

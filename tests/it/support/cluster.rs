@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use windlass::store::{Shards, StoreOptions};
 
 use super::redis::{ask_at, server_binary};
 
@@ -122,15 +121,6 @@ impl TestCluster {
         let hosts: Vec<String> = self.nodes.iter().take(2).map(|node| format!("127.0.0.1:{}", node.port)).collect();
         format!("redis-cluster://{}", hosts.join(","))
     }
-
-    /// All shards, connected.
-    pub(crate) async fn shards(&self, count: u8, change: impl FnOnce(&mut StoreOptions)) -> Shards {
-        let mut options = StoreOptions { shards: count, pool_size: 2, ..StoreOptions::new(&self.url()) };
-        change(&mut options);
-        let shards = Shards::connect(options).await.expect("a usable URL");
-        shards.wait_connected(Duration::from_secs(20)).await.expect("the cluster answers");
-        shards
-    }
 }
 
 impl Drop for TestCluster {
@@ -139,9 +129,13 @@ impl Drop for TestCluster {
     }
 }
 
+/// The id of a server, for `CLUSTER` commands.
+pub(crate) fn node_id(number: usize) -> String {
+    format!("{:040x}", number + 1)
+}
+
 /// What server `own` knows of all: an id, an address and slots each.
 fn topology(ports: &[(u16, u16)], masters: usize, own: usize) -> String {
-    let id = |number: usize| format!("{:040x}", number + 1);
     let mut text = String::new();
     for (number, (port, bus)) in ports.iter().enumerate() {
         let myself = if number == own { "myself," } else { "" };
@@ -149,9 +143,9 @@ fn topology(ports: &[(u16, u16)], masters: usize, own: usize) -> String {
             let (first, next) = (16_384 * number / masters, 16_384 * (number + 1) / masters);
             format!("{myself}master - 0 0 {} connected {first}-{}", number + 1, next - 1)
         } else {
-            format!("{myself}slave {} 0 0 1 connected", id(0))
+            format!("{myself}slave {} 0 0 1 connected", node_id(0))
         };
-        text.push_str(&format!("{} 127.0.0.1:{port}@{bus} {rest}\n", id(number)));
+        text.push_str(&format!("{} 127.0.0.1:{port}@{bus} {rest}\n", node_id(number)));
     }
     text + &format!("vars currentEpoch {masters} lastVoteEpoch 0\n")
 }

@@ -11,7 +11,7 @@ use windlass::domain::{Job, JobId, JobState, JobType, LeaseTiming, QueueName, Ra
 use windlass::engine::{
     AllowList, ExecutionError, JobContext, Registry, TypeInfo, Worker, WorkerHandle, WorkerOptions, from_fn, tasks,
 };
-use windlass::store::{Scope, Store};
+use windlass::store::{Scope, Shards, Store};
 
 /// A wait that takes longer has failed.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -132,7 +132,7 @@ pub(crate) fn options() -> WorkerOptions {
 }
 
 /// Starts a worker in this process.
-pub(crate) fn start(store: &Store, registry: &Arc<Registry>, options: WorkerOptions) -> Running {
+pub(crate) fn start(store: &(impl Clone + Into<Shards>), registry: &Arc<Registry>, options: WorkerOptions) -> Running {
     let worker = Worker::new(store.clone(), Arc::clone(registry), options);
     let (handle, shutdown) = (worker.handle(), CancellationToken::new());
     let token = shutdown.clone();

@@ -52,18 +52,35 @@ impl TestRedis {
 
     /// The same with more arguments for redis-server.
     pub(crate) async fn start_with(extra: &[&str]) -> Self {
-        let dir = TempDir::new().expect("a temporary folder");
-        let extra_args = extra.iter().map(ToString::to_string).collect();
-        let mut redis = Self { child: None, dir, extra: extra_args, cluster: None };
         if on_a_cluster() {
-            let cluster = TestCluster::start(3, 0, extra);
-            let home = cluster.owner("{ai:0}:jobs");
-            redis.cluster = Some((cluster, home));
-            redis.store().await;
-        } else {
-            redis.launch().await;
+            return Self::cluster(3, 0, extra);
         }
+        let dir = TempDir::new().expect("a temporary folder");
+        let mut redis =
+            Self { child: None, dir, extra: extra.iter().map(ToString::to_string).collect(), cluster: None };
+        redis.launch().await;
         redis
+    }
+
+    /// A cluster of masters, and of replicas of the first.
+    pub(crate) fn cluster(masters: usize, replicas: usize, extra: &[&str]) -> Self {
+        let dir = TempDir::new().expect("a temporary folder");
+        let cluster = TestCluster::start(masters, replicas, extra);
+        let home = cluster.owner("{ai:0}:jobs");
+        Self { child: None, dir, extra: Vec::new(), cluster: Some((cluster, home)) }
+    }
+
+    /// The servers of a cluster.
+    pub(crate) fn servers(&mut self) -> &mut TestCluster {
+        &mut self.cluster.as_mut().expect("a cluster").0
+    }
+
+    /// All shards of a cluster, connected.
+    pub(crate) async fn shards(&self, count: u8) -> Shards {
+        let options = StoreOptions { shards: count, pool_size: 2, ..StoreOptions::new(&self.url()) };
+        let shards = Shards::connect(options).await.expect("a usable URL");
+        shards.wait_connected(Duration::from_secs(20)).await.expect("the cluster answers");
+        shards
     }
 
     /// Starts the server on the data it has.

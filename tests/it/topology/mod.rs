@@ -1,5 +1,7 @@
 //! Several servers at a time: replicas, promotions, Sentinel.
 
+mod cluster;
+mod cluster_faults;
 mod lost_window;
 pub(crate) mod pair;
 mod sentinel;
