@@ -23,7 +23,7 @@ use super::views::{KeyRecord, Scope, Why};
 use super::{Store, StoreError, StoreOptions};
 
 /// Shards of a cluster when none are asked for: enough for eight masters, and few enough that an idle
-/// worker, which waits on each of them, sends five commands a second.
+/// worker, which sends under two commands a second to each, costs nothing to speak of.
 pub const CLUSTER_SHARDS: u8 = 8;
 
 /// A handle to the queue in Redis, whatever its topology; cheap to clone.
