@@ -72,8 +72,6 @@ impl ServerFacts {
             fsync: if self.fsync == other.fsync { self.fsync } else { None },
             layout: if self.layout_ok { other.layout } else { self.layout },
             layout_ok,
-            run_id: format!("{},{}", self.run_id, other.run_id),
-            epoch: format!("{},{}", self.epoch, other.epoch),
             shards_away: 0,
             ..oldest
         }
