@@ -81,6 +81,25 @@ pub(crate) async fn at_depth(table: &mut Table, rounds: usize, jobs: usize, deep
     table.row("bytes per pending job", &format!("{bytes:.0}"), "≤ 750", &detail);
 }
 
+/// The same work on one server and on a shard of a cluster, in turn.
+pub(crate) async fn on_a_shard(table: &mut Table, rounds: usize, jobs: usize) {
+    let (alone, member) = (Redis::start(), Redis::start_cluster());
+    let alone_store = alone.store(|_| {}).await;
+    let member_store = member.store(|o| o.base = "{ai:0}".to_owned()).await;
+    let mut least: [Option<Cost>; 2] = [None; 2];
+    for _ in 0..rounds {
+        for (least, (redis, store)) in least.iter_mut().zip([(&alone, &alone_store), (&member, &member_store)]) {
+            redis.flush();
+            let cost = run(redis, store, "cost", jobs, BATCH).await;
+            *least = Some(least.map_or(cost, |known| known.min(cost)));
+        }
+    }
+    let [Some(alone), Some(member)] = least else { return };
+    let ratio = format!("{:.2} ×", member.total() / alone.total());
+    let detail = format!("{} and {} µs a job", microseconds(member.total()), microseconds(alone.total()));
+    table.row("cost of a job on a shard of a cluster to one server", &ratio, "1 ×", &detail);
+}
+
 /// Enqueues a batch and ends a batch, in turn, so that the depth stays; nanoseconds a job.
 async fn steady(redis: &Redis, store: &Store, series: &str, jobs: usize) -> f64 {
     let mut drain = Drain::start(store, BATCH).await;

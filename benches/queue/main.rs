@@ -54,6 +54,9 @@ async fn measure(only: Option<&str>) {
     if wanted("depth") {
         lifecycle::at_depth(&mut table, effort.rounds, effort.jobs, effort.deep).await;
     }
+    if wanted("cluster") {
+        lifecycle::on_a_shard(&mut table, effort.rounds, effort.jobs).await;
+    }
     if wanted("settings") {
         settings::compare(&mut table, effort.rounds, effort.jobs).await;
     }

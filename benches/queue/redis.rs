@@ -40,6 +40,18 @@ impl Redis {
         redis
     }
 
+    /// A server that is a whole cluster by itself.
+    pub(crate) fn start_cluster() -> Self {
+        let bus = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+        let redis = Self::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus.port().to_string()]);
+        let mut raw = redis.raw();
+        raw.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        while !raw.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        redis
+    }
+
     fn socket(&self) -> std::path::PathBuf {
         self.dir.path().join("s")
     }

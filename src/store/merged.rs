@@ -106,6 +106,8 @@ impl Shards {
     /// When no shard answered.
     pub async fn server_facts(&self) -> Result<ServerFacts, StoreError> {
         let answers = join_all(self.all().iter().map(|store| store.server_facts())).await;
+        let said = answers.iter().map(|answer| answer.as_ref().ok().map(|f| (f.epoch.clone(), f.run_id.clone())));
+        let (epoch, run_id) = self.note(said);
         let mut all: Option<ServerFacts> = None;
         let mut away = Vec::new();
         for answer in answers {
@@ -121,9 +123,8 @@ impl Shards {
         match (all, away.pop()) {
             (Some(mut facts), last) => {
                 facts.shards_away = away.len() + usize::from(last.is_some());
-                if facts.shards_away > 0 {
-                    // Of some shards only, it would look like another.
-                    facts.epoch.clear();
+                if self.count() > 1 {
+                    (facts.epoch, facts.run_id) = (epoch, run_id);
                 }
                 Ok(facts)
             }

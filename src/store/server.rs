@@ -73,11 +73,6 @@ impl ServerFacts {
             fsync: if self.fsync == other.fsync { self.fsync } else { None },
             layout: if self.layout_ok { other.layout } else { self.layout },
             layout_ok,
-            run_id: format!("{},{}", self.run_id, other.run_id),
-            epoch: match (self.epoch.as_str(), other.epoch.as_str()) {
-                ("", _) | (_, "") => String::new(),
-                (ours, theirs) => format!("{ours},{theirs}"),
-            },
             shards_away: 0,
             ..oldest
         }

@@ -2,7 +2,7 @@
 //!
 //! A [`Store`] is one shard. Without a cluster there is one, and nothing here costs a round trip.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -23,7 +23,7 @@ use super::views::{KeyRecord, Scope, Why};
 use super::{Store, StoreError, StoreOptions};
 
 /// Shards of a cluster when none are asked for: enough for eight masters, and few enough that an idle
-/// worker, which waits on each of them, sends five commands a second.
+/// worker, which sends under two commands a second to each, costs nothing to speak of.
 pub const CLUSTER_SHARDS: u8 = 8;
 
 /// A handle to the queue in Redis, whatever its topology; cheap to clone.
@@ -31,13 +31,15 @@ pub const CLUSTER_SHARDS: u8 = 8;
 pub struct Shards {
     all: Arc<[Store]>,
     options: Arc<StoreOptions>,
+    /// Epoch and run id that each shard had last: one that is away has lost nothing yet.
+    seen: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl From<Store> for Shards {
     /// One shard as the whole.
     fn from(store: Store) -> Self {
         let options = Arc::new(store.options().clone());
-        Self { all: Arc::from([store]), options }
+        Self { all: Arc::from([store]), options, seen: Arc::new(Mutex::new(vec![Default::default()])) }
     }
 }
 
@@ -71,7 +73,21 @@ impl Shards {
             let durable = waiting.as_ref().map(|(strict, cluster)| Lane::new(Route::to_key(cluster, &key), *strict));
             Store::open(Route::to_key(&cluster, &key), durable, own, number)
         });
-        Ok(Self { all: all.collect(), options: Arc::new(options) })
+        let seen = Arc::new(Mutex::new(vec![Default::default(); usize::from(shards)]));
+        Ok(Self { all: all.collect(), options: Arc::new(options), seen })
+    }
+
+    /// Notes what shards said of themselves; epochs and run ids of all, empty until each has said them.
+    pub(super) fn note(&self, said: impl Iterator<Item = Option<(String, String)>>) -> (String, String) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for (known, said) in seen.iter_mut().zip(said) {
+            *known = said.unwrap_or_else(|| std::mem::take(known));
+        }
+        if seen.iter().any(|(epoch, _)| epoch.is_empty()) {
+            return Default::default();
+        }
+        let join = |part: fn(&(String, String)) -> &str| seen.iter().map(part).collect::<Vec<_>>().join(",");
+        (join(|known| &known.0), join(|known| &known.1))
     }
 
     /// The options it was opened with.

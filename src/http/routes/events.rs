@@ -1,6 +1,6 @@
 //! A job's changes of state as server-sent events.
 //!
-//! The id of an event is its place in the queue's event stream, so a client that lost its
+//! The id of an event is its place in the event stream of its job's shard, so a client that lost its
 //! connection resumes by `Last-Event-ID`. What the stream no longer holds is replaced by one
 //! `reset` event with the job as it is. Delivery is at-least-once: a state may be told twice.
 

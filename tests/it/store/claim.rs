@@ -238,7 +238,7 @@ async fn a_retried_job_past_its_end_expires_instead_of_starting() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
     let worker = TestWorker::register(&store).await;
-    let end = from_now(&store, 40).await;
+    let end = from_now(&store, 500).await;
     let id = enqueue_new(&store, shaped("ws", "r1", |s| s.expires_at = Some(end))).await;
     let claimed = worker.claim_one(&store).await;
     until_past(&store, end).await;

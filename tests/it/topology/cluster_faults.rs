@@ -56,6 +56,7 @@ async fn a_killed_server_takes_only_its_shards_along_and_brings_them_back() {
     let owners: BTreeMap<u8, usize> = (0..SHARDS).map(|shard| (shard, lost(api.redis.servers(), shard))).collect();
     let victim = *owners.values().find(|server| **server != first).unwrap();
     let away = |id: JobId| owners[&id.shard()] == victim;
+    let epochs = shards.server_facts().await.unwrap().epoch;
     let (mut accepted, mut refused) = (Vec::new(), 0);
     api.redis.servers().kill(victim);
     let mut request = 0;
@@ -79,9 +80,11 @@ async fn a_killed_server_takes_only_its_shards_along_and_brings_them_back() {
         (ready.status == 200 && detail.contains("shards do not answer")).then_some(())
     };
     until("/ready says that shards are away", degraded).await;
+    assert_eq!(shards.server_facts().await.unwrap().epoch, epochs, "who is away has lost nothing yet");
     api.redis.servers().launch(victim);
     until("all shards answer", async || shards.server_facts().await.ok().filter(|f| f.shards_away == 0).map(drop))
         .await;
+    assert_eq!(shards.server_facts().await.unwrap().epoch, epochs);
     for id in one_each(&shards, "after").await {
         succeeds(&shards, id).await;
     }
