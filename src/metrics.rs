@@ -181,7 +181,7 @@ catalogue! {
     REDIS_DEGRADED = "windlass_redis_degraded" Gauge Process Count [CHECK] &[],
         "1 while this check of the boot guard finds a risk that does not stop work, else 0.";
     STATE_LOSSES = "windlass_redis_state_losses_total" Counter Process Count [] &[],
-        "Times this process saw that Redis had lost its state, by a changed epoch.";
+        "Times this process saw that Redis had lost state, all of it or a window, by a changed epoch.";
     REDIS_MEMORY = "windlass_redis_memory_ratio" Gauge Process Count [] &[],
         "Memory used by Redis over its maxmemory, 0 without a maxmemory.";
     REDIS_SCRIPT = "windlass_redis_script_seconds" Histogram Process Seconds [SCRIPT] SCRIPT_SECONDS,

@@ -23,6 +23,7 @@ impl Effort {
         let quick = std::env::var("PEERS_QUICK").is_ok_and(|value| value == "1");
         let (rounds, seconds, window) =
             if quick { (2, 0.5, Duration::from_millis(700)) } else { (5, 1.0, Duration::from_millis(1500)) };
+        let rounds = std::env::var("PEERS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(rounds);
         let (latencies, deep, pending) = if quick { (100, 100_000, 20_000) } else { (200, 1_000_000, 100_000) };
         Self { rounds, seconds, window, latencies, deep, pending }
     }
@@ -75,7 +76,7 @@ pub(crate) fn run(only: Option<&str>) {
 fn rates(figures: &mut Figures, (place, system): (usize, &System), case: Case, effort: &Effort) {
     let setting = setting(case);
     // Memory is not what the large payloads are about.
-    let jobs = if setting.bytes > 10_000 { system.backlog.min(20_000) } else { system.backlog };
+    let jobs = if setting.bytes > 10_000 { system.backlog.min(6_000) } else { system.backlog };
     if system.enqueues && !matches!(case, Case::Workspaces(_)) {
         let rate = measure::single(system, &setting, effort.seconds);
         say(system, case, "enqueues", &rate);
@@ -139,8 +140,7 @@ fn once(figures: &mut Figures, (place, system): (usize, &System), effort: &Effor
     }
 }
 
-/// Rates by the settings that may be tuned, from which those in `systems` were chosen; in rounds,
-/// like all else.
+/// Rates by the settings that may be tuned, to check those in `systems`; in rounds, like all else.
 pub(crate) fn sweep(only: Option<&str>) {
     const SLOTS: [usize; 5] = [4, 16, 64, 100, 200];
     const IN_FLIGHT: [(usize, usize); 6] = [(1, 1), (4, 4), (16, 16), (64, 4), (64, 16), (64, 64)];

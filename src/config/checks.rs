@@ -102,9 +102,14 @@ fn redis_url_problem(text: &str) -> Option<String> {
         "valkeys-cluster",
     ];
     match url::Url::parse(&one_host_first(text)) {
+        Ok(url)
+            if url.scheme().ends_with("-sentinel") && !url.query_pairs().any(|(k, _)| k == "sentinelServiceName") =>
+        {
+            Some("a Sentinel URL needs ?sentinelServiceName=, the name that the sentinels know it by".to_owned())
+        }
         Ok(url) if known.contains(&url.scheme()) => None,
         Ok(url) => Some(format!(
-            "the scheme `{}` is not known; use redis://, rediss://, redis+unix:// or redis-cluster://",
+            "the scheme `{}` is not known; use redis://, rediss://, redis+unix://, redis-sentinel:// or redis-cluster://",
             url.scheme()
         )),
         Err(error) => {

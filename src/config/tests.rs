@@ -77,6 +77,7 @@ fn unsafe_combinations_are_refused() {
         (&[("IDEMPOTENCY_TTL", "59")], "from 60 to"),
         (&[("REDIS_POOL_SIZE", "11")], "from 1 to 10"),
         (&[("DURABILITY_REPLICAS", "1")], "unless DURABILITY is `strict`"),
+        (&[("REDIS_URL", "redis-sentinel://h:26379")], "sentinelServiceName"),
         (&[("QUEUES", "a=0")], "weight"),
         (&[("QUEUES", "a,a")], "twice"),
         (&[("QUEUES", "UPPER")], "must match"),

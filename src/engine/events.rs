@@ -153,15 +153,20 @@ impl EventHub {
     }
 
     async fn follow(self, store: Store, mut tail: EventTail, shutdown: CancellationToken) {
-        let mut broken = true;
+        let (mut broken, mut epoch) = (true, store.known_epoch());
         while !shutdown.is_cancelled() {
             if broken && !self.learn_epoch(&store, &mut tail).await {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            broken = false;
             match tail.next(BLOCK).await {
-                Ok(events) => events.iter().for_each(|event| self.deliver(&store, event)),
+                Ok(events) => {
+                    events.iter().for_each(|event| self.deliver(&store, event));
+                    // Whoever looked at Redis last may have found state lost.
+                    let now = store.known_epoch();
+                    broken = now != epoch;
+                    epoch = now;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the event stream cannot be read");
                     broken = true;
@@ -187,7 +192,6 @@ impl EventHub {
             changed
         };
         if changed {
-            tracing::error!("Redis lost state: its epoch changed");
             return self.take_place(store, tail, true).await;
         }
         true

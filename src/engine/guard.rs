@@ -16,7 +16,7 @@ use super::tasks;
 const INTERVAL: Duration = Duration::from_secs(4);
 /// Between two looks while Redis does not answer.
 const INTERVAL_DOWN: Duration = Duration::from_millis(250);
-/// Keeps the findings fresh: every 4 s (three commands each), four times a second while Redis is
+/// Keeps the findings fresh: every 4 s (four commands each), four times a second while Redis is
 /// away; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Guard {
@@ -42,6 +42,11 @@ impl Guard {
     #[must_use]
     pub fn findings(&self) -> Findings {
         self.latest.borrow().clone()
+    }
+
+    /// Looks at the latest findings without a copy of them.
+    pub(super) fn judge<T>(&self, how: impl FnOnce(&Findings) -> T) -> T {
+        how(&self.latest.borrow())
     }
 
     /// Waits for the first look, and returns its findings.
@@ -88,7 +93,10 @@ impl Guard {
         let mut known = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.is_empty() && *known != findings.epoch {
             ::metrics::counter!(metrics::STATE_LOSSES.name).increment(1);
-            tracing::error!("Redis lost state: its epoch changed; acknowledged jobs may be gone");
+            tracing::error!(
+                event = "state_loss_suspected", before = %known, epoch = %findings.epoch,
+                "Redis lost state: its epoch changed; acknowledged jobs may be gone"
+            );
         }
         known.clone_from(&findings.epoch);
     }

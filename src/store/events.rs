@@ -33,6 +33,7 @@ pub struct Transitioned {
 
 /// Follows the stream from now on, on a connection of its own.
 pub struct EventTail {
+    store: Store,
     reader: Reader,
     key: String,
     last: Option<String>,
@@ -44,7 +45,13 @@ impl EventTail {
     /// # Errors
     /// When the connection broke; the next call goes on where this one stood.
     pub async fn next(&mut self, limit: Duration) -> Result<Vec<Transitioned>, StoreError> {
-        let blocking = self.reader.ready(limit).await?;
+        let blocking = match self.reader.ready(limit).await {
+            Ok(blocking) => blocking,
+            Err(error) => {
+                self.store.inner.lineage.broke();
+                return Err(error);
+            }
+        };
         let Some(from) = self.last.clone() else { return Err(corrupt("a tail without a place")) };
         let limit = limit.clamp(Duration::from_millis(1), BLOCKING_LIMIT);
         let block = u64::try_from(limit.as_millis()).unwrap_or(1);
@@ -55,6 +62,7 @@ impl EventTail {
             Ok(value) => value,
             Err(error) => {
                 let Some(error) = blocking.judge(error, limit, asked.elapsed()) else { return Ok(Vec::new()) };
+                self.store.inner.lineage.broke();
                 self.reader.heed(&error).await;
                 return Err(error);
             }
@@ -66,6 +74,7 @@ impl EventTail {
             stream.text()?;
             for (id, packed) in entries(stream.value()?)? {
                 unpack(&id, &packed, &mut found);
+                self.store.inner.lineage.saw(&id, self.store.link_breaks());
                 self.last = Some(id);
             }
         }
@@ -90,7 +99,8 @@ impl Store {
     /// # Errors
     /// When the connection cannot be configured.
     pub fn event_tail(&self) -> Result<EventTail, StoreError> {
-        Ok(EventTail { reader: self.inner.link.reader()?, key: self.inner.keys.events(), last: None })
+        let (reader, key) = (self.inner.link.reader()?, self.inner.keys.events());
+        Ok(EventTail { store: self.clone(), reader, key, last: None })
     }
 
     /// The newest entry of the stream: the place for a tail to start from. (`$` would skip what comes

@@ -121,6 +121,10 @@ impl Shards {
         match (all, away.pop()) {
             (Some(mut facts), last) => {
                 facts.shards_away = away.len() + usize::from(last.is_some());
+                if facts.shards_away > 0 {
+                    // Of some shards only, it would look like another.
+                    facts.epoch.clear();
+                }
                 Ok(facts)
             }
             (None, Some(error)) => Err(error),

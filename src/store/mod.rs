@@ -15,6 +15,7 @@ mod confirm;
 mod cycle;
 mod durable;
 mod enqueue;
+mod epoch;
 mod error;
 mod events;
 mod fleet;
@@ -94,6 +95,7 @@ struct Inner {
     scripts: scripts::Scripts,
     keys: keys::Keys,
     options: StoreOptions,
+    lineage: epoch::Lineage,
     /// Which shard it is.
     shard: u8,
     /// Redis time minus this machine's, in milliseconds, from the latest reply.
@@ -129,8 +131,8 @@ impl Store {
         let scripts = scripts::Scripts::assemble();
         #[cfg(feature = "chaos")]
         let scripts = planted::patched(scripts, options.planted);
-        let offset_ms = AtomicI64::new(0);
-        Self { inner: Arc::new(Inner { link, durable, scripts, keys, options, shard, offset_ms }) }
+        let (offset_ms, lineage) = (AtomicI64::new(0), epoch::Lineage::default());
+        Self { inner: Arc::new(Inner { link, durable, scripts, keys, options, shard, lineage, offset_ms }) }
     }
 
     /// Its number among the shards; the last byte of the ids of its jobs.
@@ -181,7 +183,10 @@ impl Store {
         Timestamp::from_unix_ms(wall + self.inner.offset_ms.load(Ordering::Relaxed))
     }
 
-    fn saw_time(&self, ms: &str) -> Result<Timestamp, StoreError> {
+    /// Reads the time of a reply, and behind a slash the entry of the log that the call wrote.
+    fn saw_time(&self, text: &str) -> Result<Timestamp, StoreError> {
+        let (ms, entry) = text.split_once('/').unwrap_or((text, ""));
+        self.inner.lineage.saw(entry, self.link_breaks());
         let now: i64 = ms.parse().map_err(|_| reply::corrupt("a time"))?;
         self.inner.offset_ms.store(now - crate::clock::wall().unix_ms(), Ordering::Relaxed);
         Ok(Timestamp::from_unix_ms(now))

@@ -41,7 +41,8 @@ pub struct ServerFacts {
     pub layout: String,
     /// Whether that is ours.
     pub layout_ok: bool,
-    /// `ai:epoch`; set anew when Redis has none. Of several shards, all of them.
+    /// `ai:epoch`; set anew when Redis has none, or lacks what it told this process. Of several shards,
+    /// all of them.
     pub epoch: String,
     /// Shards that did not answer.
     pub shards_away: usize,
@@ -73,7 +74,10 @@ impl ServerFacts {
             layout: if self.layout_ok { other.layout } else { self.layout },
             layout_ok,
             run_id: format!("{},{}", self.run_id, other.run_id),
-            epoch: format!("{},{}", self.epoch, other.epoch),
+            epoch: match (self.epoch.as_str(), other.epoch.as_str()) {
+                ("", _) | (_, "") => String::new(),
+                (ours, theirs) => format!("{ours},{theirs}"),
+            },
             shards_away: 0,
             ..oldest
         }
@@ -122,7 +126,7 @@ impl Store {
         })
     }
 
-    /// The epoch of this shard's state, taken if it has none.
+    /// The epoch of this shard's state; a new one if it has none, or lacks what it told this process.
     ///
     /// # Errors
     /// When Redis did not answer.
@@ -145,6 +149,9 @@ impl Store {
         }
         if epoch.is_empty() {
             epoch = self.take(&keys[1], &AttemptId::random().to_string()).await?;
+        }
+        if !epoch.is_empty() {
+            epoch = self.prove(epoch).await?;
         }
         Ok((layout, epoch))
     }

@@ -61,6 +61,10 @@ struct Dump<'a> {
 impl Dump<'_> {
     fn key(&mut self, name: &str, key: &Value) {
         let ttl = key.get("pttl").and_then(Value::as_i64).unwrap_or(-1);
+        if ttl == -2 {
+            // It ended while the dump was written.
+            return;
+        }
         let value = key.get("value").unwrap_or(&Value::Null);
         match family(name) {
             Family::Jobs => pairs(value).into_iter().for_each(|(id, record)| self.record(&id, &record, State::Pending)),

@@ -107,24 +107,29 @@ const LOOK_US: u64 = 800_000;
 
 /// When looks at Redis came late: a fault, or a machine that has more to do than it can. What is promised in time is
 /// promised beside that.
-pub(super) struct Stalls(Vec<(u64, u64)>);
+pub(super) struct Stalls {
+    late: Vec<(u64, u64)>,
+    /// The last look: nobody knows what came after it.
+    pub(super) last: u64,
+}
 
 impl Stalls {
     /// From the moments of the looks, in order.
     pub(super) fn new(looks: impl Iterator<Item = u64>) -> Self {
-        let (mut found, mut last) = (Vec::new(), None);
+        let mut found = Self { late: Vec::new(), last: 0 };
         for t in looks {
-            if let Some(due) = last.map(|last: u64| last + LOOK_US).filter(|due| *due < t) {
-                found.push((due, t));
+            let due = found.last + LOOK_US;
+            if found.last != 0 && due < t {
+                found.late.push((due, t));
             }
-            last = Some(t);
+            found.last = t;
         }
-        Self(found)
+        found
     }
 
     /// How much of `[from, to]` was such a time, in microseconds.
     pub(super) fn within(&self, from: u64, to: u64) -> u64 {
-        self.0.iter().map(|(begin, end)| (*end).min(to).saturating_sub((*begin).max(from))).sum()
+        self.late.iter().map(|(begin, end)| (*end).min(to).saturating_sub((*begin).max(from))).sum()
     }
 }
 
@@ -178,6 +183,11 @@ pub(super) struct Loss {
 }
 
 impl Loss {
+    /// When the last entry that survived was written, in unix microseconds; the loss itself after a flush.
+    pub(super) fn last_t(&self) -> u64 {
+        if self.last.0 == 0 { self.t } else { self.last.0 * 1000 }
+    }
+
     /// Whether something acknowledged at `t` (unix microseconds) may have been in the lost window.
     pub(super) fn covers(&self, invoked: u64, acked: u64) -> bool {
         acked / 1000 + 50 >= self.last.0 && invoked <= self.t

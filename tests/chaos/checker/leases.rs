@@ -88,7 +88,8 @@ pub(super) fn check(
         let tail = (lease_ms + PROMISE_MS) * 1000;
         let most = nemesis.reach(exit.saturating_sub(lease_ms * 1000), promised, tail, counts);
         let ended = attempt.ended_ms * 1000;
-        if ended == 0 || ended > most + stalls.within(exit, ended) {
+        let seen_until = if ended == 0 { stalls.last } else { ended };
+        if seen_until > most + stalls.within(exit, seen_until) {
             let seen = match attempt.ended_ms {
                 0 => "never taken back".to_owned(),
                 ms => format!("taken back {} ms after the death", ms - died),

@@ -7,6 +7,7 @@ mod compact;
 mod confirm;
 mod cycle;
 mod enqueue;
+mod epoch;
 mod fairness;
 mod fleet;
 mod full;
@@ -17,7 +18,6 @@ mod list;
 mod locate;
 mod outage;
 mod pause;
-#[cfg(feature = "chaos")]
 mod planted;
 mod progress;
 mod read;

@@ -156,6 +156,11 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     tokio::time::timeout(LIMIT, look).await.unwrap_or_else(|_| panic!("never happened: {what}"));
 }
 
+/// Between two tries of something that is refused at once.
+pub(crate) async fn a_moment() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
 /// Asks until there is an answer.
 pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let look = async {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub(crate) struct Process {
 impl Process {
     /// A worker of this Redis, registered.
     pub(crate) fn worker(redis: &TestRedis, settings: &[(&str, &str)]) -> Self {
-        let mut worker = Self::start("worker", redis, settings);
+        let mut worker = Self::at("worker", redis.folder(), &redis.url(), settings);
         let pid = format!("\"pid\":{},", worker.child.id());
         wait_for("the worker registers", || {
             let about = |id: &String| redis.ask(&["HGET", &format!("ai:worker:{id}"), "about"]);
@@ -40,7 +41,12 @@ impl Process {
 
     /// An API of this Redis, and its address.
     pub(crate) fn serve(redis: &TestRedis, settings: &[(&str, &str)]) -> (Self, String) {
-        let serve = Self::start("serve", redis, settings);
+        Self::serve_at(redis.folder(), &redis.url(), settings)
+    }
+
+    /// An API of the Redis at this address, and its own address.
+    pub(crate) fn serve_at(folder: &Path, redis: &str, settings: &[(&str, &str)]) -> (Self, String) {
+        let serve = Self::at("serve", folder, redis, settings);
         let url = loop {
             let line = serve.lines.recv_timeout(LIMIT).expect("the API says where it listens");
             let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
@@ -51,7 +57,8 @@ impl Process {
         (serve, url)
     }
 
-    fn start(role: &str, redis: &TestRedis, settings: &[(&str, &str)]) -> Self {
+    /// A process of the Redis at this address.
+    pub(crate) fn at(role: &str, folder: &Path, redis: &str, settings: &[(&str, &str)]) -> Self {
         let mut env: HashMap<&str, &str> = HashMap::from([
             ("WORKER_PORT", "0"),
             ("PORT", "0"),
@@ -62,9 +69,9 @@ impl Process {
         env.extend(settings.iter().copied());
         let mut child = Command::new(env!("CARGO_BIN_EXE_windlass"))
             .arg(role)
-            .current_dir(redis.folder())
+            .current_dir(folder)
             .env_clear()
-            .env("REDIS_URL", redis.url())
+            .env("REDIS_URL", redis)
             .env("REDIS_SHARDS", "1")
             .envs(env)
             .stdout(Stdio::piped())
@@ -90,6 +97,11 @@ impl Process {
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("the process lives");
         self.child.wait().expect("a status");
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("a status").is_none()
     }
 
     /// Waits for the end.

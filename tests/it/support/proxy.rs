@@ -28,6 +28,7 @@ enum Mode {
 pub(crate) struct Proxy {
     address: SocketAddr,
     mode: Arc<watch::Sender<Mode>>,
+    target: Arc<watch::Sender<PathBuf>>,
     swallowed: watch::Receiver<usize>,
     opened: Arc<AtomicUsize>,
     base: String,
@@ -39,7 +40,8 @@ impl Proxy {
         let address = listener.local_addr().expect("an address");
         let mode = Arc::new(watch::Sender::new(Mode::Forward));
         let (count, swallowed) = watch::channel(0);
-        let (opened, socket) = (Arc::new(AtomicUsize::new(0)), redis.socket());
+        let (opened, target) = (Arc::new(AtomicUsize::new(0)), Arc::new(watch::Sender::new(redis.socket())));
+        let sockets = Arc::clone(&target);
         let shared = (Arc::clone(&mode), Arc::new(count), Arc::clone(&opened));
         tasks::spawn("proxy", async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -47,11 +49,11 @@ impl Proxy {
                 let number = shared.2.fetch_add(1, Ordering::SeqCst);
                 tasks::spawn(
                     "carry",
-                    carry(client, socket.clone(), number, Arc::clone(&shared.0), Arc::clone(&shared.1)),
+                    carry(client, sockets.borrow().clone(), number, Arc::clone(&shared.0), Arc::clone(&shared.1)),
                 );
             }
         });
-        Self { address, mode, swallowed, opened, base: redis.base().to_owned() }
+        Self { address, mode, target, swallowed, opened, base: redis.base().to_owned() }
     }
 
     /// Where it listens.
@@ -68,6 +70,11 @@ impl Proxy {
         let store = Store::connect(options).await.expect("a usable URL");
         store.wait_connected(std::time::Duration::from_secs(20)).await.expect("the proxy forwards");
         store
+    }
+
+    /// New connections lead to this server, as when an address is moved.
+    pub(crate) fn point_to(&self, redis: &TestRedis) {
+        self.target.send_replace(redis.socket());
     }
 
     /// Nothing passes any more, on old connections and on new ones.

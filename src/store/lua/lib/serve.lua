@@ -26,6 +26,5 @@ local function serve(due, replies, sooner)
   if not blocks()['q'] and (in_order > 0 or pass_on or (sooner and accepted >= want)) then
     ring()
   end
-  flush_events(ARGV[2], ARGV[7])
-  return { now_text, int(due), declined and '1' or '0', replies, fresh, again, jobs }
+  return { flush_events(ARGV[2], ARGV[7]), int(due), declined and '1' or '0', replies, fresh, again, jobs }
 end
