@@ -13,6 +13,7 @@ mod children;
 mod client;
 mod cpu;
 mod dice;
+mod dump;
 mod finish;
 mod fleet;
 mod history;

@@ -68,6 +68,11 @@ impl Connection {
         tokio::time::timeout(LIMIT, self.exchange(args)).await?
     }
 
+    /// The same for a reply that may be hundreds of megabytes.
+    pub(crate) async fn ask_for_much<S: AsRef<str>>(&mut self, args: &[S]) -> std::io::Result<Reply> {
+        tokio::time::timeout(30 * LIMIT, self.exchange(args)).await?
+    }
+
     async fn exchange<S: AsRef<str>>(&mut self, args: &[S]) -> std::io::Result<Reply> {
         let mut command = format!("*{}\r\n", args.len());
         for arg in args {

@@ -23,7 +23,7 @@ use super::redis::Pair;
 use super::sinks::Sinks;
 use super::watch::Watch;
 use super::workload::{TYPES, WORKSPACES, Workload};
-use super::{finish, pace};
+use super::{dump, finish, pace};
 
 /// Short, so that a fault of a few seconds is longer.
 const LEASE_MS: u64 = 2_000;
@@ -31,6 +31,8 @@ const LEASE_MS: u64 = 2_000;
 const CALM: Duration = Duration::from_secs(8);
 /// Throughput must be back within this.
 const RECOVERY: Duration = Duration::from_secs(10);
+/// So long may a job that was taken before the faults ended go on harming workers: three crashes and their leases.
+const HARM: Duration = Duration::from_millis(4 * LEASE_MS);
 /// Everything must have ended within this.
 const QUIET: Duration = Duration::from_secs(90);
 /// The part of the time in which nothing acknowledged may be lost.
@@ -72,15 +74,18 @@ pub(crate) async fn run(options: &Options) -> std::io::Result<()> {
     let total = Duration::from_secs_f64(options.minutes * 60.0);
     let stage = &world.stage;
 
+    world.workload.set_tame(true);
     let clients = world.workload.start(options.seed);
     pace::pause(Duration::from_secs(3)).await;
     let baseline = finish::throughput(stage, CALM).await;
     println!("chaos: {:.0} jobs/s before the faults", baseline.per_second);
+    world.workload.set_tame(false);
     let all: Vec<&str> = LANES.iter().map(|(name, ..)| *name).collect();
     join(stage.start(options.seed, &all, clock::now() + total.mul_f64(WITHOUT_LOSS))).await?;
     world.settle(clients, baseline, "safe.json").await?;
 
     println!("chaos: {} faults without loss; now with", stage.faults.load(Relaxed));
+    world.workload.set_tame(false);
     let clients = world.workload.start(options.seed + 1);
     pace::pause(Duration::from_secs(3)).await;
     let end = clock::now() + total.mul_f64(1.0 - WITHOUT_LOSS);
@@ -108,7 +113,7 @@ pub(crate) async fn drill(options: &Options) -> std::io::Result<()> {
     world.workload.stop();
     join(clients).await?;
     finish::quiesce(&history, &stage.watch, options.quiet).await;
-    finish::dump(&history, "final.json", &stage.pair.primary(), &stage.api).await?;
+    dump::write(&history, "final.json", &stage.pair.primary(), &stage.api).await?;
     history.line(Stream::Nemesis, json!({"metric": "dumped", "file": "final.json"}));
     history.flush();
     Ok(())
@@ -126,13 +131,15 @@ impl World {
     /// Heals, measures, waits until all is quiet, and writes down all that is there.
     async fn settle(&self, clients: Vec<JoinHandle<()>>, baseline: Rate, name: &str) -> std::io::Result<()> {
         let (stage, history) = (&self.stage, &self.stage.history);
-        let healed = stage.heal().await;
+        self.workload.set_tame(true);
+        // Jobs that harm their workers have to have done their harm.
+        let (healed, ()) = tokio::join!(stage.heal(), pace::pause(HARM));
         history.line(Stream::Nemesis, json!({"metric": "healed", "all_up": healed}));
         let recovered = finish::recovery(stage, baseline, RECOVERY).await;
         self.workload.stop();
         join(clients).await?;
         let quiet = finish::quiesce(history, &stage.watch, QUIET).await;
-        finish::dump(history, name, &stage.pair.primary(), &stage.api).await?;
+        dump::write(history, name, &stage.pair.primary(), &stage.api).await?;
         history.line(Stream::Nemesis, json!({"metric": "dumped", "file": name}));
         history.flush();
         println!("chaos: all up {healed}, throughput back {recovered}, quiet {quiet}");

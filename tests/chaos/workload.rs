@@ -39,6 +39,8 @@ pub(crate) struct Workload {
     /// Jobs that ended in a way that a redrive can mend.
     over: Mutex<VecDeque<(String, String)>>,
     stop: AtomicBool,
+    /// No jobs that harm their workers.
+    tame: AtomicBool,
     receiver: String,
     pub(crate) enqueued: AtomicU64,
     pub(crate) unknown: AtomicU64,
@@ -53,6 +55,7 @@ impl Workload {
             sent: Mutex::default(),
             over: Mutex::default(),
             stop: AtomicBool::new(false),
+            tame: AtomicBool::new(false),
             receiver,
             enqueued: AtomicU64::new(0),
             unknown: AtomicU64::new(0),
@@ -74,6 +77,11 @@ impl Workload {
         }
         clients.push(tasks::spawn("prober", Arc::clone(self).pry(Dice::of(seed, "mallory"))));
         clients
+    }
+
+    /// Whether clients keep to jobs that do their workers no harm.
+    pub(crate) fn set_tame(&self, tame: bool) {
+        self.tame.store(tame, Ordering::Relaxed);
     }
 
     /// Asks the clients to end after what they are at.
@@ -176,6 +184,7 @@ impl Workload {
     async fn singles(self: Arc<Self>, workspace: &'static str, n: usize, mut requests: Requests) {
         while self.going() {
             pace::pause_ms(requests.dice.between(40, 240)).await;
+            requests.tame = self.tame.load(Ordering::Relaxed);
             let via = (n + requests.dice.between(0, 1) as usize) % 2;
             match requests.dice.between(0, 99) {
                 0..55 => {
