@@ -32,7 +32,11 @@ pub(super) fn check(nemesis: &Nemesis, limit_ms: Option<u64>, found: &mut Findin
             "healed" if !mark.is("all_up") => {
                 found.add("slow_recovery", *t, None, "not every process came back by itself");
             }
-            "quiesce" => live.quiet_ms = mark.number("ms").filter(|_| mark.is("reached")),
+            "quiesce" if mark.is("reached") => live.quiet_ms = mark.number("ms"),
+            "quiesce" => {
+                let waited = mark.number("ms").unwrap_or(0);
+                found.add("not_terminal", *t, None, format!("jobs waited or ran after {waited} ms without clients"));
+            }
             _ => {}
         }
     }

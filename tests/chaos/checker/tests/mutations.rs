@@ -128,6 +128,7 @@ const MUTATIONS: &[(&str, Change)] = &[
         h.views.remove(&job(15));
         h.files.remove("snapshots");
     }),
+    ("not_terminal", |h| h.find("nemesis", "quiesce", 0)["reached"] = json!(false)),
     ("key_gone", |h| drop(h.keys.remove("ai:idempotency:red:k1"))),
     ("key_ttl", |h| h.keys["ai:idempotency:red:k1"]["pttl"] = json!(-1)),
     ("key_ttl", |h| h.keys["ai:idempotency:red:k1"]["pttl"] = json!(60_000)),
