@@ -8,15 +8,18 @@ use std::time::Duration;
 use windlass::store::planted;
 
 use super::checker;
+use super::children::Launcher;
 use super::history::now_us;
-use super::run::{self, Options};
+use super::run::Options;
 
 /// Runs of one bug, each with another seed, before it counts as survived.
 const TRIES: u64 = 3;
 const SEED: u64 = 11;
 /// How long a sound queue may take to become quiet, and how long one with a bug is given.
 const QUIET_SOUND: Duration = Duration::from_secs(60);
-const QUIET: Duration = Duration::from_secs(10);
+const QUIET: Duration = Duration::from_secs(5);
+/// The longest drill.
+const LONGEST: Duration = Duration::from_secs(180);
 
 /// How one bug is brought out, and what the checker calls it.
 struct Drill {
@@ -27,6 +30,8 @@ struct Drill {
     caught_as: &'static [&'static str],
     /// Of faults.
     seconds: u64,
+    /// How long everything may take to end: what is found in the dump counts only if it is of a quiet moment.
+    quiet: Duration,
 }
 
 const fn drill(
@@ -35,7 +40,12 @@ const fn drill(
     faults: &'static [&'static str],
     caught_as: &'static [&'static str],
 ) -> Drill {
-    Drill { bug, faults, caught_as, seconds }
+    Drill { bug, faults, caught_as, seconds, quiet: QUIET }
+}
+
+/// For bugs that show in what is left at the end.
+const fn patient(drill: Drill) -> Drill {
+    Drill { quiet: QUIET_SOUND, ..drill }
 }
 
 /// For what needs no more than clients.
@@ -51,24 +61,24 @@ const DRILLS: &[Drill] = &[
     drill("cancel_not_fenced", 12, CALM, &["terminal_not_final"]),
     drill("cap_not_checked", 10, CALM, &["cap_exceeded"]),
     drill("cap_slot_leaked", 15, KILLED, &["slots_wrong"]),
-    drill("crash_not_counted", 20, KILLED, &["poison_rule", "not_terminal"]),
+    patient(drill("crash_not_counted", 12, KILLED, &["poison_rule", "not_terminal"])),
     drill("cross_workspace_read", 10, CALM, &["foreign_canary", "foreign_access"]),
-    drill("dead_letter_lost", 12, CALM, &["recount_differs", "dump_disagrees", "key_leaked"]),
+    drill("dead_letter_lost", 12, CALM, &["recount_differs"]),
     drill("depth_drift", 8, CALM, &["depth_drift"]),
     drill("drain_drops", 15, &["worker_term"], &["sum_not_conserved", "recount_differs"]),
-    drill("heartbeat_revives_lease", 20, FROZEN, &["lease_overlap", "stale_write", "recount_differs", "key_leaked"]),
+    drill("heartbeat_revives_lease", 20, FROZEN, &["lease_overlap", "stale_write", "recount_differs"]),
     drill("key_ttl_shorter_than_job", 12, CALM, &["two_jobs_for_key", "key_gone"]),
     drill("non_atomic_counters", 8, CALM, &["sum_not_conserved", "recount_differs"]),
-    drill("orphans_forgotten", 15, KILLED, &["orphan_late", "not_terminal"]),
+    drill("orphans_forgotten", 15, KILLED, &["orphan_late"]),
     drill("parked_job_forgotten", 20, &["pause_type", "pause_workspace"], &["sum_not_conserved", "recount_differs"]),
     drill("reaper_before_lease_end", 10, CALM, &["lease_deadline"]),
-    drill("redrive_without_key", 15, CALM, &["key_gone", "two_jobs_for_key"]),
+    patient(drill("redrive_without_key", 15, CALM, &["two_jobs_for_key", "key_gone"])),
     drill("requeue_without_recheck", 30, FROZEN, &["stale_write", "lease_overlap"]),
     drill("retry_resets_attempts", 10, CALM, &["attempt_number"]),
     drill("run_at_ignored", 8, CALM, &["ran_before_due"]),
     drill("scheduled_promoted_twice", 12, CALM, &["illegal_transition", "stale_write"]),
     drill("terminal_overwritten", 20, CUT, &["terminal_not_final"]),
-    drill("two_step_idempotency", 20, &["api_kill", "net_cut_after", "net_reset"], &["key_leaked"]),
+    patient(drill("two_step_idempotency", 20, &["api_kill", "net_cut_after", "net_reset"], &["key_leaked"])),
     drill("worker_clock_for_leases", 25, &["clock_skew"], &["lease_deadline"]),
     drill("zombie_effect", 25, &["net_blackhole", "net_half_open_up"], &["effect_after_end", "effect_resent"]),
 ];
@@ -80,6 +90,11 @@ struct Outcome {
     took: f64,
     /// Whatever else the checker named.
     others: Vec<&'static str>,
+}
+
+/// Says which planted bug is none, because the scripts changed under it.
+pub(crate) fn misfits() -> Vec<String> {
+    planted::BUGS.iter().flat_map(planted::misfits).collect()
 }
 
 /// Runs the drills of these bugs, or all and the control, and prints the table.
@@ -115,19 +130,19 @@ fn plan(bug: &str) -> Option<&'static Drill> {
     DRILLS.iter().find(|drill| drill.bug == bug)
 }
 
-fn options(bug: Option<&str>, seed: u64, seconds: u64, faults: &[&str]) -> Options {
+fn options(bug: Option<&str>, seed: u64, seconds: u64, faults: &[&str], quiet: Duration) -> Options {
     let folder = PathBuf::from("target/chaos/bugs").join(bug.unwrap_or("none"));
     let faults = faults.iter().map(|kind| (*kind).to_owned()).collect();
-    Options { seed, minutes: seconds as f64 / 60.0, folder, faults, bug: bug.map(str::to_owned) }
+    Options { seed, minutes: seconds as f64 / 60.0, folder, faults, bug: bug.map(str::to_owned), quiet }
 }
 
 /// Until it is caught, or the tries are used up. `None` when the fleet did not come up.
 async fn bring_out(drill: &Drill) -> Option<Outcome> {
     let (begun, mut last) = (windlass::clock::now(), None);
     for seed in SEED..SEED + TRIES {
-        let options = options(Some(drill.bug), seed, drill.seconds, drill.faults);
+        let options = options(Some(drill.bug), seed, drill.seconds, drill.faults, drill.quiet);
         let start_us = now_us();
-        let report = judged(&options, QUIET).await?;
+        let report = judged(&options).await?;
         let seconds = |t: u64| if t == 0 { now_us().saturating_sub(start_us) } else { t.saturating_sub(start_us) };
         let first = |name: &'static str| {
             let of = report.violations.iter().filter(|v| v.name == name).map(|v| seconds(v.t)).min();
@@ -151,8 +166,8 @@ async fn bring_out(drill: &Drill) -> Option<Outcome> {
 async fn control() -> bool {
     let faults =
         [FROZEN, KILLED, CUT, &["worker_term", "clock_skew", "effect_cut", "effect_refuse", "api_kill"]].concat();
-    let options = options(None, SEED, 30, &faults);
-    let report = judged(&options, QUIET_SOUND).await;
+    let options = options(None, SEED, 30, &faults, QUIET_SOUND);
+    let report = judged(&options).await;
     let valid = report.as_ref().is_some_and(|report| report.valid);
     println!("{:<28}{}", "none", if valid { "valid" } else { "NOT VALID" });
     if let Some(report) = report.filter(|report| !report.valid) {
@@ -161,10 +176,24 @@ async fn control() -> bool {
     valid
 }
 
-async fn judged(options: &Options, quiet: Duration) -> Option<checker::Report> {
-    if let Err(error) = run::drill(options, quiet).await {
-        eprintln!("chaos: {error}");
-        return None;
+/// A drill is a process of its own, because everything that it started ends with it.
+async fn judged(options: &Options) -> Option<checker::Report> {
+    let run = async {
+        let mut command = Launcher::detect().await.command(std::env::current_exe()?);
+        command.args(["drill", "--seed", &options.seed.to_string(), "--minutes", &options.minutes.to_string()]);
+        command.arg("--out").arg(&options.folder).args(["--faults", &options.faults.join(",")]);
+        command.args(["--quiet", &options.quiet.as_secs().to_string()]);
+        command.args(options.bug.iter().flat_map(|bug| ["--bug", bug]));
+        let status = command.status().await?;
+        if status.success() { Ok(()) } else { Err(std::io::Error::other(format!("the drill ended with {status}"))) }
+    };
+    match tokio::time::timeout(LONGEST, run).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            eprintln!("chaos: {error}");
+            return None;
+        }
+        Err(_) => eprintln!("chaos: the drill did not end within {} s", LONGEST.as_secs()),
     }
     let report = checker::check(&options.folder);
     keep(&options.folder, &report.text);

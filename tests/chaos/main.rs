@@ -30,6 +30,7 @@ mod workload;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use run::Options;
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,6 +42,12 @@ const USAGE: &str =
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // The short run in `make test` sees it too.
+    let misfits = bugs::misfits();
+    if !misfits.is_empty() {
+        eprintln!("chaos: planted bugs that are none:\n  {}", misfits.join("\n  "));
+        return ExitCode::from(2);
+    }
     match words.split_first() {
         Some((&"run", rest)) => match options(rest) {
             Some(options) => make_history(&options).await,
@@ -48,6 +55,10 @@ async fn main() -> ExitCode {
         },
         Some((&"check", [folder])) => judge(Path::new(folder)),
         Some((&"bugs", names)) => bugs::run(names).await,
+        Some((&"drill", rest)) => match options(rest) {
+            Some(options) => drill(&options).await,
+            None => usage(),
+        },
         Some((&"kinds", [])) => {
             nemesis::kinds().for_each(|(lane, kinds)| println!("{lane}: {}", kinds.join(" ")));
             checker::CLASSES.iter().for_each(|(class, meaning)| println!("checked: {class}: {meaning}"));
@@ -63,7 +74,7 @@ fn usage() -> ExitCode {
 }
 
 fn options(words: &[&str]) -> Option<Options> {
-    let (mut seed, mut minutes, mut folder, mut faults, mut bug) = (7, 2.0, None, Vec::new(), None);
+    let (mut seed, mut minutes, mut folder, mut faults, mut bug, mut quiet) = (7, 2.0, None, Vec::new(), None, 60);
     for pair in words.chunks(2) {
         let [name, value] = pair else { return None };
         match *name {
@@ -72,11 +83,12 @@ fn options(words: &[&str]) -> Option<Options> {
             "--out" => folder = Some(PathBuf::from(value)),
             "--faults" => faults = value.split(',').filter(|w| !w.is_empty()).map(str::to_owned).collect(),
             "--bug" => bug = Some((*value).to_owned()),
+            "--quiet" => quiet = value.parse().ok()?,
             _ => return None,
         }
     }
     let folder = folder.unwrap_or_else(|| PathBuf::from(format!("target/chaos/{seed}")));
-    Some(Options { seed, minutes, folder, faults, bug })
+    Some(Options { seed, minutes, folder, faults, bug, quiet: Duration::from_secs(quiet) })
 }
 
 /// SIGINT or SIGTERM; everything that runs is dropped then, and dies.
@@ -85,6 +97,17 @@ async fn told_to_stop() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
+    }
+}
+
+/// One history for `chaos bugs`, unjudged.
+async fn drill(options: &Options) -> ExitCode {
+    match run::drill(options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chaos: {error}");
+            ExitCode::from(3)
+        }
     }
 }
 

@@ -46,7 +46,12 @@ pub(crate) struct Options {
     pub(crate) faults: Vec<String>,
     /// A planted bug of the special build.
     pub(crate) bug: Option<String>,
+    /// How long a drill waits for everything to end.
+    pub(crate) quiet: Duration,
 }
+
+/// How long a drill waits for its fleet to be well.
+const HEALING: Duration = Duration::from_secs(30);
 
 /// Lanes that go on while Redis loses what it acknowledged; the others are about Redis itself, or need it.
 const BESIDE_LOSS: &[&str] = &["process", "network"];
@@ -87,9 +92,9 @@ pub(crate) async fn run(options: &Options) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Makes a short history for one question: faults without loss for `options.minutes`, then quiet for `quiet` at most.
+/// Makes a short history for one question: faults without loss for its minutes, then quiet.
 /// How fast the fleet is and comes back is not asked.
-pub(crate) async fn drill(options: &Options, quiet: Duration) -> std::io::Result<()> {
+pub(crate) async fn drill(options: &Options) -> std::io::Result<()> {
     let history = Arc::new(History::create(&options.folder)?);
     let world = build(options, &history).await?;
     meta(options, &history).await?;
@@ -97,11 +102,12 @@ pub(crate) async fn drill(options: &Options, quiet: Duration) -> std::io::Result
     pace::pause(Duration::from_secs(2)).await;
     let all: Vec<&str> = LANES.iter().map(|(name, ..)| *name).collect();
     join(stage.start(options.seed, &all, clock::now() + Duration::from_secs_f64(options.minutes * 60.0))).await?;
-    let healed = stage.heal().await;
+    // A bug may keep the fleet from becoming well.
+    let healed = tokio::time::timeout(HEALING, stage.heal()).await.unwrap_or(false);
     history.line(Stream::Nemesis, json!({"metric": "healed", "all_up": healed}));
     world.workload.stop();
     join(clients).await?;
-    finish::quiesce(&history, &stage.watch, quiet).await;
+    finish::quiesce(&history, &stage.watch, options.quiet).await;
     finish::dump(&history, "final.json", &stage.pair.primary(), &stage.api).await?;
     history.line(Stream::Nemesis, json!({"metric": "dumped", "file": "final.json"}));
     history.flush();

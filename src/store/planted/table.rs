@@ -95,7 +95,7 @@ pub const BUGS: &[PlantedBug] = &[
     script(
         "orphans_forgotten",
         "no claim looks for leases that ran out",
-        &[patch("due", "{ running_key, may_reap, reap }", "{ running_key, false, reap }")],
+        &[patch("reap", "{ running_key, may_reap, reap }", "{ running_key, false, reap }")],
     ),
     script(
         "parked_job_forgotten",

@@ -18,7 +18,6 @@ mod list;
 mod locate;
 mod outage;
 mod pause;
-#[cfg(feature = "chaos")]
 mod planted;
 mod progress;
 mod read;
