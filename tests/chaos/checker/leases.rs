@@ -6,7 +6,7 @@ use super::findings::Findings;
 use super::history::{Fault, Nemesis, Stalls, Worker};
 use super::jobs::Jobs;
 use super::lines::Folder;
-use super::rules::SCRIPT_MS;
+use super::rules::{POISON, SCRIPT_MS};
 use super::symbols::hash;
 
 /// What is promised beyond the lease.
@@ -71,6 +71,7 @@ pub(super) fn check(
             begins.push(attempt.began_ms);
         }
     }
+    let mut crashes: HashMap<u32, u16> = HashMap::new();
     for (at, (exit, worker)) in orphans {
         let attempt = &jobs.attempts[at];
         let died = exit / 1000;
@@ -98,9 +99,19 @@ pub(super) fn check(
             found.add("orphan_late", exit, Some(jobs.id(attempt.job)), detail);
         }
         if attempt.ended_ms != 0 {
+            *crashes.entry(attempt.job).or_default() += 1;
             recovery.freed.push(attempt.ended_ms - died);
             let begins = next.get(&attempt.job).into_iter().flatten().filter(|begin| **begin >= attempt.ended_ms);
             recovery.restarted.extend(begins.min().map(|begin| begin - died));
+        }
+    }
+    let mut crashes: Vec<(u32, u16)> = crashes.into_iter().collect();
+    crashes.sort_unstable();
+    for (number, times) in crashes {
+        // The third is the end, in each of its lives.
+        if times > POISON * (1 + jobs.job(number).redrives) {
+            let detail = format!("{times} workers died with it, and it was tried again");
+            found.add("poison_rule", 0, Some(jobs.id(number)), detail);
         }
     }
     Ok(recovery)

@@ -32,7 +32,11 @@ pub(super) fn check(nemesis: &Nemesis, limit_ms: Option<u64>, found: &mut Findin
             "healed" if !mark.is("all_up") => {
                 found.add("slow_recovery", *t, None, "not every process came back by itself");
             }
-            "quiesce" => live.quiet_ms = mark.number("ms").filter(|_| mark.is("reached")),
+            "quiesce" if mark.is("reached") => live.quiet_ms = mark.number("ms"),
+            "quiesce" => {
+                let waited = mark.number("ms").unwrap_or(0);
+                found.add("not_terminal", *t, None, format!("jobs waited or ran after {waited} ms without clients"));
+            }
             _ => {}
         }
     }
@@ -43,24 +47,29 @@ pub(super) fn check(nemesis: &Nemesis, limit_ms: Option<u64>, found: &mut Findin
 const NOTICED_US: u64 = 10_000_000;
 
 /// Whether the engine noticed each loss that took something a client had been told of. One whose time was cut short by
-/// the next is not judged, nor one around which the processes that had been told were struck themselves.
+/// the next is not judged, nor one around which the processes that had been told were struck themselves. Returns after
+/// how many milliseconds each was seen to be noticed.
 pub(super) fn check_noticed(
     losses: &[Loss],
     acked: &[u64],
     snapshots: &[Snapshot],
     nemesis: &Nemesis,
     found: &mut Findings,
-) {
-    for (at, loss) in losses.iter().enumerate().filter(|(at, _)| acked[*at] > 0) {
+) -> Vec<Option<u64>> {
+    let mut noticed = Vec::new();
+    for (at, loss) in losses.iter().enumerate() {
         let until = losses.get(at + 1).map_or(u64::MAX, |next| next.t);
         let before = snapshots.iter().rev().find(|s| s.t < loss.last_t()).map_or("", |s| s.epoch.as_str());
         let mut after = snapshots.iter().filter(|s| s.t > loss.t && s.t < until);
         let struck = |f: &&super::history::Fault| f.kind.starts_with("api_") && f.begin < loss.t + NOTICED_US;
         let blind = nemesis.faults.iter().filter(struck).any(|f| f.end > loss.last_t());
         let long = snapshots.last().is_some_and(|last| last.t.min(until) > loss.t + NOTICED_US);
-        if long && !blind && !before.is_empty() && after.all(|s| s.epoch == before) {
+        let changed = after.find(|s| !s.epoch.is_empty() && s.epoch != before);
+        noticed.push(changed.map(|s| (s.t - loss.t) / 1000));
+        if long && !blind && !before.is_empty() && acked[at] > 0 && changed.is_none() {
             let detail = format!("{}: {} acknowledged jobs were gone, the epoch stayed {before}", loss.why, acked[at]);
             found.add("loss_not_detected", loss.t, None, detail);
         }
     }
+    noticed
 }

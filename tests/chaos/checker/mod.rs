@@ -92,18 +92,23 @@ fn part(folder: &Folder<'_>, file: &str, found: &mut Findings) -> Result<Figures
         dump::read(folder, SAFE, &mut jobs, &mut Findings::default())?;
         jobs.forget_dump();
     }
-    dump::read(folder, file, &mut jobs, found)?;
+    let quiesce = nemesis.marks.iter().rev().find(|(_, mark)| mark.word("metric") == "quiesce");
+    let (quiet, reached) = quiesce.map_or((u64::MAX, true), |(t, mark)| (*t, mark.is("reached")));
+    let mut of_dump = Findings::default();
+    dump::read(folder, file, &mut jobs, &mut of_dump)?;
+    // One that was written while jobs moved is no moment: what it says of itself proves nothing.
+    if reached {
+        found.merge(of_dump);
+    }
     let ops = ops::read(folder, &mut jobs, found)?;
     let caps = caps::Caps::new(&ops.caps, &losses);
     let log = replay::replay(folder, &mut jobs, found, caps, (&losses, &snapshots))?;
     let effects = effects::check(folder, &mut jobs, &log.lines, (&losses, &nemesis, lease), found)?;
     let recovery = leases::check(folder, &jobs, &workers, (&nemesis, &stalls, lease), found)?;
-    let quiet = nemesis.marks.iter().rev().find(|(_, mark)| mark.word("metric") == "quiesce").map(|(t, _)| *t);
-    let quiet = quiet.unwrap_or(u64::MAX);
     let ends = ends::check((&meta, &losses, quiet), &jobs, &log.lines, &ops, found);
     ends::check_waits(&log.waits, &jobs, (&nemesis, &stalls, lease), found);
     let live = liveness::check(&nemesis, meta.number("recovery_limit_ms"), found);
-    liveness::check_noticed(&losses, &ends.lost_in_window, &snapshots, &nemesis, found);
+    let noticed = liveness::check_noticed(&losses, &ends.lost_in_window, &snapshots, &nemesis, found);
     let (attempts, snapshots) = (jobs.attempts.len(), snapshots.len());
-    Ok(Figures { meta, nemesis, losses, ops, log, effects, recovery, ends, live, attempts, snapshots })
+    Ok(Figures { meta, nemesis, losses, ops, log, effects, recovery, ends, live, noticed, attempts, snapshots })
 }

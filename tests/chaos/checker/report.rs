@@ -30,6 +30,8 @@ pub(super) struct Figures {
     pub(super) recovery: Recovery,
     pub(super) ends: Ends,
     pub(super) live: Liveness,
+    /// After how many milliseconds each loss was seen to be noticed.
+    pub(super) noticed: Vec<Option<u64>>,
     pub(super) attempts: usize,
     pub(super) snapshots: usize,
 }
@@ -123,12 +125,14 @@ fn faults(text: &mut String, figures: &Figures) -> std::fmt::Result {
     struck.sort();
     let struck: Vec<String> = struck.iter().map(|(fault, n)| format!("{fault} {n}")).collect();
     writeln!(text, "struck       around an effect: {}", struck.join(", "))?;
-    for (loss, acked) in figures.losses.iter().zip(&figures.ends.lost_in_window) {
+    for (at, (loss, acked)) in figures.losses.iter().zip(&figures.ends.lost_in_window).enumerate() {
         let window = match loss.last.0 {
             0 => "all there was".to_owned(),
             last => format!("the last {} ms", (loss.t / 1000).saturating_sub(last)),
         };
-        writeln!(text, "loss         {}: {window}, {acked} acknowledged jobs", loss.why)?;
+        let noticed = figures.noticed.get(at).copied().flatten();
+        let noticed = noticed.map_or("not seen to be noticed".to_owned(), |ms| format!("noticed within {ms} ms"));
+        writeln!(text, "loss         {}: {window}, {acked} acknowledged jobs, {noticed}", loss.why)?;
     }
     Ok(())
 }

@@ -116,6 +116,22 @@ impl History {
         self.log(ms + 3 + waits_ms, &format!("J{n}:A{second}s2"), 0);
     }
 
+    /// A job more, with which four workers die.
+    pub(crate) fn crashing(&mut self, n: u64) {
+        self.ended(n, "red", "echo", "s", (1, 0, 305));
+        self.enqueue(30_000, n, "red", "echo", "ok");
+        self.log(30_001, &format!("J{n}P0 J{n}R1"), 300);
+        for i in 0..5 {
+            let at = 30_001 + i * 2_100;
+            let lease = json!({"job": job(n), "attempt": attempt(300 + i), "worker": format!("c{i}"), "deadline": T0 + at + 2_000});
+            self.line("leases", at + 10, lease);
+            self.line("workers", at + 20, json!({"worker": format!("c{i}"), "name": "worker3", "event": "exit"}));
+            let reaped = format!("J{n}:A{}P0 J{n}R1", 300 + i);
+            self.log(at + 2_100, &reaped, 301 + i);
+        }
+        self.log(41_000, &format!("J{n}:A305s1"), 0);
+    }
+
     /// A look at the queue after the log's entry at `ms`.
     fn snapshot(&mut self, ms: u64) {
         let mut state: BTreeMap<String, char> = BTreeMap::new();

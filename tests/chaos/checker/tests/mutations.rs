@@ -42,6 +42,10 @@ const MUTATIONS: &[(&str, Change)] = &[
         h.remove("log", "J9:A11");
         h.remove("log", "J9:A12");
     }),
+    ("poison_rule", |h| {
+        h.crashing(30);
+        h.find("nemesis", "quiesce", 0)["t"] = json!((T0 + 50_000) * 1000);
+    }),
     ("ran_before_due", |h| h.record("ai:done:500000", 5, &(T0 + 500).to_string(), &(T0 + 900).to_string())),
     ("backoff_skipped", |h| (30..40).for_each(|n| h.retried(n, 7_000 + 20 * n + 20, 0))),
     ("retry_too_late", |h| {
@@ -124,6 +128,7 @@ const MUTATIONS: &[(&str, Change)] = &[
         h.views.remove(&job(15));
         h.files.remove("snapshots");
     }),
+    ("not_terminal", |h| h.find("nemesis", "quiesce", 0)["reached"] = json!(false)),
     ("key_gone", |h| drop(h.keys.remove("ai:idempotency:red:k1"))),
     ("key_ttl", |h| h.keys["ai:idempotency:red:k1"]["pttl"] = json!(-1)),
     ("key_ttl", |h| h.keys["ai:idempotency:red:k1"]["pttl"] = json!(60_000)),
