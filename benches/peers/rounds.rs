@@ -140,8 +140,7 @@ fn once(figures: &mut Figures, (place, system): (usize, &System), effort: &Effor
     }
 }
 
-/// Rates by the settings that may be tuned, from which those in `systems` were chosen; in rounds,
-/// like all else.
+/// Rates by the settings that may be tuned, to check those in `systems`; in rounds, like all else.
 pub(crate) fn sweep(only: Option<&str>) {
     const SLOTS: [usize; 5] = [4, 16, 64, 100, 200];
     const IN_FLIGHT: [(usize, usize); 6] = [(1, 1), (4, 4), (16, 16), (64, 4), (64, 16), (64, 64)];

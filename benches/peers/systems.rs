@@ -1,4 +1,4 @@
-//! The systems with the settings that a sweep found best for each; README.md gives the reasons.
+//! The systems, each with the settings that suit it; README.md gives the reasons, and `sweep` checks them.
 
 use std::path::PathBuf;
 

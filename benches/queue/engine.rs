@@ -10,14 +10,17 @@ use windlass::engine::{AllowList, Guard, Registry, Submitter, Worker, WorkerOpti
 use windlass::executors::Echo;
 use windlass::store::Store;
 
+use crate::fleet::Process;
 use crate::jobs::{PAYLOAD, enqueue_all, spec};
-use crate::redis::Redis;
+use crate::redis::{Raw, Redis};
 use crate::table::{Table, median, microseconds};
 
 /// Enqueues under way at once.
 const CALLERS: usize = 256;
 /// Slots of the worker that drains.
 const SLOTS: usize = 400;
+/// Slots of the worker whose memory is looked at.
+const MANY_SLOTS: usize = 1000;
 
 /// CPU nanoseconds of this process, all threads.
 fn own_cpu_ns() -> u64 {
@@ -93,6 +96,45 @@ pub(crate) async fn submit(table: &mut Table, rounds: usize, jobs: usize) {
     let (own, theirs) = (microseconds(median(&mut own)), microseconds(median(&mut redis_cost)));
     let detail = format!("{CALLERS} callers at once over the library; µs a job: ours {own}, Redis {theirs}");
     table.row("single enqueues", &format!("{:.0} jobs/s", median(&mut rates)), "≥ 2.5 × best peer", &detail);
+}
+
+/// A `windlass worker` process with a thousand slots: what it says to Redis while idle, and its memory
+/// with a job in each slot.
+pub(crate) async fn at_rest(table: &mut Table, window: Duration) {
+    let redis = Redis::start();
+    let store = redis.store(|_| {}).await;
+    let mut raw = redis.raw();
+    let worker = Process::start(&redis, MANY_SLOTS);
+    while raw.ask_number(&["ZCARD", "ai:workers"]) == 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // As clients count them: commands inside scripts are none.
+    let window = window.max(Duration::from_secs(30));
+    let before = client_commands(&mut raw);
+    tokio::time::sleep(window).await;
+    // Our own two questions are no part of it.
+    let rate = (client_commands(&mut raw) - before).saturating_sub(1) as f64 / window.as_secs_f64();
+    table.row("commands of an idle worker process", &format!("{rate:.2} /s"), "≤ 2 /s", "scripts and blocking reads");
+    enqueue_all(&store, "held", (0, MANY_SLOTS), "sleep", "{\"ms\":20000}").await;
+    while raw.ask_number(&["ZCARD", "ai:queue:running"]) <= MANY_SLOTS as u64 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let text = std::fs::read_to_string(format!("/proc/{}/status", worker.id())).expect("it runs");
+    let kb = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+    let mb = kb.map_or(f64::NAN, |kb: f64| kb / 1024.0);
+    table.row("worker with 1000 jobs running", &format!("{mb:.0} MB"), "≤ 100 MB", "resident memory");
+}
+
+/// Commands that clients sent since the start: of all calls, those that scripts did not make.
+fn client_commands(raw: &mut Raw) -> u64 {
+    let info = raw.ask(&["INFO", "commandstats"]);
+    let of = |line: &str| {
+        let (name, rest) = line.trim().strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let sent = matches!(name, "evalsha" | "blpop" | "xread" | "info" | "ping" | "config|get" | "role" | "time");
+        sent.then(|| rest.split(',').next()?.parse::<u64>().ok())?
+    };
+    info.lines().filter_map(of).sum()
 }
 
 async fn submitter(store: &Store, shutdown: &CancellationToken) -> Submitter {

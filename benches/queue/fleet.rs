@@ -17,14 +17,14 @@ const JOB: Duration = Duration::from_millis(50);
 const IDEAL: usize = SLOTS * 1000 / JOB.as_millis() as usize;
 
 /// A `windlass worker`; killed when dropped.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
-    fn start(redis: &Redis) -> Self {
+    pub(crate) fn start(redis: &Redis, slots: usize) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_windlass"))
             .arg("worker")
             .env("REDIS_URL", redis.url())
-            .env("WORKER_CONCURRENCY", SLOTS.to_string())
+            .env("WORKER_CONCURRENCY", slots.to_string())
             .env("WORKER_PORT", "0")
             .env("LEASE_MS", "3000")
             .stdout(Stdio::null())
@@ -32,6 +32,10 @@ impl Process {
             .spawn()
             .expect("the binary is built");
         Self(child)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
     }
 }
 
@@ -66,7 +70,7 @@ pub(crate) async fn scale(table: &mut Table, window: Duration) {
         enqueue_all(&store, "fleet", (enqueued, enqueued + needed), "sleep", &input).await;
         enqueued += needed;
         while processes.len() < count {
-            processes.push(Process::start(&redis));
+            processes.push(Process::start(&redis, SLOTS));
         }
         while raw.ask_number(&["ZCARD", "ai:workers"]) < count as u64 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -88,7 +92,7 @@ pub(crate) async fn scale(table: &mut Table, window: Duration) {
         }
     }
     processes.pop();
-    processes.push(Process::start(&redis));
+    processes.push(Process::start(&redis, SLOTS));
     let limit = clock::now() + Duration::from_secs(60);
     while succeeded(&mut raw) < enqueued as u64 && clock::now() < limit {
         tokio::time::sleep(Duration::from_millis(100)).await;

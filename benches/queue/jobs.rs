@@ -16,7 +16,12 @@ pub(crate) const PAYLOAD: &str = concat!(
 /// One of 100 workspaces, as if by chance: they do not take turns, so that a call of 100 jobs has some
 /// of a workspace twice and none of another.
 pub(crate) fn workspace(n: usize) -> String {
-    format!("ws-{:02}", (n.wrapping_mul(2_654_435_761) >> 8) % 100)
+    workspace_among(n, 100)
+}
+
+/// One of `among` workspaces, as if by chance.
+fn workspace_among(n: usize, among: usize) -> String {
+    format!("ws-{:02}", (n.wrapping_mul(2_654_435_761) >> 8) % among)
 }
 
 /// 26 bytes, as long as a ULID.
@@ -47,13 +52,29 @@ pub(crate) fn fresh_id(store: &Store) -> JobId {
     JobId::new(u64::try_from(store.now_estimate().unix_ms()).unwrap_or_default(), 0)
 }
 
-/// Enqueues `from..to`, 100 a call, some calls in flight.
-pub(crate) async fn enqueue_all(store: &Store, series: &str, (from, to): (usize, usize), job_type: &str, input: &str) {
+/// Enqueues `from..to` for 100 workspaces, 100 a call, some calls in flight.
+pub(crate) async fn enqueue_all(store: &Store, series: &str, range: (usize, usize), job_type: &str, input: &str) {
+    enqueue_among(100, store, series, range, job_type, input).await;
+}
+
+/// The same for as many workspaces as `among` says.
+pub(crate) async fn enqueue_among(
+    among: usize,
+    store: &Store,
+    series: &str,
+    (from, to): (usize, usize),
+    job_type: &str,
+    input: &str,
+) {
+    let of_workspace = |n: usize| {
+        let workspace = Workspace::new(&workspace_among(n, among)).expect("a name");
+        JobSpec { workspace, ..spec(series, n, job_type, input) }
+    };
     let calls: Vec<usize> = (from..to).step_by(100).collect();
     for group in calls.chunks(4) {
         let call = async |first: &usize| {
             let items: Vec<(JobId, JobSpec)> =
-                (*first..to.min(first + 100)).map(|n| (fresh_id(store), spec(series, n, job_type, input))).collect();
+                (*first..to.min(first + 100)).map(|n| (fresh_id(store), of_workspace(n))).collect();
             store.enqueue(&QueueName::default_queue(), &items).await.expect("the jobs are accepted")
         };
         futures_util::future::join_all(group.iter().map(call)).await;

@@ -12,6 +12,7 @@ mod jobs;
 mod latency;
 mod lifecycle;
 mod redis;
+mod settings;
 mod table;
 
 use std::time::Duration;
@@ -53,6 +54,9 @@ async fn measure(only: Option<&str>) {
     if wanted("depth") {
         lifecycle::at_depth(&mut table, effort.rounds, effort.jobs, effort.deep).await;
     }
+    if wanted("settings") {
+        settings::compare(&mut table, effort.rounds, effort.jobs).await;
+    }
     if wanted("http") {
         http::against_a_bare_handler(&mut table, effort.rounds, effort.window / 2).await;
     }
@@ -64,6 +68,9 @@ async fn measure(only: Option<&str>) {
     }
     if wanted("submit") {
         engine::submit(&mut table, effort.rounds, 5 * effort.jobs / 2).await;
+    }
+    if wanted("idle") {
+        engine::at_rest(&mut table, effort.window).await;
     }
     if wanted("fleet") {
         fleet::scale(&mut table, effort.window).await;

@@ -1,5 +1,9 @@
-//! The loop at the heart of a worker: one exchange with Redis at a time, so that everything that
-//! ended meanwhile rides with the next claim; no polling, because the bell and the due times wake it.
+//! The loop at the heart of a worker: one exchange with Redis at a time (two while the line is long), so
+//! that everything that ended meanwhile rides with the next claim; no polling, because the bell and the
+//! due times wake it.
+
+mod flight;
+mod stream;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,9 +14,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
-use crate::domain::{AttemptId, JobType, QueueName, WorkerId, bounds};
+use crate::domain::{JobType, QueueName, WorkerId, bounds};
 use crate::metrics;
-use crate::store::{Answer, Bell, ClaimRequest, Claimed, Claims, Finished, LeaseRef, Store, StoreError};
+use crate::store::{Answer, Bell, Claimed, Claims, Finished, LeaseRef, Store, StoreError};
 
 use super::attempt::{Attempt, Ended, repeatable};
 use super::keeper::Keeper;
@@ -22,6 +26,7 @@ use super::registry::Registry;
 use super::slots::{Grant, Slots};
 use super::tasks;
 use super::worker::{Vitals, WorkerOptions};
+use flight::Seen;
 
 /// Result bytes that ride with one claim.
 const REPORT_BYTES: usize = 4 * 1024 * 1024;
@@ -44,7 +49,7 @@ pub(super) struct ClaimLoop {
     worker: WorkerId,
     store: Store,
     registry: Arc<Registry>,
-    types: Vec<JobType>,
+    types: Arc<[JobType]>,
     options: WorkerOptions,
     keeper: Arc<Keeper>,
     vitals: Arc<Vitals>,
@@ -57,6 +62,8 @@ pub(super) struct ClaimLoop {
     running: usize,
     suspects: usize,
     hungry: bool,
+    /// The latest claim brought as many jobs as one can.
+    long_line: bool,
     look_at: Option<Instant>,
     quiet_until: Option<Instant>,
     failures: u32,
@@ -76,7 +83,7 @@ impl ClaimLoop {
             shard: usize::from(store.shard()),
             store,
             registry,
-            types,
+            types: types.into(),
             options,
             keeper,
             vitals,
@@ -87,6 +94,7 @@ impl ClaimLoop {
             running: 0,
             suspects: 0,
             hungry: true,
+            long_line: false,
             look_at: None,
             quiet_until: None,
             failures: 0,
@@ -95,13 +103,17 @@ impl ClaimLoop {
     }
 
     pub(super) async fn run(mut self, bell: Bell, shutdown: CancellationToken) {
-        let mut listener = BellListener::start(bell);
+        let mut listener = BellListener::new(bell);
         let mut link = self.keeper.link(self.shard);
         while !shutdown.is_cancelled() {
             while let Ok(report) = self.inbox.try_recv() {
                 self.take(report);
             }
             let wants = self.hungry && self.keeper.registered(self.shard);
+            if wants && self.long_line && self.free() >= bounds::SCRIPT_ITEMS {
+                self.stream(&shutdown).await;
+                continue;
+            }
             if (wants && self.free() > 0) || self.has_reports() {
                 self.exchange(true).await;
                 continue;
@@ -197,87 +209,31 @@ impl ClaimLoop {
     /// Reports what ended and claims for the free slots, a call per queue that has either.
     async fn exchange(&mut self, claim: bool) {
         let may_claim = claim && self.keeper.registered(self.shard) && !self.unconfirmed;
-        let grant = if may_claim { self.slots.take(self.shard) } else { Grant::default() };
-        let before = (self.running, self.suspects);
-        let done = self.exchange_within(grant, may_claim).await;
-        self.slots.settle(self.shard, grant, self.running - before.0, self.suspects - before.1);
-        self.show_busy();
-        if done {
-            // Other shards have the slots: there may be work here once they let go.
-            self.hungry |= may_claim && grant.slots == 0 && self.slots.shared();
-        } else {
-            // While it waits to try again it must not stand in the way of others.
-            self.slots.leave(self.shard);
-            self.hungry = true;
-            let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
-            tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
-        }
-    }
-
-    /// False when something has to be tried again.
-    async fn exchange_within(&mut self, grant: Grant, may_claim: bool) -> bool {
-        let mut want = grant.slots;
-        let mut repeat = Vec::new();
-        let mut full_answer = false;
-        let mut due: Option<Duration> = None;
-        let mut declined = false;
+        self.unconfirmed = false;
+        let grant = if may_claim { self.slots.take(self.shard, usize::MAX) } else { Grant::default() };
+        let (mut want, mut seen, mut done) = (grant.slots, Seen::default(), true);
         for queue in self.options.queue_order() {
             let batch = self.next_batch(&queue);
             let ask = want.min(bounds::SCRIPT_ITEMS);
             if batch.is_empty() && ask == 0 {
                 continue;
             }
-            let sent = clock::now();
-            match self.call(&queue, &batch, ask, grant.suspect).await {
-                Ok((answers, claims)) => {
-                    repeat.extend(self.settle(batch, &answers));
-                    full_answer |= ask > 0 && claims.jobs.len() == ask;
-                    declined |= claims.declined;
-                    due = due.into_iter().chain(claims.next_due).min();
-                    want = want.saturating_sub(claims.jobs.len());
-                    self.start_all(claims, sent);
-                }
-                Err(error) => {
-                    self.keep(repeat);
-                    self.failed(&queue, batch, &error).await;
-                    return false;
-                }
-            }
+            let ask_suspect = grant.suspect && self.suspects == 0;
+            let landed = self.flight(queue, batch, ask, ask_suspect).await;
+            let Some(here) = self.land(landed).await else {
+                done = false;
+                break;
+            };
+            want = want.saturating_sub(here.came);
+            seen.add(&here);
         }
-        self.vitals.turn(self.shard);
-        if self.keep(repeat) {
-            self.failures += 1;
-            return false;
-        }
-        self.failures = 0;
-        self.hungry = (full_answer || !may_claim) && (self.slots.shared() || self.free() > 0 || want > 0);
-        // What is overdue and may not be reaped yet must not make this a busy loop.
-        let floor = if self.keeper.may_reap(self.shard) { LOOK_AGAIN } else { NOT_YET };
-        self.look_at = due.map(|wait| clock::now() + wait.max(floor));
-        self.quiet_until = declined.then(|| clock::now() + LOOK_AGAIN);
-        true
-    }
-
-    async fn call(
-        &self,
-        queue: &QueueName,
-        batch: &[Finished],
-        want: usize,
-        may_suspect: bool,
-    ) -> Result<(Vec<Answer>, Claims), StoreError> {
-        let request = ClaimRequest {
-            queue,
-            want,
-            worker: self.worker,
-            attempt_id: AttemptId::random(),
-            lease: self.options.timing.lease,
-            may_suspect: may_suspect && self.suspects == 0,
-            may_reap: self.keeper.may_reap(self.shard),
-            types: &self.types,
-        };
-        match batch {
-            [] => Ok((Vec::new(), self.store.claim(&request).await?)),
-            _ => self.store.cycle(batch, &request).await,
+        self.slots.settle(self.shard, grant, seen.came, seen.suspects);
+        self.show_busy();
+        if done && self.conclude(&seen, may_claim, want) {
+            // Other shards have the slots: there may be work here once they let go.
+            self.hungry |= may_claim && grant.slots == 0 && self.slots.shared();
+        } else {
+            self.back_off().await;
         }
     }
 
@@ -311,13 +267,12 @@ impl ClaimLoop {
         repeat
     }
 
-    /// Puts reports back to be repeated; whether there are any.
-    fn keep(&mut self, reports: Vec<Finished>) -> bool {
-        self.unconfirmed = !reports.is_empty();
+    /// Puts reports back to be repeated.
+    fn keep(&mut self, reports: Vec<Finished>) {
+        self.unconfirmed |= !reports.is_empty();
         for finished in reports.into_iter().rev() {
             self.waiting.entry(finished.claimed.job.queue.clone()).or_default().push_front(finished);
         }
-        self.unconfirmed
     }
 
     /// Keeps the reports for the next exchange. A batch that Redis cannot digest is reported one by
@@ -340,6 +295,14 @@ impl ClaimLoop {
                 self.keeper.forget(&lease_of(&finished.claimed));
             }
         }
+    }
+
+    async fn back_off(&mut self) {
+        // While it waits to try again it must not stand in the way of others.
+        self.slots.leave(self.shard);
+        self.hungry = true;
+        let backoff = Duration::from_millis(50) * 2_u32.pow(self.failures.min(5));
+        tokio::time::sleep(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
     }
 
     /// `sent` is when the claim was: the leases are as old.

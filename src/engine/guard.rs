@@ -44,6 +44,11 @@ impl Guard {
         self.latest.borrow().clone()
     }
 
+    /// Looks at the latest findings without a copy of them.
+    pub(super) fn judge<T>(&self, how: impl FnOnce(&Findings) -> T) -> T {
+        how(&self.latest.borrow())
+    }
+
     /// Waits for the first look, and returns its findings.
     pub async fn first_look(&self) -> Findings {
         let mut latest = self.latest.clone();

@@ -1,14 +1,14 @@
-//! Listens to the bell in a task of its own: a blocking read is never raced against anything,
-//! because its token would be lost.
+//! Listens to the bell. A blocking read is never given up halfway, because its token would be lost: the
+//! wait is kept here while its caller turns to something else, and goes on when it is asked for again.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use futures_util::FutureExt as _;
 
 use crate::domain::QueueName;
 use crate::store::Bell;
-
-use super::tasks;
 
 /// The wait after a broken connection.
 const BACKOFF: Duration = Duration::from_millis(200);
@@ -24,59 +24,51 @@ pub(super) enum Heard {
     Broken,
 }
 
+type Wait = Pin<Box<dyn Future<Output = Heard> + Send>>;
+
 /// One wait at a time; each `arm` brings one `heard`.
-#[derive(Debug)]
 pub(super) struct BellListener {
-    arm: mpsc::Sender<Duration>,
-    heard: mpsc::Receiver<Heard>,
-    armed: bool,
+    bell: Arc<Bell>,
+    wait: Option<Wait>,
 }
 
 impl BellListener {
-    pub(super) fn start(bell: Bell) -> Self {
-        let (arm, mut waits) = mpsc::channel::<Duration>(1);
-        let (sender, heard) = mpsc::channel(1);
-        tasks::spawn("bell", async move {
-            while let Some(limit) = waits.recv().await {
-                let outcome = match bell.wait(limit).await {
-                    Ok(Some(queue)) => Heard::Rang(queue),
-                    Ok(None) => Heard::Silence,
-                    Err(error) => {
-                        tracing::debug!(%error, "the bell's connection broke");
-                        tokio::time::sleep(BACKOFF).await;
-                        Heard::Broken
-                    }
-                };
-                if sender.send(outcome).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Self { arm, heard, armed: false }
+    pub(super) fn new(bell: Bell) -> Self {
+        Self { bell: Arc::new(bell), wait: None }
     }
 
-    /// Starts a wait unless one is under way.
+    /// Prepares a wait unless one is under way; it begins with `heard`.
     pub(super) fn arm(&mut self, limit: Duration) {
-        if !self.armed {
-            self.armed = self.arm.try_send(limit).is_ok();
+        if self.wait.is_none() {
+            self.wait = Some(Box::pin(listen(Arc::clone(&self.bell), limit)));
         }
     }
 
-    /// What the wait under way brings; never, when none is.
+    /// What the wait under way brings; never, when none is. Dropping this leaves the wait under way.
     pub(super) async fn heard(&mut self) -> Heard {
-        if !self.armed {
-            return std::future::pending().await;
-        }
-        let heard = self.heard.recv().await;
-        self.armed = false;
-        heard.unwrap_or(Heard::Broken)
+        let Some(wait) = &mut self.wait else { return std::future::pending().await };
+        let heard = wait.await;
+        self.wait = None;
+        heard
     }
 
     /// A token that came in unheard, to be passed on by a stopping worker.
     pub(super) fn last_token(&mut self) -> Option<QueueName> {
-        match self.heard.try_recv() {
-            Ok(Heard::Rang(queue)) => Some(queue),
-            _ => None,
+        match self.wait.as_mut()?.now_or_never()? {
+            Heard::Rang(queue) => Some(queue),
+            Heard::Silence | Heard::Broken => None,
+        }
+    }
+}
+
+async fn listen(bell: Arc<Bell>, limit: Duration) -> Heard {
+    match bell.wait(limit).await {
+        Ok(Some(queue)) => Heard::Rang(queue),
+        Ok(None) => Heard::Silence,
+        Err(error) => {
+            tracing::debug!(%error, "the bell's connection broke");
+            tokio::time::sleep(BACKOFF).await;
+            Heard::Broken
         }
     }
 }

@@ -63,10 +63,10 @@ impl Slots {
         self.0.available(&self.state(), shard)
     }
 
-    /// Takes what this shard may have.
-    pub(super) fn take(&self, shard: usize) -> Grant {
+    /// Takes what this shard may have, `limit` at most.
+    pub(super) fn take(&self, shard: usize, limit: usize) -> Grant {
         let mut state = self.state();
-        let slots = self.0.available(&state, shard);
+        let slots = self.0.available(&state, shard).min(limit);
         if slots == 0 {
             return Grant::default();
         }
@@ -163,7 +163,7 @@ mod tests {
 
     /// As a loop with work in line: takes what it may and runs it, else waits.
     fn run(slots: &Slots, shard: usize) -> usize {
-        let grant = slots.take(shard);
+        let grant = slots.take(shard, 9);
         slots.settle(shard, grant, grant.slots, 0);
         if grant.slots == 0 {
             slots.line_up(shard);
@@ -174,14 +174,14 @@ mod tests {
     #[test]
     fn one_shard_has_them_all() {
         let slots = Slots::new(8, 1);
-        let grant = slots.take(0);
+        let grant = slots.take(0, 9);
         assert_eq!(grant, Grant { slots: 8, suspect: true });
         slots.settle(0, grant, 3, 1);
         assert_eq!((slots.busy(), slots.free(0)), (3, 5));
-        assert!(!slots.take(0).suspect, "one suspect runs");
-        assert_eq!(slots.take(0), Grant::default());
+        assert!(!slots.take(0, 9).suspect, "one suspect runs");
+        assert_eq!(slots.take(0, 9), Grant::default());
         slots.give(0, true);
-        assert_eq!(slots.take(0), Grant { slots: 1, suspect: true });
+        assert_eq!(slots.take(0, 9), Grant { slots: 1, suspect: true });
     }
 
     #[test]

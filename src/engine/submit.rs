@@ -1,10 +1,11 @@
 //! Accepting jobs: enqueues that arrive together are written by one script call (group commit, as
 //! databases do with their log), which is where the factor over one call per job comes from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,8 @@ use super::tasks;
 
 /// Payload bytes in one script call.
 const BATCH_BYTES: usize = 1024 * 1024;
+/// Calls of one lane under way at once.
+const CALLS: usize = 2;
 /// Enqueues that may wait for their turn; beyond it the answer is "unavailable".
 const WAITING: usize = 10_000;
 /// Queues that may exist: names come from clients, and each has keys, gauges and a lane.
@@ -115,14 +118,12 @@ impl Submitter {
     }
 
     fn admit(&self) -> Result<(), SubmitError> {
-        let findings = self.guard.findings();
-        if let Some(reason) = findings.unsafe_reason() {
-            return Err(SubmitError::Unsafe(reason));
-        }
-        if let Some(full) = &findings.full {
-            return Err(StoreError::Full(full.clone()).into());
-        }
-        Ok(())
+        self.guard.judge(|findings| {
+            if let Some(reason) = findings.unsafe_reason() {
+                return Err(SubmitError::Unsafe(reason));
+            }
+            findings.full.as_ref().map_or(Ok(()), |full| Err(StoreError::Full(full.clone()).into()))
+        })
     }
 
     async fn hand_in(&self, spec: JobSpec) -> Result<oneshot::Receiver<Result<Enqueued, StoreError>>, SubmitError> {
@@ -176,31 +177,50 @@ impl Submitter {
     }
 }
 
-/// One lane per queue, one batch in flight: what arrives during a call makes up the next one.
+/// One lane per queue. What arrives during a call makes up the next one; that one waits for the first to
+/// end unless it is full, so that a busy lane keeps both sides at work and a quiet one makes no small calls.
+/// Calls go out and are answered in order, over one connection.
 async fn run_lane(store: Store, queue: QueueName, mut waiting: mpsc::Receiver<Waiting>, shutdown: CancellationToken) {
-    let mut ahead: Option<Waiting> = None;
+    let mut ahead: VecDeque<Waiting> = VecDeque::new();
+    let mut fresh = Vec::with_capacity(bounds::SCRIPT_ITEMS);
+    let mut calls = FuturesOrdered::new();
     loop {
-        let first = match ahead.take() {
-            Some(first) => first,
-            None => tokio::select! {
-                biased;
-                first = waiting.recv() => match first { Some(first) => first, None => return },
-                () = shutdown.cancelled() => return,
-            },
-        };
-        let mut bytes = first.spec.input.as_str().len();
-        let mut batch = vec![first];
-        while batch.len() < bounds::SCRIPT_ITEMS {
-            let Ok(next) = waiting.try_recv() else { break };
-            bytes += next.spec.input.as_str().len();
-            if bytes > BATCH_BYTES {
-                ahead = Some(next);
-                break;
-            }
-            batch.push(next);
+        let room = bounds::SCRIPT_ITEMS.saturating_sub(ahead.len());
+        if room > 0 {
+            let limit = room.min(waiting.len());
+            (0..limit).for_each(|_| ahead.extend(waiting.try_recv()));
         }
-        write(&store, &queue, batch).await;
+        let full = ahead.len() >= bounds::SCRIPT_ITEMS || bytes_of(&ahead) > BATCH_BYTES;
+        if !ahead.is_empty() && (calls.is_empty() || (full && calls.len() < CALLS)) {
+            calls.push_back(write(&store, &queue, next_batch(&mut ahead)));
+            continue;
+        }
+        tokio::select! {
+            biased;
+            Some(()) = calls.next() => {}
+            n = waiting.recv_many(&mut fresh, room), if room > 0 => match n {
+                0 if calls.is_empty() => return,
+                0 => { calls.next().await; }
+                _ => ahead.extend(fresh.drain(..)),
+            },
+            () = shutdown.cancelled(), if calls.is_empty() => return,
+        }
     }
+}
+
+fn bytes_of(waiting: &VecDeque<Waiting>) -> usize {
+    waiting.iter().map(|one| one.spec.input.as_str().len()).sum()
+}
+
+/// As many as go into one call, one at least.
+fn next_batch(ahead: &mut VecDeque<Waiting>) -> Vec<Waiting> {
+    let mut bytes = 0;
+    let fits = ahead.iter().take(bounds::SCRIPT_ITEMS).take_while(|one| {
+        bytes += one.spec.input.as_str().len();
+        bytes <= BATCH_BYTES
+    });
+    let count = fits.count().max(1);
+    ahead.drain(..count).collect()
 }
 
 async fn write(store: &Store, queue: &QueueName, batch: Vec<Waiting>) {

@@ -111,6 +111,11 @@ impl Link {
             .ok_or_else(|| self.not_connected())
     }
 
+    /// The first connected client: what is sent over it in turn is done in turn.
+    fn first_client(&self) -> Result<&Mended, StoreError> {
+        self.clients.iter().find(|client| client.is_connected()).ok_or_else(|| self.not_connected())
+    }
+
     /// Whether any connection stands.
     pub(super) fn is_connected(&self) -> bool {
         self.clients.iter().any(|client| client.is_connected())
@@ -164,7 +169,7 @@ impl Link {
     /// Runs a verb. A script that Redis does not know (restart, failover, `SCRIPT FLUSH`) was not
     /// run, so loading it and asking again is safe.
     pub(super) async fn run(&self, script: &Script, key: &str, args: Vec<Value>) -> Result<Value, StoreError> {
-        let client = self.client()?;
+        let client = if script.in_order { self.first_client()? } else { self.client()? };
         let started = crate::clock::now();
         let first: Result<Value, _> = client.evalsha(script.sha.as_str(), vec![key], args.clone()).await;
         let outcome = match first {

@@ -12,6 +12,8 @@ pub(super) struct Script {
     pub(super) text: String,
     /// SHA-1 of the text, as `EVALSHA` wants it.
     pub(super) sha: String,
+    /// Whether calls under way at once have to be done in the order they were made.
+    pub(super) in_order: bool,
     /// Whether its answer is a promise, which under strict has to be durable.
     pub(super) durable: bool,
 }
@@ -71,8 +73,13 @@ const PROMISES: &[&str] = &["cancel", "cycle", "enqueue", "redrive", "release"];
 fn assemble(name: &'static str, source: &'static str) -> Script {
     let text: String = pieces(name, source).into_iter().map(|(_, text)| text).collect();
     let sha = sha1_hash(&text);
-    Script { name, text, sha, durable: PROMISES.contains(&name) }
+    Script { name, text, sha, in_order: name == "enqueue", durable: PROMISES.contains(&name) }
 }
+
+/// Stands between parts that begin a function inside the ones before. A function made inside another finds that
+/// one's names at once; made beside it, it looks for each of them in a list of all that any function uses, which
+/// took a third of the time of a call for one job.
+const NEST: &str = "|";
 
 /// Shebang first (Redis wants it there), then the parts that the `Uses:` line names, then the body.
 pub(super) fn pieces(name: &'static str, source: &'static str) -> Vec<(&'static str, String)> {
@@ -80,10 +87,15 @@ pub(super) fn pieces(name: &'static str, source: &'static str) -> Vec<(&'static 
     let uses = body.lines().find_map(|line| line.strip_prefix("-- Uses: ")).unwrap_or_default();
     let mut pieces = vec![("shebang", format!("{shebang}\n"))];
     for part in uses.split_whitespace() {
+        if part == NEST {
+            pieces.push((NEST, "return (function()\n".to_owned()));
+            continue;
+        }
         let found = PARTS.iter().find(|(known, _)| *known == part).map_or("", |(_, text)| text);
         pieces.push((part, strip(found)));
     }
     pieces.push((name, strip(body)));
+    pieces.extend(uses.split_whitespace().filter(|part| *part == NEST).map(|_| (NEST, "end)()\n".to_owned())));
     pieces
 }
 
@@ -104,7 +116,7 @@ mod tests {
     fn every_part_that_a_verb_uses_exists() {
         for (verb, source) in SOURCES {
             let uses = source.lines().find_map(|l| l.strip_prefix("-- Uses: ")).unwrap_or_default();
-            for part in uses.split_whitespace() {
+            for part in uses.split_whitespace().filter(|part| *part != NEST) {
                 assert!(PARTS.iter().any(|(known, _)| *known == part), "{verb} names no part {part}");
             }
         }

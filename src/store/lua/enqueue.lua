@@ -1,6 +1,6 @@
 #!lua
 -- Purpose: write up to 100 jobs of one queue, each with its idempotency key, place in line and counters.
--- Uses: base record line park place settle admit
+-- Uses: base | record line park | place settle admit |
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept (0 = off), 3 listing index (1/0), 4 depth limit, 5 seconds a key outlives its job,
 --       6 default time in line (ms), 7 n, 8 time of creation if it is the time, then n times 6: idempotency key, id
@@ -20,8 +20,8 @@ local created = stamped and tonumber(ARGV[8]) or now
 local replies, records, n, later, ending, lists, classes = { now_text }, {}, 0, {}, {}, {}, {}
 
 for p = FIRST, last, WIDTH do
-  local value, times, ttl, run_at, ends = ARGV[p + 1], ARGV[p + 4], usual_ttl, '', ''
-  local expires = created + in_line
+  local at, value, times, ttl = 2 + (p - FIRST) / WIDTH, ARGV[p + 1], ARGV[p + 4], usual_ttl
+  local run_at, ends, expires = '', '', created + in_line
   if times ~= '' then
     run_at, ends = string.match(times, '^(%d*)\t(%d*)$')
     expires = tonumber(ends) or math.max(created, tonumber(run_at) or 0) + in_line
@@ -29,10 +29,10 @@ for p = FIRST, last, WIDTH do
   end
   if draining or n >= room then
     local held = redis.pcall('GET', ARGV[p])
-    replies[#replies + 1] = held and answer(value, held) or (draining and 'D' or 'F')
+    replies[at] = held and answer(value, held) or (draining and 'D' or 'F')
   elseif redis.call('SET', ARGV[p], value, 'NX', 'EX', ttl) then
     local id, ws, class = string.sub(value, 1, 22), ARGV[p + 2], ARGV[p + 3]
-    replies[#replies + 1] = 'n'
+    replies[at] = 'n'
     records[2 * n + 1], records[2 * n + 2] = id, stamped and ARGV[p + 5] or with_times(ARGV[p + 5], created, expires)
     n = n + 1
     if indexed then
@@ -57,7 +57,7 @@ for p = FIRST, last, WIDTH do
       event(id, 'P0 ')
     end
   else
-    replies[#replies + 1] = answer(value, redis.pcall('GET', ARGV[p]))
+    replies[at] = answer(value, redis.pcall('GET', ARGV[p]))
   end
 end
 if n > 0 then

@@ -7,13 +7,14 @@
 -- Guarantee: slots are counted anew from live leases, so a cap set under load is right at once.
 local ws = ARGV[2]
 local slots_key = qkey('slots:' .. ws)
-local types = line_types()
+local types, seldom = line_types()
 types[slots_key] = 'set'
-local bad = expect_types(types)
+local bad = expect_types(types, seldom)
 if bad then
   return bad
 end
 redis.call('HSET', base .. ':limits', ws, ARGV[3] .. '\t' .. ARGV[4])
+absent = {}
 redis.call('DEL', slots_key)
 if ARGV[4] ~= '' then
   for _, member in ipairs(redis.call('ZRANGE', qkey('running'), '0', '4999')) do

@@ -6,9 +6,9 @@
 -- Returns: p pending again, s superseded followed by the other id, n nothing to redrive
 -- Guarantee: takes the idempotency key anew, or changes nothing.
 local id = ARGV[5]
-local bucket, types = base .. ':done:' .. ARGV[6], ending_types()
+local bucket, types, seldom = base .. ':done:' .. ARGV[6], ending_types()
 types[bucket] = 'hash'
-local bad = expect_types(types)
+local bad = expect_types(types, seldom)
 if bad then
   return bad
 end
@@ -51,7 +51,7 @@ else
   redis.call('HDEL', bucket, id)
 end
 redis.call('HDEL', base .. ':progress', id)
-place(h.band, { id, h.ws, h.kind, false })
+place(h.band, { id, h.ws, h.kind, false, n = 4 })
 count('redriven', 1)
 event(id, 'P0 ')
 if settle() > 0 then

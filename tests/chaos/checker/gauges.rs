@@ -82,6 +82,8 @@ pub(super) struct Snapshot {
     pub(super) t: u64,
     /// The newest entry of the log at that moment.
     pub(super) entry: Entry,
+    /// What the engine calls the state of Redis.
+    pub(super) epoch: String,
     row: Row,
 }
 
@@ -93,7 +95,8 @@ pub(super) fn snapshots(folder: &Folder<'_>) -> Result<Vec<Snapshot>, String> {
     let mut found = Vec::new();
     folder.each("snapshots", |row| {
         let entry = entry(row.word("entry")).unwrap_or((0, 0));
-        found.push(Snapshot { t: row.t(), entry, row: Row::of(row.value().clone()) });
+        let epoch = row.word("epoch").to_owned();
+        found.push(Snapshot { t: row.t(), entry, epoch, row: Row::of(row.value().clone()) });
     })?;
     Ok(found)
 }

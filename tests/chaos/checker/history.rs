@@ -183,6 +183,11 @@ pub(super) struct Loss {
 }
 
 impl Loss {
+    /// When the last entry that survived was written, in unix microseconds; the loss itself after a flush.
+    pub(super) fn last_t(&self) -> u64 {
+        if self.last.0 == 0 { self.t } else { self.last.0 * 1000 }
+    }
+
     /// Whether something acknowledged at `t` (unix microseconds) may have been in the lost window.
     pub(super) fn covers(&self, invoked: u64, acked: u64) -> bool {
         acked / 1000 + 50 >= self.last.0 && invoked <= self.t

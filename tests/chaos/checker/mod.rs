@@ -103,6 +103,7 @@ fn part(folder: &Folder<'_>, file: &str, found: &mut Findings) -> Result<Figures
     let ends = ends::check((&meta, &losses, quiet), &jobs, &log.lines, &ops, found);
     ends::check_waits(&log.waits, &jobs, (&nemesis, &stalls, lease), found);
     let live = liveness::check(&nemesis, meta.number("recovery_limit_ms"), found);
+    liveness::check_noticed(&losses, &ends.lost_in_window, &snapshots, &nemesis, found);
     let (attempts, snapshots) = (jobs.attempts.len(), snapshots.len());
     Ok(Figures { meta, nemesis, losses, ops, log, effects, recovery, ends, live, attempts, snapshots })
 }

@@ -41,5 +41,5 @@ return {
   'held', redis.call('ZCARD', key('held')), 'dead', redis.call('ZCARD', key('dead')),
   'jobs', redis.call('HLEN', 'ai:jobs'), 'attempts', redis.call('HLEN', 'ai:attempts'), 'done_total', done,
   'stats', redis.call('HGETALL', key('stats')), 'slots', slots, 'limits', redis.call('HGETALL', 'ai:limits'),
-  'blocked', redis.call('HGETALL', key('blocked')),
+  'blocked', redis.call('HGETALL', key('blocked')), 'epoch', redis.call('GET', 'ai:epoch') or '',
 }

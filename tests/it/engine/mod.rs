@@ -7,6 +7,7 @@ mod fencing;
 mod fleet;
 mod guard;
 mod keeper;
+mod long_line;
 mod lost_replies;
 mod submit;
 mod worker;

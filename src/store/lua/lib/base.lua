@@ -11,8 +11,15 @@ local function qkey(name)
 end
 
 -- Whole numbers go to Redis as text: a Lua number costs a "%.17g" each, and "%.0f" three times a "%d".
+-- A call's tags repeat, so each is printed once.
+local texts = {}
 local function int(n)
-  return string.format('%d', n)
+  local text = texts[n]
+  if not text then
+    text = string.format('%d', n)
+    texts[n] = text
+  end
+  return text
 end
 
 local now_text = int(now)
@@ -24,12 +31,22 @@ local stats_key = qkey('stats')
 -- Lua does not roll back: a key of a wrong type must be met before the first write. Its length tells, and costs a
 -- third of what TYPE does.
 local LENGTH = { hash = 'HLEN', list = 'LLEN', set = 'SCARD', zset = 'ZCARD', stream = 'XLEN', string = 'STRLEN' }
-local function expect_types(types)
+local expect_types, absent = nil, {} -- keys that were not there at the start of the call, as far as asked
+function expect_types(types, seldom)
   for key, want in pairs(types) do
     if type(redis.pcall(LENGTH[want], key)) == 'table' then
       return redis.error_reply('WLTYPE ' .. key .. ' is not a ' .. want)
     end
   end
+  -- What is not there has no wrong type: one question for all that a queue seldom has.
+  local keys = {}
+  for key in pairs(seldom or keys) do
+    keys[#keys + 1] = key
+  end
+  if #keys > 0 and redis.call('EXISTS', unpack(keys)) > 0 then
+    return expect_types(seldom)
+  end
+  absent = seldom or absent
 end
 
 -- Whether a stamp that came with the call is the time. Long values come stamped, because Redis hashes every byte of

@@ -13,23 +13,23 @@ local function set_aside(band, blocker, id)
 end
 
 local function accept(o, id, record, text, ws)
-  local member, entry, attempt, n = id .. o.tail, o.fresh, '1', accepted
+  local member, entry, what, n = id .. o.tail, o.fresh, 'R1 ', 2 * accepted
   if text then
     local e = entry_of(text)
-    attempt = int(e.attempt + 1)
-    entry = 'r\t' .. attempt .. '\t' .. int(e.crashes) .. o.facts .. e.failure
+    local attempt = int(e.attempt + 1)
+    what, entry = 'R' .. attempt .. ' ', 'r\t' .. attempt .. '\t' .. int(e.crashes) .. o.facts .. e.failure
     took_suspect = took_suspect or e.crashes > 0
     again[#again + 1], again[#again + 2] = id, entry
   end
-  found[2 * n + 1], found[2 * n + 2] = id, record
-  leases[2 * n + 1], leases[2 * n + 2] = o.deadline, member
-  entries_out[2 * n + 1], entries_out[2 * n + 2] = id, entry
-  accepted = n + 1
-  if limits[ws].cap then
+  found[n + 1], found[n + 2] = id, record
+  leases[n + 1], leases[n + 2] = o.deadline, member
+  entries_out[n + 1], entries_out[n + 2] = id, entry
+  accepted = accepted + 1
+  if any_limits and limits[ws].cap then
     redis.call('SADD', qkey('slots:' .. ws), member)
     slots[ws] = slots[ws] + 1
   end
-  event(id, 'R' .. attempt .. ' ')
+  event(id, what)
 end
 
 -- What of a job a claim goes by. Its times have 13 digits from 2001 to 2286.
@@ -48,10 +48,11 @@ end
 
 local function consider(o, band, ids)
   local order, last, records, attempts, wss, kinds, names = qkey('order:' .. band), nil, look_at(ids)
+  local open = unblocked()
   for i, id in ipairs(ids) do
     local ws, kind, entry = wss[i], kinds[i], attempts[i]
     if ws then
-      local blocker = blocker_of(ws, kind)
+      local blocker = not open and blocker_of(ws, kind)
       local suspect = entry and tonumber(string.match(entry, '^%a\t%d+\t(%d+)')) > 0
       local wait = blocker or (not o.types[kind] and 'o:' .. kind)
         or (suspect and (took_suspect or not o.may_suspect) and 's')

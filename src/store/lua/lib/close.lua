@@ -1,20 +1,20 @@
 -- Terminal transitions: the record moves to the hour's bucket, the idempotency key gets its last TTL.
-local done_values, closed_ids, closed_keys = {}, {}, {}
+local done_values, closed_ids, closed_keys, closed = {}, {}, {}, 0
 
 local function ending_types()
-  local types = line_types()
-  types[base .. ':done:' .. int(math.floor(now / 3600000))] = 'hash'
-  types[base .. ':progress'], types[base .. ':dead:groups'] = 'hash', 'hash'
-  types[qkey('dead')], types[qkey('held')], types[base .. ':workers'] = 'zset', 'zset', 'zset'
-  return types
+  local types, seldom = line_types()
+  types[base .. ':done:' .. int(math.floor(now / 3600000))], types[base .. ':workers'] = 'hash', 'zset'
+  seldom[base .. ':progress'], seldom[base .. ':dead:groups'] = 'hash', 'hash'
+  seldom[qkey('dead')], seldom[qkey('held')] = 'zset', 'zset'
+  return types, seldom
 end
 
 -- Collects one terminal job. `done`: letter \t time \t attempt \t crashes \t started \t attempt_id, \n,
 -- failure \n progress \n result \n record. `what`: letter, attempt and a blank. `member`: the lease that ended, if one did.
 local function close(id, what, key, done, member)
-  local n = #closed_ids + 1
-  closed_ids[n], closed_keys[n] = id, key
-  done_values[2 * n - 1], done_values[2 * n] = id, done
+  closed = closed + 1
+  closed_ids[closed], closed_keys[closed] = id, key
+  done_values[2 * closed - 1], done_values[2 * closed] = id, done
   event(member or id, what)
 end
 
@@ -28,7 +28,7 @@ end
 
 -- Writes what was collected. `ttl` is the life of an idempotency key after its job, in seconds.
 local function flush_closed(ttl, retention)
-  if #closed_ids == 0 then
+  if closed == 0 then
     return
   end
   local bucket = base .. ':done:' .. int(math.floor(now / 3600000))

@@ -25,7 +25,7 @@ local function finish(at, n, ttl)
   for i = 1, n do
     members[i] = ARGV[at + 1 + (i - 1) * FINISH_WIDTH]
   end
-  local stamped, succeeded = is_now(ARGV[at]), string.byte('s')
+  local stamped, whats = is_now(ARGV[at]), {} -- by code: what the event of a success says
   local held = take_leases(members)
   load_limits({})
   for i, member in ipairs(members) do
@@ -38,11 +38,12 @@ local function finish(at, n, ttl)
       local p = at + 1 + (i - 1) * FINISH_WIDTH
       local id, code, key = string.sub(member, 1, 22), ARGV[p + 1], ARGV[p + 2]
       replies[i] = '1'
-      if stamped and string.byte(code) == succeeded then
+      local letter = whats[code] and 's' or string.sub(code, 1, 1)
+      if stamped and letter == 's' then
         codes.s = codes.s + 1
-        close(id, code .. ' ', key, ARGV[p + 4], member)
+        whats[code] = whats[code] or code .. ' '
+        close(id, whats[code], key, ARGV[p + 4], member)
       else
-        local letter = string.sub(code, 1, 1)
         codes[letter] = codes[letter] + 1
         finish_as[letter](member, id, string.sub(code, 2), key, ARGV[p + 3], ARGV[p + 4], lists, ttl)
       end

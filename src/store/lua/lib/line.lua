@@ -6,12 +6,14 @@ local scheduled_key, running_key, expiring_key = qkey('scheduled'), qkey('runnin
 
 local function line_types()
   return {
-    [jobs_key] = 'hash', [attempts_key] = 'hash', [stats_key] = 'hash', [fair_key] = 'hash', [parked_key] = 'hash',
-    [qkey('pending')] = 'list', [wake_key] = 'list', [scheduled_key] = 'zset', [running_key] = 'zset',
-    [expiring_key] = 'zset', [qkey('order:high')] = 'zset', [qkey('order:normal')] = 'zset',
-    [qkey('order:low')] = 'zset', [qkey('finish:high')] = 'hash', [qkey('finish:normal')] = 'hash',
-    [qkey('finish:low')] = 'hash', [base .. ':events'] = 'stream', [qkey('blocked')] = 'hash',
-    [qkey('workers')] = 'zset', [base .. ':limits'] = 'hash', [base .. ':queues'] = 'set',
+    [jobs_key] = 'hash', [attempts_key] = 'hash', [stats_key] = 'hash', [fair_key] = 'hash',
+    [qkey('pending')] = 'list', [wake_key] = 'list', [running_key] = 'zset', [qkey('order:normal')] = 'zset',
+    [qkey('finish:normal')] = 'hash', [base .. ':events'] = 'stream', [qkey('workers')] = 'zset',
+    [base .. ':queues'] = 'set',
+  }, {
+    [parked_key] = 'hash', [scheduled_key] = 'zset', [expiring_key] = 'zset', [qkey('order:high')] = 'zset',
+    [qkey('order:low')] = 'zset', [qkey('finish:high')] = 'hash', [qkey('finish:low')] = 'hash',
+    [qkey('blocked')] = 'hash', [base .. ':limits'] = 'hash',
   }
 end
 
@@ -19,7 +21,7 @@ local blocked = nil
 local function blocks()
   if not blocked then
     blocked = {}
-    local flat = redis.call('HGETALL', qkey('blocked'))
+    local flat = absent[qkey('blocked')] and {} or redis.call('HGETALL', qkey('blocked'))
     for i = 1, #flat, 2 do
       blocked[flat[i]] = flat[i + 1]
     end
@@ -32,7 +34,7 @@ local PLAIN = { step = 1000 }
 local limits, slots, any_limits = {}, {}, nil
 local function load_limits(names)
   if any_limits == nil then
-    any_limits = redis.call('EXISTS', base .. ':limits') == 1
+    any_limits = not absent[base .. ':limits'] and redis.call('EXISTS', base .. ':limits') == 1
     if not any_limits then
       setmetatable(limits, { __index = function() return PLAIN end })
     end
@@ -56,11 +58,14 @@ local function load_limits(names)
   end
 end
 
+-- Nothing is limited or paused: asked once per call, `blocker_of` need not be asked for each job.
+local function unblocked()
+  return not any_limits and next(blocks()) == nil
+end
+
 local function blocker_of(ws, kind)
   local b = blocks()
-  if not any_limits and next(b) == nil then
-    return nil
-  elseif b['t:' .. kind] then
+  if b['t:' .. kind] then
     return 't:' .. kind
   elseif b['w:' .. ws] then
     return 'w:' .. ws

@@ -4,15 +4,16 @@ local LONG = string.rep('=', 65) -- a value above 64 bytes keeps a small hash ou
 
 -- One more for `place`: jobs of one band, flat, because a table for each is dear.
 local function enlist(list, id, ws, kind, retry)
-  local n = #list
+  local n = list.n or 0
   list[n + 1], list[n + 2], list[n + 3], list[n + 4] = id, ws, kind, retry
+  list.n = n + 4
 end
 
 -- list: as `enlist` makes it. Blocked jobs are parked at once, with their tag.
 local function place(band, list)
   local finish_key = qkey('finish:' .. band)
   local fields, finish, names = {}, {}, {}
-  for i = 1, #list, 4 do
+  for i = 1, list.n or 0, 4 do
     local ws = list[i + 1]
     local field = list[i + 3] and ws .. ':r' or ws
     if not finish[field] then
@@ -29,22 +30,22 @@ local function place(band, list)
     any = any or text
   end
   local v = tonumber(redis.call('HGET', fair_key, 'v:' .. band)) or 0
-  local order, parks, n = {}, {}, 0
-  for i = 1, #list, 4 do
-    local id, ws, kind = list[i], list[i + 1], list[i + 2]
+  local order, parks, n, open, step = {}, {}, 0, unblocked(), PLAIN.step
+  for i = 1, list.n, 4 do
+    local ws = list[i + 1]
     local field = list[i + 3] and ws .. ':r' or ws
     local start = finish[field]
     if start < v then
       start = v
     end
-    finish[field] = start + limits[ws].step
-    local blocker = blocker_of(ws, kind)
+    finish[field] = start + (any_limits and limits[ws].step or step)
+    local blocker = not open and blocker_of(ws, list[i + 2])
     if blocker then
       parks[blocker] = parks[blocker] or {}
       table.insert(parks[blocker], int(start))
-      table.insert(parks[blocker], id)
+      table.insert(parks[blocker], list[i])
     else
-      order[n + 1], order[n + 2] = int(start), id
+      order[n + 1], order[n + 2] = int(start), list[i]
       n = n + 2
     end
   end

@@ -47,7 +47,10 @@ local function tend(may_reap, ttl, retention)
     { scheduled_key, true, promote }, { expiring_key, true, expire_due }, { running_key, may_reap, reap },
   }
   for _, step in ipairs(steps) do
-    local due = first_score(step[1])
+    local due = deadline
+    if step[1] ~= running_key then
+      due = first_score(step[1])
+    end
     if due and due <= now and step[2] then
       step[3](ttl, retention)
       due = first_score(step[1])

@@ -4,12 +4,16 @@
 -- emptied drops its tags. Returns the number of jobs in order.
 local function settle()
   local in_order, parked = 0, tonumber(redis.call('HGET', parked_key, 'total')) or 0
+  local empty, tags = {}, {}
   for _, band in ipairs(bands) do
     local n = redis.call('ZCARD', qkey('order:' .. band))
-    if n == 0 and parked == 0 and redis.call('DEL', qkey('finish:' .. band)) == 1 then
-      redis.call('HDEL', fair_key, 'v:' .. band)
+    if n == 0 and parked == 0 then
+      empty[#empty + 1], tags[#tags + 1] = qkey('finish:' .. band), 'v:' .. band
     end
     in_order = in_order + n
+  end
+  if #empty > 0 and redis.call('DEL', unpack(empty)) > 0 then
+    redis.call('HDEL', fair_key, unpack(tags))
   end
   local depth_key = qkey('pending')
   local want, have = in_order + parked, redis.call('LLEN', depth_key)

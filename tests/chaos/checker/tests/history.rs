@@ -144,7 +144,7 @@ impl History {
             *counts.entry("lease_expiries").or_default() += u64::from(letter == 'd' && count == "0");
         }
         let of = |letters: &str| state.values().filter(|letter| letters.contains(**letter)).count();
-        let line = json!({"redis_ms": T0 + ms, "entry": format!("{}-0", T0 + ms), "gen": 0, "queue": "default",
+        let line = json!({"redis_ms": T0 + ms, "entry": format!("{}-0", T0 + ms), "gen": 0, "queue": "default", "epoch": "e1",
             "pending_len": of("P"), "order": {"high": 0, "normal": of("P"), "low": 0}, "parked": {}, "parked_sets": {},
             "parked_total": 0, "scheduled": of("S"), "running": of("R"), "held": of("H"), "dead": of("d"),
             "jobs": of("PSRHd"), "done_total": of("sce"), "stats": counts, "slots": {"capped": 0},
@@ -272,6 +272,9 @@ pub(crate) fn valid() -> History {
     h.snapshot(99);
     h.snapshot(7_000);
     h.snapshot(7_510);
+    let mut late = h.files["snapshots"][2].clone();
+    late["epoch"] = json!("e2");
+    h.line("snapshots", 30_000, late);
     h
 }
 
