@@ -83,7 +83,6 @@ const DRILLS: &[Drill] = &[
     drill("terminal_overwritten", 20, CUT, &["terminal_not_final"]),
     patient(drill("two_step_idempotency", 20, &["api_kill", "net_cut_after", "net_reset"], &["key_leaked"])),
     drill("worker_clock_for_leases", 25, &["clock_skew"], &["lease_deadline"]),
-    drill("zombie_effect", 25, &["net_blackhole", "net_half_open_up"], &["effect_after_end", "effect_resent"]),
 ];
 
 /// What became of one bug.
