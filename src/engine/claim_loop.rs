@@ -342,10 +342,7 @@ impl ClaimLoop {
             }
             self.running += 1;
             self.suspects += usize::from(job.crashes > 0);
-            let hold = self.options.timing.hold();
-            #[cfg(feature = "chaos")]
-            let hold = crate::store::planted::hold(&self.store, hold);
-            let lease = Lease::new(lease_of(&claimed), sent, hold);
+            let lease = Lease::new(lease_of(&claimed), sent, self.options.timing.hold());
             self.keeper.hold(Arc::clone(&lease));
             self.start(claimed, lease);
         }

@@ -59,8 +59,6 @@ pub(super) enum Switch {
     CountsApart,
     /// Reads answer jobs of every workspace.
     CrossWorkspaceRead,
-    /// A worker never doubts its lease.
-    NoDoubt,
     /// A webhook whose answer is missing is sent again at once.
     BlindResend,
 }
@@ -161,11 +159,6 @@ pub(super) fn by_own_clock(store: &Store, lease: Duration) -> Duration {
     let ahead = crate::clock::wall().unix_ms() - store.now_estimate().unix_ms();
     let ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX).saturating_add(ahead);
     Duration::from_millis(u64::try_from(ms).unwrap_or_default())
-}
-
-/// [`Switch::NoDoubt`]: how long a worker holds a lease that it cannot renew.
-pub(crate) fn hold(store: &Store, usual: Duration) -> Duration {
-    if is_on(store, Switch::NoDoubt) { Duration::MAX } else { usual }
 }
 
 /// [`Switch::BlindResend`].

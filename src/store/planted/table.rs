@@ -186,5 +186,4 @@ pub const BUGS: &[PlantedBug] = &[
         )],
     ),
     with("worker_clock_for_leases", "a lease ends by the clock of its worker", Switch::WorkerClock, &[]),
-    with("zombie_effect", "a worker that cannot renew a lease goes on with the job", Switch::NoDoubt, &[]),
 ];

@@ -79,11 +79,18 @@ fn judge_count(step: &Step, line: &Line, max: u16) -> Verdict {
     }
 }
 
+/// What an enqueue takes for the time may be ahead of Redis' clock by as much.
+const STAMP_MS: u64 = 100;
+
 fn judge_time(step: &Step, line: &Line, run_at: u64, expires: u64) -> Verdict {
     let first = line.state == State::Scheduled && line.began == 0 && line.redriven == 0;
     match step.letter {
         b'P' if first && step.ms < run_at => {
             Err(("ran_before_due", format!("{} ms before its run_at", run_at - step.ms)))
+        }
+        // A job of which the queue thinks that its time has come when it is enqueued.
+        b'P' if line.state == State::Unborn && step.ms + STAMP_MS < run_at => {
+            Err(("ran_before_due", format!("in line {} ms before its run_at, at once", run_at - step.ms)))
         }
         // A redrive gives more time, and the dump has the last only.
         b'R' if expires > 0 && line.redriven == 0 && step.ms > expires + SCRIPT_MS => {
