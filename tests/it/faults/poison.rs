@@ -26,11 +26,15 @@ async fn a_job_that_kills_its_process_three_times_is_dead_and_its_neighbours_suc
         neighbours.push(enqueue_new(&store, lasting(&format!("r{n}"), 100)).await);
     }
     for crash in 1..=3 {
-        // The handler of a job that crashes its process, seen from outside.
-        wait_for("the victim runs", || {
+        // The handler of a job that crashes its process, seen from outside. A worker that dies before it has renewed
+        // the lease may seem to have never heard of it, and then no crash is counted.
+        let mut first = None;
+        wait_for("the victim runs and its lease was renewed", || {
             let entry = redis.ask(&["HGET", "ai:attempts", &victim.to_string()]);
-            let mut fields = entry.split('\t');
-            fields.next() == Some("r") && fields.nth(3) == Some(worker.id.as_str())
+            let fields: Vec<&str> = entry.split('\t').collect();
+            let ["r", _, _, _, holder, attempt, ..] = fields[..] else { return false };
+            let deadline = redis.ask(&["ZSCORE", "ai:queue:running", &format!("{victim}:{attempt}")]);
+            holder == worker.id && deadline.parse::<i64>().is_ok_and(|now| now > *first.get_or_insert(now))
         });
         worker.kill();
         worker = Process::worker(&redis, SETTINGS);

@@ -58,7 +58,8 @@ async fn a_promotion_behind_one_address_that_lost_writes_is_noticed_by_all() {
     let hub = EventHub::start(one.store.clone(), CancellationToken::new()).unwrap();
     let mut events = hub.subscribe(kept);
     eventually("the hub listens", || pair.primary.ask(&["CLIENT", "LIST"]).contains("cmd=xread")).await;
-    pair.primary.ask(&["WAIT", "1", "5000"]);
+    // A connection's own WAIT covers its own writes; this is what the replica really has.
+    eventually("the replica has it", || pair.replica.ask(&["HEXISTS", "ai:jobs", &kept.to_string()]) == "1").await;
     pair.between.go_silent();
 
     let claimed = worker.claim_one(&one.store).await;
@@ -97,7 +98,6 @@ async fn a_promotion_that_lost_nothing_is_no_loss() {
     let member = Member::at(&address).await;
     let before = member.guard.findings();
     let id = enqueue_new(&member.store, spec("kept")).await;
-    pair.primary.ask(&["WAIT", "1", "5000"]);
     // A connection's own WAIT covers its own writes; this is what the replica really has.
     eventually("the replica has it", || pair.replica.ask(&["HEXISTS", "ai:jobs", &id.to_string()]) == "1").await;
     pair.fail_over();
