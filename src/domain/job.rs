@@ -194,3 +194,12 @@ pub struct Job {
     /// The input; absent once the job succeeded.
     pub input: Option<RawJson>,
 }
+
+impl Job {
+    /// Whether it may be what crashed its workers: from the second crash on (`lua/lib/claim.lua` has the same
+    /// number). A process runs one suspect at a time.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.crashes >= 2
+    }
+}

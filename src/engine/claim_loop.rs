@@ -191,7 +191,7 @@ impl ClaimLoop {
 
     /// One attempt ended: its slot is free, and its report waits for the next exchange.
     fn take(&mut self, report: Report) {
-        let suspect = report.claimed.job.crashes > 0;
+        let suspect = report.claimed.job.is_suspect();
         self.running -= 1;
         self.suspects -= usize::from(suspect);
         self.slots.give(self.shard, suspect);
@@ -341,7 +341,7 @@ impl ClaimLoop {
                 ::metrics::histogram!(metrics::JOB_WAIT.name, "queue" => job.queue.to_string()).record(waited);
             }
             self.running += 1;
-            self.suspects += usize::from(job.crashes > 0);
+            self.suspects += usize::from(job.is_suspect());
             let lease = Lease::new(lease_of(&claimed), sent, self.options.timing.hold());
             self.keeper.hold(Arc::clone(&lease));
             self.start(claimed, lease);

@@ -24,7 +24,7 @@ pub struct ClaimRequest<'a> {
     pub attempt_id: AttemptId,
     /// From now to the lease's end.
     pub lease: Duration,
-    /// Whether a job that crashed its worker before may be among them (one at most).
+    /// Whether a suspect ([`Job::is_suspect`](crate::domain::Job::is_suspect)) may be among them (one at most).
     pub may_suspect: bool,
     /// Whether leases that ran out may be taken away; not right after a broken connection.
     pub may_reap: bool,

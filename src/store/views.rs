@@ -116,7 +116,7 @@ pub enum Blocker {
     NoWorker,
     /// Workers are alive, and none offers the type.
     TypeNotOffered,
-    /// It may have crashed its worker before, so it waits to run as its worker's only suspect.
+    /// Its worker died twice, so it waits to run as its worker's only suspect.
     Suspect {
         /// Crashes so far.
         crashes: u32,

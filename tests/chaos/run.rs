@@ -216,7 +216,7 @@ fn settings(options: &Options, receiver: &str) -> Vec<(String, String)> {
         ("LEASE_MS", &lease),
         ("QUEUES", "default=3,side=1"),
         ("WORKER_CONCURRENCY", "16"),
-        ("DRAIN_GRACE_SECONDS", "2"),
+        ("DRAIN_GRACE_SECONDS", "1"),
         ("ACTIONS_ENABLED", "true"),
         ("ALLOW_ACTIONS_DEFAULT", "webhook.send"),
         ("WEBHOOK_ALLOW_INTERNAL", receiver),

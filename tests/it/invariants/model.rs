@@ -9,6 +9,8 @@ use super::command::{Answer, Block, Cancel, Claim, Command, End, Item, Redrive, 
 
 /// Crashes after which a job is poison.
 const POISON: u32 = 3;
+/// Crashes from which a process runs one such job at a time.
+const SUSPECT: u32 = 2;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ModelJob {
@@ -184,7 +186,7 @@ impl Model {
             && kinds.contains(&job.item.kind)
             && !blocks.iter().any(|block| self.blocks.contains(block))
             && self.caps.get(&job.item.ws).is_none_or(|cap| self.running(job.item.ws) < *cap)
-            && (job.crashes == 0 || may_suspect)
+            && (job.crashes < SUSPECT || may_suspect)
     }
 
     pub(super) fn running(&self, ws: usize) -> usize {
@@ -203,7 +205,7 @@ impl Model {
             if !self.claimable(job, kinds, may_suspect) {
                 return Err(format!("job {at} was claimed: {job:?}"));
             }
-            may_suspect &= job.crashes == 0;
+            may_suspect &= job.crashes < SUSPECT;
             let job = &mut self.jobs[*at];
             job.state = JobState::Running;
             job.attempt += 1;

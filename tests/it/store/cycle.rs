@@ -139,7 +139,6 @@ async fn a_stopped_worker_that_comes_back_changes_nothing() {
     let old = stopped.claim_and_lose(&store, 5).await;
     redis.forget_worker(stopped.id);
     // One waits, one runs, one succeeded, one is dead, one was cancelled.
-    // They are suspects now, so they come one by one.
     let mut new = Vec::new();
     for _ in 0..4 {
         new.push(other.claim_one(&store).await);

@@ -69,12 +69,14 @@ async fn held_ended_and_suspect_jobs_say_so() {
     assert_eq!(blocker(&store, ids[0]).await, Blocker::Held);
     assert_eq!(blocker(&store, ids[1]).await, Blocker::None);
     let suspects = enqueue_many(&store, "ws", "s", 2, |_| {}).await;
-    let crashing = TestWorker::register(&store).await;
-    crashing.claim_and_lose(&store, 2).await;
-    redis.forget_worker(crashing.id);
+    for _ in 0..2 {
+        let crashing = TestWorker::register(&store).await;
+        assert_eq!(crashing.claim_and_lose(&store, 2).await.len(), 2);
+        redis.forget_worker(crashing.id);
+    }
     let running = worker.claim(&store, 5).await.remove(0).job.id;
     let waiting = suspects.into_iter().find(|id| *id != running).unwrap();
-    assert_eq!(blocker(&store, waiting).await, Blocker::Suspect { crashes: 1 });
+    assert_eq!(blocker(&store, waiting).await, Blocker::Suspect { crashes: 2 });
 }
 
 #[tokio::test]

@@ -114,15 +114,38 @@ async fn a_heartbeat_after_the_deadline_saves_a_lease_that_nobody_took() {
 }
 
 #[tokio::test]
+async fn a_worker_whose_last_heartbeat_fell_behind_a_claim_is_charged_the_crash() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let id = enqueue_new(&store, spec("r1")).await;
+    let dead = TestWorker::register(&store).await;
+    dead.claim_and_lose(&store, 1).await;
+    let registered = Duration::from_secs(2);
+    dead.heartbeat(&store, registered).await;
+    let end = store.now().await.unwrap().plus(registered);
+    let other = TestWorker::register(&store).await;
+    let claims = other.claims(&store, 1).await;
+    assert!(claims.jobs.is_empty() && claims.next_due.is_some_and(|wait| wait <= registered));
+    assert_eq!(state(&store, id).await, JobState::Running, "not known yet");
+    audit(&redis);
+    until_past(&store, end).await;
+    let claimed = other.claim_one(&store).await;
+    assert_eq!((claimed.job.id, claimed.job.crashes), (id, 1));
+    assert_eq!(redis.cli_int(&["HGET", "ai:queue:stats", "lease_expiries"]), 1);
+    audit(&redis);
+}
+
+#[tokio::test]
 async fn suspects_run_one_at_a_time() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
     enqueue_many(&store, "ws", "r", 4, |_| {}).await;
     crash(&redis, &store, 4).await;
+    assert_eq!(crash(&redis, &store, 4).await.len(), 4, "one crash makes no suspect");
     let fresh = enqueue_new(&store, spec("fresh")).await;
     let worker = TestWorker::register(&store).await;
     let first = worker.claim(&store, 10).await;
-    assert_eq!(first.iter().filter(|c| c.job.crashes == 1).count(), 1);
+    assert_eq!(first.iter().filter(|c| c.job.crashes == 2).count(), 1);
     assert!(first.iter().any(|c| c.job.id == fresh), "jobs without a crash are not held up");
     assert_eq!(redis.cli_int(&["ZCARD", "ai:queue:parked:normal:s"]), 3);
     assert_eq!(redis.cli_int(&["LLEN", "ai:queue:pending"]), 3);
@@ -142,8 +165,10 @@ async fn the_third_crash_is_poison_and_the_neighbours_keep_their_attempts() {
     let store = redis.store().await;
     let bad = enqueue_new(&store, spec("bad")).await;
     let neighbours = enqueue_many(&store, "ws", "n", 3, |_| {}).await;
-    crash(&redis, &store, 4).await;
-    let mut crashes = 1;
+    for _ in 0..2 {
+        assert_eq!(crash(&redis, &store, 4).await.len(), 4);
+    }
+    let mut crashes = 2;
     // Each suspect runs alone: the neighbours succeed, the bad one takes its worker with it.
     while state(&store, bad).await != JobState::Dead {
         let worker = TestWorker::register(&store).await;
@@ -193,7 +218,7 @@ async fn a_reaped_lease_gives_its_slot_back() {
     worker.claims(&store, 0).await;
     assert!(Snapshot::take(&redis).items("ai:queue:slots:ws").is_empty());
     audit(&redis);
-    assert_eq!(worker.claim(&store, 5).await.len(), 2, "a suspect and one that was not claimed before");
+    assert_eq!(worker.claim(&store, 5).await.len(), 2, "as many as the cap allows");
     audit(&redis);
 }
 

@@ -2,6 +2,8 @@
 -- `normal` first, so that neither starves. o: want, tail (of a lease's member), facts (of an entry), fresh (entry of a
 -- first attempt), deadline, types (set), may_suspect. Returns id and record of each, and the entries that are not fresh.
 local CLAIM_LOOK = 100
+-- Crashes that make a suspect. Most first ones are a lost machine's, and its jobs must not wait for each other.
+local SUSPECT = 2
 local found, again, served, leases, entries_out, parks = {}, {}, {}, {}, {}, {}
 local accepted, looked, took_suspect, fresh_waiting, made_room = 0, 0, false, false, false
 
@@ -18,7 +20,7 @@ local function accept(o, id, record, text, ws)
     local e = entry_of(text)
     local attempt = int(e.attempt + 1)
     what, entry = 'R' .. attempt .. ' ', 'r\t' .. attempt .. '\t' .. int(e.crashes) .. o.facts .. e.failure
-    took_suspect = took_suspect or e.crashes > 0
+    took_suspect = took_suspect or e.crashes >= SUSPECT
     again[#again + 1], again[#again + 2] = id, entry
   end
   found[n + 1], found[n + 2] = id, record
@@ -53,7 +55,7 @@ local function consider(o, band, ids)
     local ws, kind, entry = wss[i], kinds[i], attempts[i]
     if ws then
       local blocker = not open and blocker_of(ws, kind)
-      local suspect = entry and tonumber(string.match(entry, '^%a\t%d+\t(%d+)')) > 0
+      local suspect = entry and tonumber(string.match(entry, '^%a\t%d+\t(%d+)')) >= SUSPECT
       local wait = blocker or (not o.types[kind] and 'o:' .. kind)
         or (suspect and (took_suspect or not o.may_suspect) and 's')
       if string.sub(records[i], 15, 27) < now_text then

@@ -1,14 +1,17 @@
 -- Orphans. A lease of a worker that is still alive is one it never heard of (its claim's reply was
 -- lost): nothing is charged. A dead worker's jobs have crashed with it; the third crash is poison.
+-- A worker's last heartbeat may fall right behind a claim that it had no reply to yet. Then it is registered a moment
+-- longer than the lease runs, and only after that moment is it known whether it died.
 local function reap(ttl)
   local ids, records, entries, members = take_due(running_key)
-  local lists = {}
-  count('lease_expiries', #ids)
+  local lists, doubtful, doubt = {}, {}, tonumber(ARGV[8]) / 3
   for i, id in ipairs(ids) do
     local record, e = records[i], entry_of(entries[i])
-    if record then
+    local seen = tonumber(redis.call('ZSCORE', base .. ':workers', e.worker) or '0')
+    if record and seen > now and seen - now <= doubt then
+      doubtful[#doubtful + 1], doubtful[#doubtful + 2] = int(seen), members[i]
+    elseif record then
       local h = header(record)
-      local seen = tonumber(redis.call('ZSCORE', base .. ':workers', e.worker) or '0')
       e.attempt, e.token = math.max(e.attempt - 1, 0), '' -- its report, should it come, is stale
       if seen <= now then
         e.crashes = e.crashes + 1
@@ -28,6 +31,10 @@ local function reap(ttl)
       end
     end
   end
+  if #doubtful > 0 then
+    redis.call('ZADD', running_key, unpack(doubtful))
+  end
+  count('lease_expiries', #ids - #doubtful / 2)
   place_all(lists)
 end
 
