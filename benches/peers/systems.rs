@@ -82,7 +82,7 @@ fn windlass() -> System {
         deep: true,
         leases: true,
         processes: 1,
-        order: Order { slots: 200, ..Order::default() },
+        order: Order { slots: 400, ..Order::default() },
         finished: Finished::Windlass,
     }
 }
