@@ -104,7 +104,7 @@ pub(crate) async fn at_rest(table: &mut Table, window: Duration) {
     let redis = Redis::start();
     let store = redis.store(|_| {}).await;
     let mut raw = redis.raw();
-    let worker = Process::start(&redis, MANY_SLOTS);
+    let worker = Process::start(&redis, MANY_SLOTS, 15_000);
     while raw.ask_number(&["ZCARD", "ai:workers"]) == 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -131,7 +131,7 @@ fn client_commands(raw: &mut Raw) -> u64 {
     let info = raw.ask(&["INFO", "commandstats"]);
     let of = |line: &str| {
         let (name, rest) = line.trim().strip_prefix("cmdstat_")?.split_once(":calls=")?;
-        let sent = matches!(name, "evalsha" | "blpop" | "xread" | "info" | "ping" | "config|get" | "role" | "time");
+        let sent = matches!(name, "evalsha" | "blpop" | "xread" | "info" | "ping" | "config|get" | "mget");
         sent.then(|| rest.split(',').next()?.parse::<u64>().ok())?
     };
     info.lines().filter_map(of).sum()

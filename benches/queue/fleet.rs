@@ -11,6 +11,8 @@ use crate::table::{Table, percent};
 
 /// Slots of a process.
 const SLOTS: usize = 10;
+/// Short, so that the jobs of a killed process come back soon.
+const LEASE_MS: u32 = 3_000;
 /// What a job takes.
 const JOB: Duration = Duration::from_millis(50);
 /// Jobs a process could end in a second if everything between them were free.
@@ -20,13 +22,13 @@ const IDEAL: usize = SLOTS * 1000 / JOB.as_millis() as usize;
 pub(crate) struct Process(Child);
 
 impl Process {
-    pub(crate) fn start(redis: &Redis, slots: usize) -> Self {
+    pub(crate) fn start(redis: &Redis, slots: usize, lease_ms: u32) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_windlass"))
             .arg("worker")
             .env("REDIS_URL", redis.url())
             .env("WORKER_CONCURRENCY", slots.to_string())
             .env("WORKER_PORT", "0")
-            .env("LEASE_MS", "3000")
+            .env("LEASE_MS", lease_ms.to_string())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -70,7 +72,7 @@ pub(crate) async fn scale(table: &mut Table, window: Duration) {
         enqueue_all(&store, "fleet", (enqueued, enqueued + needed), "sleep", &input).await;
         enqueued += needed;
         while processes.len() < count {
-            processes.push(Process::start(&redis, SLOTS));
+            processes.push(Process::start(&redis, SLOTS, LEASE_MS));
         }
         while raw.ask_number(&["ZCARD", "ai:workers"]) < count as u64 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -92,7 +94,7 @@ pub(crate) async fn scale(table: &mut Table, window: Duration) {
         }
     }
     processes.pop();
-    processes.push(Process::start(&redis, SLOTS));
+    processes.push(Process::start(&redis, SLOTS, LEASE_MS));
     let limit = clock::now() + Duration::from_secs(60);
     while succeeded(&mut raw) < enqueued as u64 && clock::now() < limit {
         tokio::time::sleep(Duration::from_millis(100)).await;
