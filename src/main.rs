@@ -7,6 +7,10 @@ use windlass::app::{self, Signals};
 use windlass::cli::{Cli, Failure};
 use windlass::config::Environment;
 
+/// A job is some hundred small allocations, made on one thread and freed on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// After a second signal, as a shell would report a process that SIGINT ended.
 const HURRIED: u8 = 130;
 

@@ -21,6 +21,10 @@ mod systems;
 /// The first argument that makes this binary one of the measured children.
 pub(crate) const OURS: &str = "windlass-peer";
 
+/// As in the binary; the other systems in Rust have it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.first().map(String::as_str) {

@@ -66,7 +66,7 @@ impl Jobs {
             metadata: RawJson::from_compact("{}"),
             input: self.input.clone(),
             // As long as the ones that the API makes.
-            fingerprint: format!("{n:022x}"),
+            fingerprint: format!("{n:011x}"),
         }
     }
 

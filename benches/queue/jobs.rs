@@ -44,7 +44,7 @@ pub(crate) fn spec(series: &str, n: usize, job_type: &str, input: &str) -> JobSp
         metadata: RawJson::from_compact("{}"),
         input: RawJson::from_compact(input),
         // As long as the ones that the API makes.
-        fingerprint: format!("{n:022x}"),
+        fingerprint: format!("{n:011x}"),
     }
 }
 

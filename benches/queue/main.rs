@@ -17,6 +17,10 @@ mod table;
 
 use std::time::Duration;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How much is done: the defaults take some minutes, `BENCH_QUICK=1` makes them fewer.
 struct Effort {
     rounds: usize,

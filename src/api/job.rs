@@ -95,11 +95,12 @@ pub struct NewJob {
 
 /// The hash that tells a repeated request from a reused id: SHA-256 of the canonical body as
 /// sent, without the id and before defaults (an upgrade that changes a default must not turn
-/// replays into refusals), as 22 characters of base64url (128 bits).
+/// replays into refusals), as 11 characters of base64url (64 bits). It is compared with one other and never
+/// looked up, and whoever finds two bodies with the same only gets a replay of a job of their own.
 #[must_use]
 pub fn fingerprint(body: &Json) -> String {
     let digest = Sha256::digest(body.canonical(&["client_request_id"]).as_bytes());
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest.get(..16).unwrap_or_default())
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest.get(..8).unwrap_or_default())
 }
 
 /// Reads a request for a job. `now` bounds the times; a minute of clock skew does no harm.

@@ -33,7 +33,8 @@ pub mod bounds {
     pub const TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(24 * 3600));
     /// How far ahead `run_at` may lie.
     pub const RUN_AT_AHEAD: Duration = Duration::from_secs(365 * 86_400);
-    /// Time in line after `run_at` when the client names no `expires_at`.
+    /// Time in line after `run_at` when the client names no `expires_at`. Part of the layout: a record that
+    /// names none means this.
     pub const IN_LINE_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
     /// The longest time in line after `run_at`.
     pub const IN_LINE_MAX: Duration = Duration::from_secs(30 * 86_400);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::metrics;
-use crate::store::{ServerFacts, StoreError, Strict};
+use crate::store::{LAYOUT, ServerFacts, StoreError, Strict};
 
 /// Share of maxmemory above which no job is accepted, so that those in line can be finished.
 const FULL_RATIO: f64 = 0.85;
@@ -142,7 +142,7 @@ fn server(facts: &ServerFacts) -> BTreeMap<&'static str, Check> {
 }
 
 fn layout_remedy(layout: &str) -> String {
-    match layout.strip_prefix("1:") {
+    match layout.strip_prefix(LAYOUT).and_then(|rest| rest.strip_prefix(':')) {
         Some(shards) => format!("set REDIS_SHARDS={shards}: the number of shards is fixed while there is data"),
         None => "the keys were written by another version of Windlass; use its binary, or another database".to_owned(),
     }
@@ -230,7 +230,7 @@ mod tests {
             aof: true,
             aof_ok: true,
             fsync: Some("everysec".into()),
-            layout: "1:1".into(),
+            layout: format!("{LAYOUT}:1"),
             layout_ok: true,
             ..ServerFacts::default()
         }
@@ -252,7 +252,8 @@ mod tests {
             ("role", |f| f.role = "slave".into()),
             ("version", |f| f.redis_version = "6.2.14".into()),
             ("version", |f| f.valkey_version = Some("7.1.0".into())),
-            ("layout", |f| (f.layout, f.layout_ok) = ("1:4".into(), false)),
+            ("layout", |f| (f.layout, f.layout_ok) = (format!("{LAYOUT}:4"), false)),
+            ("layout", |f| (f.layout, f.layout_ok) = ("1:1".into(), false)),
             ("persistence", |f| f.aof_ok = false),
         ];
         for (name, change) in cases {

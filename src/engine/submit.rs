@@ -18,7 +18,10 @@ use super::tasks;
 /// Payload bytes in one script call.
 const BATCH_BYTES: usize = 1024 * 1024;
 /// Calls of one lane under way at once.
-const CALLS: usize = 2;
+const CALLS: usize = 3;
+/// Enqueues that are worth a call beside one under way. With twice as many waiting and none under way a call
+/// takes half of them, so that Redis works on one half while this process makes and reads the other.
+const WORTH: usize = 16;
 /// Enqueues that may wait for their turn; beyond it the answer is "unavailable".
 const WAITING: usize = 10_000;
 /// Queues that may exist: names come from clients, and each has keys, gauges and a lane.
@@ -177,9 +180,9 @@ impl Submitter {
     }
 }
 
-/// One lane per queue. What arrives during a call makes up the next one; that one waits for the first to
-/// end unless it is full, so that a busy lane keeps both sides at work and a quiet one makes no small calls.
-/// Calls go out and are answered in order, over one connection.
+/// One lane per queue. What arrives during a call makes up the next, which does not wait for the first to end
+/// if it is worth it: a busy lane keeps both sides at work, and a quiet one makes no small calls. Calls go out
+/// and are answered in order, over one connection.
 async fn run_lane(store: Store, queue: QueueName, mut waiting: mpsc::Receiver<Waiting>, shutdown: CancellationToken) {
     let mut ahead: VecDeque<Waiting> = VecDeque::new();
     let mut fresh = Vec::with_capacity(bounds::SCRIPT_ITEMS);
@@ -190,9 +193,9 @@ async fn run_lane(store: Store, queue: QueueName, mut waiting: mpsc::Receiver<Wa
             let limit = room.min(waiting.len());
             (0..limit).for_each(|_| ahead.extend(waiting.try_recv()));
         }
-        let full = ahead.len() >= bounds::SCRIPT_ITEMS || bytes_of(&ahead) > BATCH_BYTES;
-        if !ahead.is_empty() && (calls.is_empty() || (full && calls.len() < CALLS)) {
-            calls.push_back(write(&store, &queue, next_batch(&mut ahead)));
+        let worth = ahead.len() >= WORTH || bytes_of(&ahead) > BATCH_BYTES;
+        if !ahead.is_empty() && (calls.is_empty() || (worth && calls.len() < CALLS)) {
+            calls.push_back(write(&store, &queue, next_batch(&mut ahead, calls.is_empty())));
             continue;
         }
         tokio::select! {
@@ -212,10 +215,11 @@ fn bytes_of(waiting: &VecDeque<Waiting>) -> usize {
     waiting.iter().map(|one| one.spec.input.as_str().len()).sum()
 }
 
-/// As many as go into one call, one at least.
-fn next_batch(ahead: &mut VecDeque<Waiting>) -> Vec<Waiting> {
+/// As many as go into one call, one at least. `first`: none is under way.
+fn next_batch(ahead: &mut VecDeque<Waiting>, first: bool) -> Vec<Waiting> {
+    let most = if first && ahead.len() >= 2 * WORTH { ahead.len().div_ceil(2) } else { ahead.len() };
     let mut bytes = 0;
-    let fits = ahead.iter().take(bounds::SCRIPT_ITEMS).take_while(|one| {
+    let fits = ahead.iter().take(most.min(bounds::SCRIPT_ITEMS)).take_while(|one| {
         bytes += one.spec.input.as_str().len();
         bytes <= BATCH_BYTES
     });

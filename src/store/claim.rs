@@ -2,13 +2,14 @@
 //! shares with it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fred::prelude::Value;
 
 use crate::domain::{AttemptId, Job, JobId, JobType, QueueName, Timestamp, WorkerId};
 
-use super::reply::{Reply, corrupt};
+use super::reply::{Reply, corrupt, text_of};
 use super::{Store, StoreError, codec};
 
 /// What a worker asks for.
@@ -32,15 +33,15 @@ pub struct ClaimRequest<'a> {
     pub types: &'a [JobType],
 }
 
-/// A job under a lease.
+/// A job under a lease; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Claimed {
     /// The job; `attempt` is the one that begins now.
-    pub job: Job,
+    pub job: Arc<Job>,
     /// The fence.
     pub attempt_id: AttemptId,
-    /// The record as stored, to be kept without its input on success.
-    pub(super) record: String,
+    /// Its record without the input: what is kept on success.
+    pub(super) head: Arc<str>,
 }
 
 /// What a claim brought.
@@ -90,13 +91,19 @@ pub(super) fn read_claims(store: &Store, value: Value, token: AttemptId) -> Resu
     let first = reply.text()?;
     let again: HashMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
     let mut jobs = Vec::new();
-    for (id, record) in reply.nested()?.pairs()? {
-        let entry = again.get(&id).unwrap_or(&first);
+    let mut found = reply.nested()?;
+    while !found.is_empty() {
+        let (id, record) = (found.value()?, found.value()?);
+        let (id, record) = (text_of(&id)?, text_of(&record)?);
+        let entry = again.get(&*id).unwrap_or(&first);
         let decoded = id.parse::<JobId>().map_err(|_| corrupt("a job id"));
         match decoded.and_then(|id| codec::live_job(id, &record, entry, "", "")) {
-            Ok((job, _)) => jobs.push(Claimed { job, attempt_id: token, record }),
+            Ok((job, _)) => {
+                let head = codec::without_input(&record).into();
+                jobs.push(Claimed { job: job.into(), attempt_id: token, head });
+            }
             // Its neighbours run; it comes back when its lease has run out, uncharged.
-            Err(error) => tracing::error!(job.id = id, %error, "a claimed job cannot be read"),
+            Err(error) => tracing::error!(job.id = %id, %error, "a claimed job cannot be read"),
         }
     }
     let next_due = u64::try_from(due).ok().map(Duration::from_millis);

@@ -96,7 +96,7 @@ fn ending(f: &Finished, ended: Timestamp) -> (char, String, String, u32) {
     match &f.ending {
         Ending::Succeeded { result, progress } => {
             let facts = facts(job.attempt);
-            let done = codec::succeeded(ended, &facts, progress.as_ref(), result, &f.claimed.record);
+            let done = codec::succeeded(ended, &facts, progress.as_ref(), result, &f.claimed.head);
             ('s', String::new(), done, job.attempt)
         }
         Ending::Retry { after, failure, charged } => {

@@ -7,8 +7,9 @@ use crate::domain::{Job, JobId, JobSpec, QueueName, Timestamp, bounds};
 use super::reply::{Reply, corrupt};
 use super::{Store, StoreError, codec};
 
-/// As `is_now` in Lua: a stamp that is off by more is replaced with the time.
-const STAMP_MS: u64 = 100;
+/// How far from Redis' time the times in the ids of a call may be, before and after, in ms: else their jobs
+/// are made when the call is done. As in `enqueue.lua`.
+const TOLD_MS: (i64, i64) = (10_000, 100);
 
 /// What became of one item.
 #[derive(Clone, Debug)]
@@ -39,7 +40,8 @@ impl Store {
             return Err(corrupt("more than 100 items in one enqueue"));
         }
         let o = &self.inner.options;
-        let stamp = self.now_estimate();
+        let told = || items.iter().map(|(id, _)| codec::made(*id));
+        let (latest, earliest) = (told().max().unwrap_or_default(), told().min().unwrap_or_default());
         let mut args: Vec<Value> = Vec::with_capacity(8 + items.len() * 6);
         args.extend([
             queue.as_str().into(),
@@ -47,9 +49,9 @@ impl Store {
             if o.listing_index { "1" } else { "0" }.into(),
             o.max_depth.to_string().into(),
             o.idempotency_ttl.as_secs().to_string().into(),
-            bounds::IN_LINE_DEFAULT.as_millis().to_string().into(),
             items.len().to_string().into(),
-            stamp.unix_ms().to_string().into(),
+            latest.unix_ms().to_string().into(),
+            earliest.unix_ms().to_string().into(),
         ]);
         for (id, spec) in items {
             args.extend([
@@ -58,7 +60,7 @@ impl Store {
                 spec.workspace.as_str().into(),
                 format!("{}\t{}", spec.priority, spec.job_type).into(),
                 times(spec).into(),
-                codec::record(spec, stamp, expiry(spec, stamp)).into(),
+                codec::record(*id, spec).into(),
             ]);
         }
         #[cfg(feature = "chaos")]
@@ -71,14 +73,11 @@ impl Store {
         }
         #[cfg(feature = "chaos")]
         super::planted::count_apart(self, queue, &answers).await?;
-        let created = if stamp.unix_ms().abs_diff(now.unix_ms()) <= STAMP_MS { stamp } else { now };
-        answers.iter().zip(items).map(|(answer, (id, spec))| outcome(answer, *id, spec, created)).collect()
+        let told = now.unix_ms() - TOLD_MS.0..=now.unix_ms() + TOLD_MS.1;
+        let told = told.contains(&earliest.unix_ms()) && told.contains(&latest.unix_ms());
+        let created = |id| if told { codec::made(id) } else { now };
+        answers.iter().zip(items).map(|(answer, (id, spec))| outcome(answer, *id, spec, (created(*id), now))).collect()
     }
-}
-
-/// Its last moment in line.
-fn expiry(spec: &JobSpec, created: Timestamp) -> Timestamp {
-    spec.expires_at.unwrap_or_else(|| spec.run_at.unwrap_or(created).max(created).plus(bounds::IN_LINE_DEFAULT))
 }
 
 /// The times a client asked for; nothing when it asked for none, as most do not.
@@ -90,11 +89,16 @@ fn times(spec: &JobSpec) -> String {
     }
 }
 
-fn outcome(answer: &str, id: JobId, spec: &JobSpec, created: Timestamp) -> Result<Enqueued, StoreError> {
+fn outcome(
+    answer: &str,
+    id: JobId,
+    spec: &JobSpec,
+    (created, now): (Timestamp, Timestamp),
+) -> Result<Enqueued, StoreError> {
     let (code, rest) = answer.split_at_checked(1).ok_or_else(|| corrupt("an empty enqueue answer"))?;
     let owned = |known: fn(JobId) -> Enqueued| rest.parse::<JobId>().map_or(Enqueued::Broken, known);
     Ok(match code {
-        "n" => Enqueued::New(Box::new(codec::new_job(id, spec, created, expiry(spec, created)))),
+        "n" => Enqueued::New(Box::new(codec::new_job(id, spec, created, now))),
         "r" => owned(Enqueued::Replay),
         "m" => owned(Enqueued::OtherBody),
         "F" => Enqueued::Full,

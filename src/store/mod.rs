@@ -71,7 +71,7 @@ pub use options::{StoreOptions, Strict};
 pub use pause::Switch;
 pub use read::Stored;
 pub use redrive::Redriven;
-pub use server::ServerFacts;
+pub use server::{LAYOUT, ServerFacts};
 pub use shards::{CLUSTER_SHARDS, Shards};
 pub use sweep::Swept;
 pub use tend::Tended;

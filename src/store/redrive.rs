@@ -1,6 +1,6 @@
 //! Verb `redrive`: another life for a dead, cancelled or expired job.
 
-use crate::domain::{JobId, QueueName, bounds};
+use crate::domain::{JobId, QueueName};
 
 use super::reply::{corrupt, text};
 use super::{Store, StoreError};
@@ -26,7 +26,6 @@ impl Store {
             queue.as_str().into(),
             self.inner.options.events_kept.to_string().into(),
             self.inner.options.idempotency_ttl.as_secs().to_string().into(),
-            bounds::IN_LINE_DEFAULT.as_millis().to_string().into(),
             id.to_string().into(),
             bucket.map(|hour| hour.to_string()).unwrap_or_default().into(),
         ];

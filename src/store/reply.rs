@@ -1,5 +1,7 @@
 //! Reading script replies: shapes are checked, never assumed.
 
+use std::borrow::Cow;
+
 use fred::prelude::Value;
 
 use super::StoreError;
@@ -63,6 +65,11 @@ pub(super) fn text(value: Value) -> Result<String, StoreError> {
         Value::Null => Ok(String::new()),
         other => other.into_string().ok_or_else(|| corrupt("expected text")),
     }
+}
+
+/// The text of a value, without a copy.
+pub(super) fn text_of(value: &Value) -> Result<Cow<'_, str>, StoreError> {
+    value.as_str().ok_or_else(|| corrupt("expected text"))
 }
 
 pub(super) fn int(value: &Value) -> Result<i64, StoreError> {

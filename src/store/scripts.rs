@@ -21,6 +21,7 @@ pub(super) struct Script {
 const PARTS: &[(&str, &str)] = &[
     ("base", include_str!("lua/lib/base.lua")),
     ("record", include_str!("lua/lib/record.lua")),
+    ("times", include_str!("lua/lib/times.lua")),
     ("line", include_str!("lua/lib/line.lua")),
     ("park", include_str!("lua/lib/park.lua")),
     ("place", include_str!("lua/lib/place.lua")),

@@ -9,8 +9,8 @@ use super::views::DeadGroup;
 use super::{Store, StoreError};
 use crate::domain::{FailureReason, JobType, QueueName, Timestamp};
 
-/// The layout this build reads and writes; the number of shards follows.
-const LAYOUT: &str = "1";
+/// The layout that this build reads and writes; in `ai:layout` a colon and the number of shards follow.
+pub const LAYOUT: &str = "2";
 
 /// Facts about the server, from `INFO` (managed Redis forbids `CONFIG`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::domain::bounds;
 use super::ClaimLoop;
 
 /// Exchanges under way at once. Measured: a third waits in Redis and gains nothing.
-const FLIGHTS: usize = 2;
+const FLIGHTS: usize = 3;
 
 impl ClaimLoop {
     /// Goes on as long as claims come back full: reports and claims of 100 jobs, two at once. What is

@@ -1,12 +1,12 @@
 #!lua
 -- Purpose: give a dead, cancelled or expired job another life; attempts start anew, the last failure stays.
--- Uses: base record line park place settle close
+-- Uses: base record times line park place settle close
 -- KEYS: 1 <base>:jobs
--- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 default time in line (ms), 5 id, 6 done bucket or ''
+-- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 id, 5 done bucket or ''
 -- Returns: p pending again, s superseded followed by the other id, n nothing to redrive
 -- Guarantee: takes the idempotency key anew, or changes nothing.
-local id = ARGV[5]
-local bucket, types, seldom = base .. ':done:' .. ARGV[6], ending_types()
+local id = ARGV[4]
+local bucket, types, seldom = base .. ':done:' .. ARGV[5], ending_types()
 types[bucket] = 'hash'
 local bad = expect_types(types, seldom)
 if bad then
@@ -21,7 +21,7 @@ if record then
   end
   label, failure = string.match(e.extra, '^%d+ (.*)$'), e.failure
 else
-  local done = ARGV[6] ~= '' and redis.call('HGET', bucket, id) or ''
+  local done = ARGV[5] ~= '' and redis.call('HGET', bucket, id) or ''
   local letter, last, kept = string.match(done, '^(%a)[^\n]*\n([^\n]*)\n[^\n]*\n[^\n]*\n(.*)$')
   if letter ~= 'c' and letter ~= 'e' then
     return 'n'
@@ -32,8 +32,8 @@ local h = header(record)
 if h.queue ~= queue then
   return 'n'
 end
-local key, print = idem_key(h.ws, request_of(record)), string.match(record, '^[^\n]*\t([^\t\n]+)\t[^\t\n]+\n')
-local ttl = int(math.ceil(tonumber(ARGV[4]) / 1000) + tonumber(ARGV[3]))
+local key, print = idem_key(h.ws, request_of(record)), string.match(record, '^[^\t]+\t[^\t]+\t([^\t]*)\t')
+local ttl = int(IN_LINE / 1000 + tonumber(ARGV[3]))
 if not redis.call('SET', key, id .. print, 'NX', 'EX', ttl) then
   local owner = string.sub(redis.call('GET', key), 1, 22)
   if owner ~= id then
@@ -41,8 +41,7 @@ if not redis.call('SET', key, id .. print, 'NX', 'EX', ttl) then
   end
   redis.call('EXPIRE', key, ttl)
 end
-local created, rest = string.match(record, '^(%d+)\t%d+\t(.*)$')
-redis.call('HSET', jobs_key, id, created .. '\t' .. int(now + tonumber(ARGV[4])) .. '\t' .. rest)
+redis.call('HSET', jobs_key, id, with_times(record, times_of(id, record), now + IN_LINE))
 redis.call('HSET', attempts_key, id, 'w\t0\t0\t\t\t\t' .. now_text .. '\n' .. failure)
 if label then
   redis.call('ZREM', qkey('dead'), id)

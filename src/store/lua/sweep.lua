@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Purpose: the janitor's look at jobs whose last moment in line passed unnoticed, because nobody claimed or they are
 -- parked: they are marked as due to expire, days before their idempotency key could end.
--- Uses: base record
+-- Uses: base record times
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 '-', 2 where the last look stopped ('0' at first)
 -- Returns: where to go on ('0' after the last), then the queues in which something was marked
@@ -10,8 +10,8 @@ local page = redis.call('HSCAN', jobs_key, ARGV[2], 'COUNT', '20')
 local reply, marked = { page[1] }, {}
 for i = 1, #page[2], 2 do
   local id, record = page[2][i], page[2][i + 1]
-  local expires = string.match(record, '^%d+\t(%d+)\t')
-  if expires and expires < now_text then
+  local _, expires = times_of(id, record)
+  if expires < now then
     local entry = redis.call('HGET', attempts_key, id)
     if not entry or string.sub(entry, 1, 1) == 'w' then
       local name = header(record).queue
@@ -20,7 +20,7 @@ for i = 1, #page[2], 2 do
       if bad then
         return bad
       end
-      redis.call('ZADD', key, expires, id)
+      redis.call('ZADD', key, int(expires), id)
       if not marked[name] then
         marked[name], reply[#reply + 1] = true, name
       end

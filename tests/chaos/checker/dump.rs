@@ -97,19 +97,21 @@ impl Dump<'_> {
             return self.found.add("key_leaked", 0, None, format!("a record under {id}, which is no id"));
         };
         let head: Vec<&str> = record.split('\n').next().unwrap_or_default().split('\t').collect();
-        let [_, expires, workspace, kind, queue, _, max_attempts, _, run_at, _, request, ..] = head[..] else {
+        let [workspace, kind, _, ref options @ .., request] = head[..] else {
             return self.found.add("dump_disagrees", 0, Some(id.to_owned()), "its record has other fields");
         };
-        self.jobs.name_job(number, workspace, if queue.is_empty() { "default" } else { queue }, kind);
+        let option = |letter: char| options.iter().find_map(|option| option.strip_prefix(letter));
+        self.jobs.name_job(number, workspace, option('Q').unwrap_or("default"), kind);
         let job = self.jobs.job_mut(number);
         if job.dump.state != State::Unborn {
             let two = format!("it is {} and {} at once", job.dump.state.word(), state.word());
             self.found.add("dump_disagrees", 0, Some(id.to_owned()), two);
         }
         job.dump.state = state;
-        job.max_attempts = max_attempts.parse().unwrap_or(0);
-        job.run_at_ms = run_at.parse().unwrap_or(0);
-        job.expires_at_ms = expires.parse().unwrap_or(0);
+        job.max_attempts = option('M').unwrap_or("3").parse().unwrap_or(0);
+        job.run_at_ms = option('R').unwrap_or("0").parse().unwrap_or(0);
+        // One that says nothing has days.
+        job.expires_at_ms = option('X').unwrap_or("0").parse().unwrap_or(0);
         job.key = hash_pair(workspace, request);
     }
 

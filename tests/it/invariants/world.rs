@@ -14,7 +14,8 @@ use super::model::{Model, step};
 use super::step::{Ask, Step, WORKERS, WORKSPACES};
 use crate::support::audit::assert_no_leak;
 use crate::support::jobs::{
-    TestWorker, death, from_now, give_back, hold, kind, queue, retry, shaped, success, until_past, workspace,
+    TestWorker, death, from_now, give_back, hold, kind, overdue_record, queue, retry, shaped, success, until_past,
+    workspace,
 };
 use crate::support::redis::TestRedis;
 
@@ -302,8 +303,7 @@ impl<'a> World<'a> {
         }
         let id = self.made[job].to_string();
         let record = self.redis.ask(&["HGET", "ai:jobs", &id]);
-        let past = format!("{}1000000000000{}", &record[..14], &record[27..]);
-        self.redis.ask(&["HSET", "ai:jobs", &id, &past]);
+        self.redis.ask(&["HSET", "ai:jobs", &id, &overdue_record(&record)]);
         let mut swept = self.store.sweep(None).await.unwrap();
         while let Some(next) = swept.next {
             swept = self.store.sweep(Some(&next)).await.unwrap();

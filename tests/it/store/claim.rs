@@ -367,7 +367,8 @@ async fn a_job_that_ended_long_ago_is_never_taken_for_another() {
 async fn a_record_that_cannot_be_read_holds_up_nobody() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
-    for (request, garbage) in [("r1", "no header at all"), ("r2", "1700000000000\t1900000000000\tws\techo\tx")] {
+    let garbage = [("r1", "no header at all"), ("r2", "ws\techo\tx"), ("r4", "ws\techo\tprint\tZ9\tr4\nnull")];
+    for (request, garbage) in garbage {
         let broken = enqueue_new(&store, spec(request)).await;
         redis.cli(&["HSET", "ai:jobs", &broken.to_string(), garbage]);
     }

@@ -54,6 +54,25 @@ async fn a_repeat_of_the_same_call_is_new_again_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_job_is_made_when_its_id_says_unless_that_cannot_be() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let now = store.now().await.unwrap().unix_ms();
+    for (n, (told, counts)) in [(-5_000, true), (0, true), (-60_000, false), (60_000, false)].into_iter().enumerate() {
+        let id = JobId::new((now + told) as u64, 0);
+        let items = [(id, spec(&format!("r{n}")))];
+        let [Enqueued::New(job)] = &store.enqueue(&queue(), &items).await.unwrap()[..] else { panic!("not new") };
+        let made = job.created_at.unix_ms();
+        assert_eq!(made == id.unix_ms() as i64, counts, "{told} ms from now: {made}");
+        assert!(counts || made >= now, "{told} ms from now: {made}");
+        let kept = store.job(&Scope::All, id).await.unwrap().unwrap();
+        assert_eq!((kept.created_at, kept.expires_at), (job.created_at, job.expires_at));
+        assert_eq!(kept.expires_at.unix_ms() - made, 7 * 86_400_000);
+    }
+    audit(&redis);
+}
+
+#[tokio::test]
 async fn one_request_twice_in_a_call_is_one_job() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;

@@ -5,14 +5,13 @@ use windlass::engine::Janitor;
 use windlass::store::Switch;
 
 use crate::support::audit::audit;
-use crate::support::jobs::{TestWorker, enqueue_new, kind, queue, shaped, spec, state};
+use crate::support::jobs::{TestWorker, enqueue_new, kind, overdue_record, queue, shaped, spec, state};
 use crate::support::redis::TestRedis;
 
 /// Rewrites a job's last moment in line to one long past, as if days had gone by.
 fn overdue(redis: &TestRedis, id: impl ToString) {
     let record = redis.cli(&["HGET", "ai:jobs", &id.to_string()]);
-    let aged = format!("{}1000000000000{}", &record[..14], &record[27..]);
-    redis.cli(&["HSET", "ai:jobs", &id.to_string(), &aged]);
+    redis.cli(&["HSET", "ai:jobs", &id.to_string(), &overdue_record(&record)]);
 }
 
 #[tokio::test]

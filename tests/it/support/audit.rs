@@ -98,9 +98,10 @@ struct Record {
 }
 
 fn record(text: &str) -> Record {
-    let parts: Vec<&str> = text.lines().next().unwrap().splitn(11, '\t').collect();
-    let band = if parts[5].is_empty() { "normal" } else { parts[5] };
-    Record { workspace: parts[2].into(), band: band.into(), request: parts[10].into() }
+    let parts: Vec<&str> = text.lines().next().unwrap().split('\t').collect();
+    let [workspace, _kind, _print, options @ .., request] = &parts[..] else { panic!("no record: {text}") };
+    let band = options.iter().find_map(|option| option.strip_prefix('B')).unwrap_or("normal");
+    Record { workspace: (*workspace).into(), band: band.into(), request: (*request).into() }
 }
 
 const QUEUE: &str = "ai:queue:";

@@ -233,3 +233,17 @@ pub(crate) fn hold() -> Ending {
 pub(crate) fn death() -> Ending {
     Ending::Dead { failure: failure() }
 }
+
+/// A record whose last moment in line is long past.
+pub(crate) fn overdue_record(record: &str) -> String {
+    let (head, input) = record.split_once('\n').unwrap();
+    let mut fields: Vec<&str> = head.split('\t').filter(|field| !is_expiry(field)).collect();
+    // Behind workspace, type, fingerprint and the time of creation, if it is there.
+    let place = if fields[3].len() == 14 && fields[3].starts_with('C') { 4 } else { 3 };
+    fields.insert(place, "X1000000000000");
+    format!("{}\n{input}", fields.join("\t"))
+}
+
+fn is_expiry(field: &str) -> bool {
+    field.len() == 14 && field.strip_prefix('X').is_some_and(|time| time.bytes().all(|b| b.is_ascii_digit()))
+}

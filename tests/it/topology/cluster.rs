@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 use windlass::domain::{JobId, JobState, QueueName};
 use windlass::engine::{Guard, Janitor, Selector};
-use windlass::store::{Scope, Shards, Switch, WorkspaceLimits};
+use windlass::store::{LAYOUT, Scope, Shards, Switch, WorkspaceLimits};
 
 use crate::support::api::{ADMIN, Answer, Api, send};
 use crate::support::fleet::{Gated, eventually, options, registry, start, until};
@@ -300,7 +300,7 @@ async fn another_number_of_shards_is_refused_with_the_right_one() {
     let guard = Guard::start(redis.shards(4).await, tokio_util::sync::CancellationToken::new());
     let findings = guard.first_look().await;
     assert!(!findings.ready());
-    assert_eq!(findings.unsafe_reason().unwrap(), "layout: 1:8");
+    assert_eq!(findings.unsafe_reason().unwrap(), format!("layout: {LAYOUT}:8"));
     assert!(findings.checks["layout"].remedy.starts_with("set REDIS_SHARDS=8"), "{findings:?}");
 }
 

@@ -54,6 +54,10 @@ impl Input {
     }
 }
 
+/// As Windlass has it beside which these are measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let order: Order = serde_json::from_str(&arguments[3]).expect("an order");

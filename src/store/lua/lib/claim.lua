@@ -34,22 +34,22 @@ local function accept(o, id, record, text, ws)
   event(id, what)
 end
 
--- What of a job a claim goes by. Its times have 13 digits from 2001 to 2286.
+-- What of a job a claim goes by.
 local function look_at(ids)
   local records = redis.call('HMGET', jobs_key, unpack(ids))
-  local wss, kinds, names = {}, {}, {}
+  local wss, kinds, options, names = {}, {}, {}, {}
   for i, record in ipairs(records) do
-    local ws, kind = string.match(record or '', '^([^\t]+)\t([^\t]+)', 29)
+    local ws, kind, option = string.match(record or '', '^([^\t]+)\t([^\t]+)\t[^\t]*\t(.)')
     if ws then -- what is no record leaves the line with the others looked at
-      wss[i], kinds[i], names[ws] = ws, kind, true
+      wss[i], kinds[i], options[i], names[ws] = ws, kind, option, true
     end
   end
   load_limits(names)
-  return records, redis.call('HMGET', attempts_key, unpack(ids)), wss, kinds, names
+  return records, redis.call('HMGET', attempts_key, unpack(ids)), wss, kinds, options, names
 end
 
 local function consider(o, band, ids)
-  local order, last, records, attempts, wss, kinds, names = qkey('order:' .. band), nil, look_at(ids)
+  local order, last, records, attempts, wss, kinds, options, names = qkey('order:' .. band), nil, look_at(ids)
   local open = unblocked()
   for i, id in ipairs(ids) do
     local ws, kind, entry = wss[i], kinds[i], attempts[i]
@@ -58,7 +58,7 @@ local function consider(o, band, ids)
       local suspect = entry and tonumber(string.match(entry, '^%a\t%d+\t(%d+)')) >= SUSPECT
       local wait = blocker or (not o.types[kind] and 'o:' .. kind)
         or (suspect and (took_suspect or not o.may_suspect) and 's')
-      if string.sub(records[i], 15, 27) < now_text then
+      if is_late(id, records[i], options[i]) then
         refund(band, ws)
         close_unfinished(id, 'e', entry_of(entry), records[i])
         count('expired', 1)

@@ -7,15 +7,12 @@ local function workspace_of(key)
   return string.match(key, '^:idempotency:([^:]+):', #base + 1)
 end
 
--- Record: created \t expires \t workspace \t type \t queue ('' is default) \t band ('' is normal) \t … \t request_id \n …
+-- Record: workspace \t type \t fingerprint \t options \t … request_id \n input. An option is a letter and its value, and
+-- only there when it is not the usual: C created, X expires (13 digits each; first, in this order), Q queue, B band, …
 local function header(record)
-  local ws, kind, q, band = string.match(record, '^%d+\t%d+\t([^\t]+)\t([^\t]+)\t([^\t]*)\t([^\t]*)\t')
-  return { ws = ws, kind = kind, queue = q == '' and 'default' or q, band = band == '' and 'normal' or band }
-end
-
--- A record with other times than it came with; both have 13 digits.
-local function with_times(record, created, expires)
-  return string.format('%013.0f\t%013.0f', created, expires) .. string.sub(record, 28)
+  local ws, kind, rest = string.match(record, '^([^\t]+)\t([^\t]+)\t[^\t]*(\t[^\n]*)\n')
+  local q, band = string.match(rest or '', '\tQ([^\t]*)\t'), string.match(rest or '', '\tB([^\t]*)\t')
+  return { ws = ws, kind = kind, queue = q or 'default', band = band or 'normal' }
 end
 
 local function request_of(record)

@@ -71,14 +71,13 @@ impl History {
     fn ended(&mut self, n: u64, workspace: &str, kind: &str, letter: &str, facts: (u64, u64, u64)) {
         let (attempts, crashes, by) = facts;
         let token = if by == 0 { String::new() } else { attempt(by) };
-        let (run_at, expires) =
-            (if n == 5 { (T0 + 500).to_string() } else { String::new() }, if n == 7 { 300 } else { 604_800_000 });
-        let max = if n == 6 { 1 } else { 3 };
-        let record = format!(
-            "{:013}\t{:013}\t{workspace}\t{kind}\t\t\t{max}\t60000\t{run_at}\tprint\tk{n}\n\n\n{{}}",
-            T0 + 10 + n,
-            T0 + expires
-        );
+        let options = match n {
+            5 => format!("X{}\tR{}\t", T0 + 604_800_000, T0 + 500),
+            6 => "M1\t".to_owned(),
+            7 => format!("X{}\t", T0 + 300),
+            _ => String::new(),
+        };
+        let record = format!("{workspace}\t{kind}\tprint\t{options}k{n}\n{{}}");
         let word = match letter {
             "s" => "succeeded",
             "d" => "dead",

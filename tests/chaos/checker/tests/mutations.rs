@@ -35,7 +35,7 @@ const MUTATIONS: &[(&str, Change)] = &[
     ("terminal_not_final", |h| h.log(55, "J1:A1d1", 0)),
     ("attempt_number", |h| h.edit(1_000, "J2R2", "J2R1")),
     ("attempt_number", |h| h.edit(2_050, "J3R1", "J3R2")),
-    ("attempts_over_max", |h| h.record("ai:done:500000", 2, "\t3\t60000", "\t1\t60000")),
+    ("attempts_over_max", |h| h.record("ai:done:500000", 2, "\tk2\n", "\tM1\tk2\n")),
     ("poison_rule", |h| h.record("ai:attempts", 9, "poison", "error")),
     ("poison_rule", |h| {
         h.edit(2_120, "J9:A10P0 J9R1", "J9:A10d0");
