@@ -9,9 +9,10 @@ use windlass::store::{ClaimRequest, Ending, Finished, Store, WorkerAbout};
 
 /// 200 bytes of JSON.
 pub(crate) const PAYLOAD: &str = concat!(
-    "{\"messages\":[{\"role\":\"user\",\"content\":\"0123456789012345678901234567890123456789012345678901234567890123",
-    "45678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567\"}]}"
+    "{\"messages\":[{\"role\":\"user\",\"content\":\"0123456789012345678901234567890123456789012345678901234567890123456789",
+    "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456\"}]}"
 );
+const _: () = assert!(PAYLOAD.len() == 200);
 
 /// One of 100 workspaces, as if by chance: they do not take turns, so that a call of 100 jobs has some
 /// of a workspace twice and none of another.

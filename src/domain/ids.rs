@@ -14,8 +14,13 @@ const LEN: usize = 22;
 #[error("not an id: expected {LEN} characters of [0-9A-Z_a-z~]")]
 pub struct IdError;
 
-fn encode(bits: u128) -> String {
-    (0..LEN).rev().map(|i| char::from(ALPHABET[((bits >> (6 * i)) & 63) as usize])).collect()
+fn encode(bits: u128) -> [u8; LEN] {
+    std::array::from_fn(|i| ALPHABET[((bits >> (6 * (LEN - 1 - i))) & 63) as usize])
+}
+
+/// The alphabet is ASCII.
+fn text(letters: &[u8; LEN]) -> &str {
+    std::str::from_utf8(letters).unwrap_or_default()
 }
 
 fn decode(text: &str) -> Result<u128, IdError> {
@@ -42,13 +47,13 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&encode(self.0))
+                f.write_str(text(&encode(self.0)))
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({})", stringify!($name), encode(self.0))
+                write!(f, "{}({})", stringify!($name), text(&encode(self.0)))
             }
         }
 

@@ -79,7 +79,8 @@ pub enum SubmitError {
 
 struct Waiting {
     id: JobId,
-    spec: JobSpec,
+    /// Shared, because it goes through many hands.
+    spec: Arc<JobSpec>,
     reply: oneshot::Sender<Result<Enqueued, StoreError>>,
 }
 
@@ -110,7 +111,8 @@ impl Submitter {
     /// See [`SubmitError`].
     pub async fn submit(&self, spec: JobSpec) -> Result<Submitted, SubmitError> {
         self.admit()?;
-        let waiting = self.hand_in(spec.clone()).await?;
+        let spec = Arc::new(spec);
+        let waiting = self.hand_in(Arc::clone(&spec)).await?;
         let outcome = waiting.await.map_err(|_| StoreError::Unknown("the process is stopping".to_owned()))??;
         self.answer(&spec, outcome).await
     }
@@ -129,7 +131,10 @@ impl Submitter {
         })
     }
 
-    async fn hand_in(&self, spec: JobSpec) -> Result<oneshot::Receiver<Result<Enqueued, StoreError>>, SubmitError> {
+    async fn hand_in(
+        &self,
+        spec: Arc<JobSpec>,
+    ) -> Result<oneshot::Receiver<Result<Enqueued, StoreError>>, SubmitError> {
         let store = self.shards.of_request(&spec.workspace, &spec.request_id);
         let lane = self.lane(store, &spec.queue).await?;
         let (reply, receiver) = oneshot::channel();
@@ -259,7 +264,7 @@ async fn write(store: &Store, queue: &QueueName, batch: Vec<Waiting>) {
 async fn write_surely(
     store: &Store,
     queue: &QueueName,
-    items: &[(JobId, JobSpec)],
+    items: &[(JobId, Arc<JobSpec>)],
 ) -> Result<Vec<Enqueued>, StoreError> {
     let mut unknown = match store.enqueue(queue, items).await {
         Err(error @ StoreError::Unknown(_)) => error,

@@ -1,5 +1,7 @@
 //! Verb `enqueue`: up to 100 jobs of one queue, written whole or not at all.
 
+use std::borrow::Borrow;
+
 use fred::prelude::Value;
 
 use crate::domain::{Job, JobId, JobSpec, QueueName, Timestamp, bounds};
@@ -7,9 +9,22 @@ use crate::domain::{Job, JobId, JobSpec, QueueName, Timestamp, bounds};
 use super::reply::{Reply, corrupt};
 use super::{Store, StoreError, codec};
 
-/// How far from Redis' time the times in the ids of a call may be, before and after, in ms: else their jobs
-/// are made when the call is done. As in `enqueue.lua`.
-const TOLD_MS: (i64, i64) = (10_000, 100);
+/// The latest and the earliest time in the ids of a call.
+struct Told(Timestamp, Timestamp);
+
+impl Told {
+    fn by<S>(items: &[(JobId, S)]) -> Self {
+        let times = || items.iter().map(|(id, _)| codec::made(*id));
+        Self(times().max().unwrap_or_default(), times().min().unwrap_or_default())
+    }
+
+    /// When a job was made that was written at `now`: as its id says, unless one of the call is too far from
+    /// that. As in `enqueue.lua`.
+    fn created(&self, id: JobId, now: Timestamp) -> Timestamp {
+        let (latest, earliest, now_ms) = (self.0.unix_ms(), self.1.unix_ms(), now.unix_ms());
+        if latest <= now_ms + 100 && earliest >= now_ms - 10_000 { codec::made(id) } else { now }
+    }
+}
 
 /// What became of one item.
 #[derive(Clone, Debug)]
@@ -35,13 +50,16 @@ impl Store {
     /// # Errors
     /// `Full`, `ReadOnly` and `Unavailable`: none was written. `Unknown`: all or none were.
     /// `NotDurable`: all that have room and no other body were.
-    pub async fn enqueue(&self, queue: &QueueName, items: &[(JobId, JobSpec)]) -> Result<Vec<Enqueued>, StoreError> {
+    pub async fn enqueue<S: Borrow<JobSpec> + Sync>(
+        &self,
+        queue: &QueueName,
+        items: &[(JobId, S)],
+    ) -> Result<Vec<Enqueued>, StoreError> {
         if items.len() > bounds::SCRIPT_ITEMS {
             return Err(corrupt("more than 100 items in one enqueue"));
         }
         let o = &self.inner.options;
-        let told = || items.iter().map(|(id, _)| codec::made(*id));
-        let (latest, earliest) = (told().max().unwrap_or_default(), told().min().unwrap_or_default());
+        let told = Told::by(items);
         let mut args: Vec<Value> = Vec::with_capacity(8 + items.len() * 6);
         args.extend([
             queue.as_str().into(),
@@ -50,10 +68,11 @@ impl Store {
             o.max_depth.to_string().into(),
             o.idempotency_ttl.as_secs().to_string().into(),
             items.len().to_string().into(),
-            latest.unix_ms().to_string().into(),
-            earliest.unix_ms().to_string().into(),
+            told.0.unix_ms().to_string().into(),
+            told.1.unix_ms().to_string().into(),
         ]);
         for (id, spec) in items {
+            let spec: &JobSpec = spec.borrow();
             args.extend([
                 self.inner.keys.idempotency(spec.workspace.as_str(), spec.request_id.as_str()).into(),
                 format!("{id}{}", spec.fingerprint).into(),
@@ -73,10 +92,10 @@ impl Store {
         }
         #[cfg(feature = "chaos")]
         super::planted::count_apart(self, queue, &answers).await?;
-        let told = now.unix_ms() - TOLD_MS.0..=now.unix_ms() + TOLD_MS.1;
-        let told = told.contains(&earliest.unix_ms()) && told.contains(&latest.unix_ms());
-        let created = |id| if told { codec::made(id) } else { now };
-        answers.iter().zip(items).map(|(answer, (id, spec))| outcome(answer, *id, spec, (created(*id), now))).collect()
+        let one = |(answer, (id, spec)): (&String, &(JobId, S))| {
+            outcome(answer, *id, spec.borrow(), (told.created(*id, now), now))
+        };
+        answers.iter().zip(items).map(one).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod table;
 
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use fred::interfaces::{HashesInterface, KeysInterface};
@@ -118,12 +119,16 @@ pub(super) fn is_on(store: &Store, switch: Switch) -> bool {
 }
 
 /// [`Switch::TwoStepIdempotency`]: the first of the two steps.
-pub(super) async fn reserve_keys(store: &Store, items: &[(JobId, JobSpec)]) -> Result<(), StoreError> {
+pub(super) async fn reserve_keys<S: Borrow<JobSpec> + Sync>(
+    store: &Store,
+    items: &[(JobId, S)],
+) -> Result<(), StoreError> {
     if !is_on(store, Switch::TwoStepIdempotency) {
         return Ok(());
     }
     let life = Expiration::EX(i64::try_from(store.inner.options.idempotency_ttl.as_secs()).unwrap_or(i64::MAX));
     for (id, spec) in items {
+        let spec: &JobSpec = spec.borrow();
         let key = store.inner.keys.idempotency(spec.workspace.as_str(), spec.request_id.as_str());
         let value = format!("{id}{}", spec.fingerprint);
         let link = store.inner.link.link().await?;

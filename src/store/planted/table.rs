@@ -84,7 +84,7 @@ pub const BUGS: &[PlantedBug] = &[
     script(
         "key_ttl_shorter_than_job",
         "an idempotency key lives five seconds, whatever its job does",
-        &[patch("enqueue", "int(math.ceil(in_line / 1000) + outlives)", "'5'")],
+        &[patch("enqueue", "int(IN_LINE / 1000 + outlives)", "'5'")],
     ),
     with(
         "non_atomic_counters",
@@ -153,7 +153,7 @@ pub const BUGS: &[PlantedBug] = &[
     script(
         "run_at_ignored",
         "a job whose time comes within three seconds is in line at once",
-        &[patch("enqueue", "tonumber(run_at) > created then", "tonumber(run_at) > created + 3000 then")],
+        &[patch("enqueue", "tonumber(run_at) > now then", "tonumber(run_at) > now + 3000 then")],
     ),
     script(
         "scheduled_promoted_twice",
