@@ -126,7 +126,7 @@ impl JobSpec {
     #[must_use]
     pub fn new(workspace: Workspace, request_id: RequestId, job_type: JobType, input: RawJson) -> Self {
         let body = format!("{job_type}\n{}", input.as_str());
-        let fingerprint = Sha256::digest(body).iter().take(16).map(|b| format!("{b:02x}")).collect();
+        let fingerprint = Sha256::digest(body).iter().take(8).map(|b| format!("{b:02x}")).collect();
         Self {
             workspace,
             request_id,

@@ -281,3 +281,43 @@ async fn write_surely(
     }
     Err(unknown)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::{JobType, RawJson, RequestId, Workspace};
+
+    use super::*;
+
+    fn waiting(count: usize, bytes: usize) -> VecDeque<Waiting> {
+        let one = |n: usize| {
+            let names = (Workspace::new("ws").unwrap(), RequestId::new(&format!("r{n}")).unwrap());
+            let input = RawJson::from_compact(format!("\"{}\"", "x".repeat(bytes)));
+            let spec = JobSpec::new(names.0, names.1, JobType::new("echo").unwrap(), input);
+            Waiting { id: JobId::new(1, 0), spec: Arc::new(spec), reply: oneshot::channel().0 }
+        };
+        (0..count).map(one).collect()
+    }
+
+    /// Sizes of the calls that a lane makes of what waits, when none ends meanwhile.
+    fn calls(mut ahead: VecDeque<Waiting>) -> Vec<usize> {
+        let mut sizes = Vec::new();
+        while !ahead.is_empty() {
+            sizes.push(next_batch(&mut ahead, sizes.is_empty()).len());
+        }
+        sizes
+    }
+
+    #[test]
+    fn many_are_divided_so_that_both_sides_work_and_few_are_not() {
+        assert_eq!(calls(waiting(1, 2)), [1]);
+        assert_eq!(calls(waiting(2 * WORTH - 1, 2)), [2 * WORTH - 1]);
+        assert_eq!(calls(waiting(64, 2)), [32, 32]);
+        assert_eq!(calls(waiting(250, 2)), [100, 100, 50]);
+    }
+
+    #[test]
+    fn a_call_carries_a_mebibyte_or_one_item() {
+        assert_eq!(calls(waiting(10, BATCH_BYTES / 4)), [3, 3, 3, 1]);
+        assert_eq!(calls(waiting(2, BATCH_BYTES + 1)), [1, 1]);
+    }
+}

@@ -132,7 +132,7 @@ impl History {
     }
 
     /// A look at the queue after the log's entry at `ms`.
-    fn snapshot(&mut self, ms: u64) {
+    pub(crate) fn snapshot(&mut self, ms: u64) {
         let mut state: BTreeMap<String, char> = BTreeMap::new();
         let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
         let lost = |line: &Value| line["t"] == json!((T0 + 7_000) * 1000) && ms > 7_100;

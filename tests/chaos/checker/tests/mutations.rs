@@ -245,6 +245,22 @@ fn what_was_there_before_a_flush_is_judged_by_the_dump_before_it() {
 }
 
 #[test]
+fn a_slot_may_be_that_of_a_job_that_a_loss_took_before_anyone_was_told_of_it() {
+    let slots = |slots: u64| {
+        let mut history = valid();
+        history.enqueue(6_999, 20, "capped", "echo", "unknown");
+        history.log(7_001, "J20P0", 0);
+        history.log(7_002, "J20R1", 40);
+        history.snapshot(7_002);
+        history.find("snapshots", &format!("{}-0", T0 + 7_002), 0)["slots"] = json!({"capped": slots});
+        names(&history)
+    };
+    let (found, text) = slots(1);
+    assert!(found.is_empty(), "{text}");
+    assert_eq!(slots(2).0, ["slots_wrong"]);
+}
+
+#[test]
 fn retries_that_wait_are_no_violation() {
     let mut history = valid();
     (30..40).for_each(|n| history.retried(n, 7_000 + 20 * n + 20, n - 29));
