@@ -22,7 +22,7 @@ for i = 3, #ARGV, 2 do
   local id = ARGV[i]
   local record = redis.call('HGET', jobs_key, id)
   if record then
-    local q = header(record).queue
+    local q = header(record).queue or 'default' -- what cannot be read is shown as that
     local scheduled = base .. ':queue:scheduled' .. (q == 'default' and '' or ':' .. q)
     replies[#replies + 1] = {
       record, redis.call('HGET', attempts_key, id) or '', redis.call('ZSCORE', scheduled, id) or '',

@@ -11,10 +11,10 @@ local reply, marked = { page[1] }, {}
 for i = 1, #page[2], 2 do
   local id, record = page[2][i], page[2][i + 1]
   local _, expires = times_of(id, record)
-  if expires < now then
+  local name = header(record).queue
+  if name and expires < now then
     local entry = redis.call('HGET', attempts_key, id)
     if not entry or string.sub(entry, 1, 1) == 'w' then
-      local name = header(record).queue
       local key = base .. ':queue:expiring' .. (name == 'default' and '' or ':' .. name)
       local bad = expect_types({ [key] = 'zset' })
       if bad then

@@ -8,8 +8,8 @@ use windlass::store::{Answer, Scope, Switch, WorkspaceLimits};
 
 use crate::support::audit::{ENDING_KEYS, LINE_KEYS, Snapshot, audit, refuses_wrong_types};
 use crate::support::jobs::{
-    TestWorker, enqueue_many, enqueue_new, from_now, kind, queue, retry, shaped, spec, state, success, until_past,
-    workspace,
+    TestWorker, enqueue_ago, enqueue_many, enqueue_new, from_now, kind, queue, retry, shaped, spec, state, success,
+    until_past, workspace,
 };
 use crate::support::redis::TestRedis;
 
@@ -361,6 +361,27 @@ async fn a_job_that_ended_long_ago_is_never_taken_for_another() {
     for id in ids {
         assert_eq!(state(&store, id).await, JobState::Expired);
     }
+}
+
+#[tokio::test]
+async fn a_job_that_names_no_times_may_wait_a_week_from_the_time_in_its_id() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let worker = TestWorker::register(&store).await;
+    let (week, minute) = (Duration::from_secs(7 * 86_400), Duration::from_secs(60));
+    let mut made = Vec::new();
+    for (n, ago) in [week - minute, week + minute / 60, week - 60 * minute, week + 60 * minute].into_iter().enumerate()
+    {
+        made.push(enqueue_ago(&redis, &store, &format!("r{n}"), ago).await);
+    }
+    let oldest = store.summary(&queue()).await.unwrap().oldest_pending.unwrap();
+    assert!(oldest >= week - minute && oldest < week, "{oldest:?}");
+    let claimed: Vec<_> = worker.claim(&store, 10).await.into_iter().map(|c| c.job.id).collect();
+    assert_eq!(claimed, [made[0], made[2]]);
+    for late in [made[1], made[3]] {
+        assert_eq!(state(&store, late).await, JobState::Expired);
+    }
+    audit(&redis);
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! Verb `sweep`, and the janitor's round that goes by it.
 
+use std::time::Duration;
+
 use windlass::domain::{JobState, QueueName};
 use windlass::engine::Janitor;
 use windlass::store::Switch;
 
 use crate::support::audit::audit;
-use crate::support::jobs::{TestWorker, enqueue_new, kind, overdue_record, queue, shaped, spec, state};
+use crate::support::jobs::{TestWorker, enqueue_ago, enqueue_new, kind, overdue_record, queue, shaped, spec, state};
 use crate::support::redis::TestRedis;
 
 /// Rewrites a job's last moment in line to one long past, as if days had gone by.
@@ -43,6 +45,21 @@ async fn a_running_job_and_one_of_another_queue_are_told_apart() {
     assert_eq!(store.sweep(None).await.unwrap().queues.len(), 1, "a repeat marks the same");
     Janitor::new(store.clone()).run_once().await.unwrap();
     assert_eq!((state(&store, running).await, state(&store, waiting).await), (JobState::Running, JobState::Expired));
+}
+
+#[tokio::test]
+async fn a_week_from_the_time_in_its_id_passes_and_what_is_no_record_is_left_alone() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let (week, minute) = (Duration::from_secs(7 * 86_400), Duration::from_secs(60));
+    let in_time = enqueue_ago(&redis, &store, "r1", week - minute).await;
+    let late = enqueue_ago(&redis, &store, "r2", week + minute).await;
+    let garbage = enqueue_ago(&redis, &store, "r3", 2 * week).await;
+    redis.cli(&["HSET", "ai:jobs", &garbage.to_string(), "no header at all"]);
+    let round = Janitor::new(store.clone()).run_once().await.unwrap();
+    assert_eq!(round.overdue, 1);
+    assert_eq!((state(&store, in_time).await, state(&store, late).await), (JobState::Pending, JobState::Expired));
+    assert_eq!(redis.cli(&["ZSCORE", "ai:queue:expiring", &garbage.to_string()]), "");
 }
 
 #[tokio::test]

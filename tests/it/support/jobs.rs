@@ -8,6 +8,8 @@ use windlass::domain::{
 };
 use windlass::store::{Answer, ClaimRequest, Claimed, Claims, Ending, Enqueued, Finished, Scope, Store, WorkerAbout};
 
+use super::redis::TestRedis;
+
 /// An `echo` job of workspace `ws` in queue `default`.
 pub(crate) fn spec(request: &str) -> JobSpec {
     spec_of("ws", request)
@@ -236,14 +238,36 @@ pub(crate) fn death() -> Ending {
 
 /// A record whose last moment in line is long past.
 pub(crate) fn overdue_record(record: &str) -> String {
-    let (head, input) = record.split_once('\n').unwrap();
-    let mut fields: Vec<&str> = head.split('\t').filter(|field| !is_expiry(field)).collect();
     // Behind workspace, type, fingerprint and the time of creation, if it is there.
-    let place = if fields[3].len() == 14 && fields[3].starts_with('C') { 4 } else { 3 };
-    fields.insert(place, "X1000000000000");
+    let created = record.split('\t').nth(3).is_some_and(|field| is_time(field, 'C'));
+    let (mut fields, input) = without(record, &['X']);
+    fields.insert(if created { 4 } else { 3 }, "X1000000000000");
     format!("{}\n{input}", fields.join("\t"))
 }
 
-fn is_expiry(field: &str) -> bool {
-    field.len() == 14 && field.strip_prefix('X').is_some_and(|time| time.bytes().all(|b| b.is_ascii_digit()))
+/// A record that leaves its times to the id.
+pub(crate) fn timeless_record(record: &str) -> String {
+    let (fields, input) = without(record, &['C', 'X']);
+    format!("{}\n{input}", fields.join("\t"))
+}
+
+fn without<'a>(record: &'a str, times: &[char]) -> (Vec<&'a str>, &'a str) {
+    let (head, input) = record.split_once('\n').unwrap();
+    let other = |field: &&str| !times.iter().any(|letter| is_time(field, *letter));
+    (head.split('\t').filter(other).collect(), input)
+}
+
+fn is_time(field: &str, letter: char) -> bool {
+    field.len() == 14 && field.strip_prefix(letter).is_some_and(|time| time.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// In line since that long ago, as a job that was written then and names no times.
+pub(crate) async fn enqueue_ago(redis: &TestRedis, store: &Store, request: &str, ago: Duration) -> JobId {
+    let made = store.now().await.unwrap().unix_ms() as u64 - ago.as_millis() as u64;
+    let id = JobId::new(made, 0);
+    store.enqueue(&queue(), &[(id, spec(request))]).await.unwrap();
+    let record = redis.cli(&["HGET", "ai:jobs", &id.to_string()]);
+    assert!(record.contains("\tC"), "written as if now, since its id is of another time");
+    redis.cli(&["HSET", "ai:jobs", &id.to_string(), &timeless_record(&record)]);
+    id
 }

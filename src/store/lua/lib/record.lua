@@ -1,4 +1,4 @@
--- What is stored of a job: its key, its record, its attempts entry (formats: codec.rs).
+-- What is stored of a job: its key, its record, its attempts entry (formats: codec.rs, codec/record.rs).
 local function idem_key(workspace, request)
   return base .. ':idempotency:' .. workspace .. ':' .. request
 end
@@ -7,11 +7,13 @@ local function workspace_of(key)
   return string.match(key, '^:idempotency:([^:]+):', #base + 1)
 end
 
--- Record: workspace \t type \t fingerprint \t options \t … request_id \n input. An option is a letter and its value, and
--- only there when it is not the usual: C created, X expires (13 digits each; first, in this order), Q queue, B band, …
+-- Record: workspace \t type \t fingerprint \t options (each ends in \t) request_id \n input. Empty for what is no record.
 local function header(record)
   local ws, kind, rest = string.match(record, '^([^\t]+)\t([^\t]+)\t[^\t]*(\t[^\n]*)\n')
-  local q, band = string.match(rest or '', '\tQ([^\t]*)\t'), string.match(rest or '', '\tB([^\t]*)\t')
+  if not ws then
+    return {}
+  end
+  local q, band = string.match(rest, '\tQ([^\t]*)\t'), string.match(rest, '\tB([^\t]*)\t')
   return { ws = ws, kind = kind, queue = q or 'default', band = band or 'normal' }
 end
 

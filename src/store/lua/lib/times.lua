@@ -25,13 +25,13 @@ local function with_times(record, created, expires)
 end
 
 -- Whether a job's last moment in line has passed. `option`: the first letter of its options, if it has any. Ids that
--- begin alike are of the same minute, so that most jobs need no more than a look at that.
+-- begin alike are of the same 65,536 ms, and while the first of these is in time all are.
 local recent = {}
 local function is_late(id, record, option)
   if option ~= 'C' and option ~= 'X' then
     local minute = string.sub(id, 1, 6)
     if recent[minute] == nil then
-      recent[minute] = (leading(id, 6) + 1) * 65536 + IN_LINE > now
+      recent[minute] = leading(id, 6) * 65536 + IN_LINE > now
     end
     if recent[minute] then
       return false
