@@ -7,7 +7,7 @@ use windlass::app::{self, Signals};
 use windlass::cli::{Cli, Failure};
 use windlass::config::Environment;
 
-/// A job is some hundred small allocations, made on one thread and freed on another.
+/// A job is many small allocations, made on one thread and freed on another.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -167,6 +167,8 @@ catalogue! {
         "Run time of one attempt.";
     ATTEMPTS = "windlass_attempts_total" Counter Process Count [TYPE, OUTCOME] &[],
         "Attempts that ended, by how.";
+    UNREADABLE_JOBS = "windlass_unreadable_jobs_total" Counter Process Count [] &[],
+        "Claims of a job whose record this process cannot read: a newer version wrote it, or it is damaged.";
     WORKER_SLOTS = "windlass_worker_slots" Gauge Process Count [] &[],
         "Jobs this worker process may run at once.";
     WORKER_BUSY = "windlass_worker_busy" Gauge Process Count [] &[],

@@ -1,4 +1,4 @@
-//! The loop at the heart of a worker: one exchange with Redis at a time (two while the line is long), so
+//! The loop at the heart of a worker: one exchange with Redis at a time (several while the line is long), so
 //! that everything that ended meanwhile rides with the next claim; no polling, because the bell and the
 //! due times wake it.
 

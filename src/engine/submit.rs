@@ -19,9 +19,9 @@ use super::tasks;
 const BATCH_BYTES: usize = 1024 * 1024;
 /// Calls of one lane under way at once.
 const CALLS: usize = 3;
-/// Enqueues that are worth a call beside one under way. With twice as many waiting and none under way a call
-/// takes half of them, so that Redis works on one half while this process makes and reads the other.
-const WORTH: usize = 16;
+/// Enqueues for which a call does not wait for one under way. With twice as many waiting and none under way a
+/// call takes half of them, so that Redis works on one half while this process makes and reads the other.
+const WORTH_A_CALL: usize = 16;
 /// Enqueues that may wait for their turn; beyond it the answer is "unavailable".
 const WAITING: usize = 10_000;
 /// Queues that may exist: names come from clients, and each has keys, gauges and a lane.
@@ -198,7 +198,7 @@ async fn run_lane(store: Store, queue: QueueName, mut waiting: mpsc::Receiver<Wa
             let limit = room.min(waiting.len());
             (0..limit).for_each(|_| ahead.extend(waiting.try_recv()));
         }
-        let worth = ahead.len() >= WORTH || bytes_of(&ahead) > BATCH_BYTES;
+        let worth = ahead.len() >= WORTH_A_CALL || bytes_of(&ahead) > BATCH_BYTES;
         if !ahead.is_empty() && (calls.is_empty() || (worth && calls.len() < CALLS)) {
             calls.push_back(write(&store, &queue, next_batch(&mut ahead, calls.is_empty())));
             continue;
@@ -222,7 +222,7 @@ fn bytes_of(waiting: &VecDeque<Waiting>) -> usize {
 
 /// As many as go into one call, one at least. `first`: none is under way.
 fn next_batch(ahead: &mut VecDeque<Waiting>, first: bool) -> Vec<Waiting> {
-    let most = if first && ahead.len() >= 2 * WORTH { ahead.len().div_ceil(2) } else { ahead.len() };
+    let most = if first && ahead.len() >= 2 * WORTH_A_CALL { ahead.len().div_ceil(2) } else { ahead.len() };
     let mut bytes = 0;
     let fits = ahead.iter().take(most.min(bounds::SCRIPT_ITEMS)).take_while(|one| {
         bytes += one.spec.input.as_str().len();
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn many_are_divided_so_that_both_sides_work_and_few_are_not() {
         assert_eq!(calls(waiting(1, 2)), [1]);
-        assert_eq!(calls(waiting(2 * WORTH - 1, 2)), [2 * WORTH - 1]);
+        assert_eq!(calls(waiting(2 * WORTH_A_CALL - 1, 2)), [2 * WORTH_A_CALL - 1]);
         assert_eq!(calls(waiting(64, 2)), [32, 32]);
         assert_eq!(calls(waiting(250, 2)), [100, 100, 50]);
     }

@@ -153,6 +153,7 @@ impl WorkerHandle {
             draining: self.vitals.draining.load(Ordering::Relaxed),
             redis_up: self.keeper.registered_everywhere(),
         };
+        ::metrics::counter!(metrics::UNREADABLE_JOBS.name).increment(0);
         ::metrics::gauge!(metrics::WORKER_SLOTS.name).set(health.slots as f64);
         ::metrics::gauge!(metrics::WORKER_BUSY.name).set(health.busy as f64);
         ::metrics::gauge!(metrics::WORKER_DEAF.name).set(if health.deaf.is_some() { 1.0 } else { 0.0 });

@@ -8,6 +8,7 @@ use std::time::Duration;
 use fred::prelude::Value;
 
 use crate::domain::{AttemptId, Job, JobId, JobType, QueueName, Timestamp, WorkerId};
+use crate::metrics;
 
 use super::reply::{Reply, corrupt, text_of};
 use super::{Store, StoreError, codec};
@@ -103,7 +104,10 @@ pub(super) fn read_claims(store: &Store, value: Value, token: AttemptId) -> Resu
                 jobs.push(Claimed { job: job.into(), attempt_id: token, head });
             }
             // Its neighbours run; it comes back when its lease has run out, uncharged.
-            Err(error) => tracing::error!(job.id = %id, %error, "a claimed job cannot be read"),
+            Err(error) => {
+                ::metrics::counter!(metrics::UNREADABLE_JOBS.name).increment(1);
+                tracing::error!(job.id = %id, %error, "a claimed job cannot be read");
+            }
         }
     }
     let next_due = u64::try_from(due).ok().map(Duration::from_millis);

@@ -9,22 +9,10 @@ use crate::domain::{Job, JobId, JobSpec, QueueName, Timestamp, bounds};
 use super::reply::{Reply, corrupt};
 use super::{Store, StoreError, codec};
 
-/// The latest and the earliest time in the ids of a call.
-struct Told(Timestamp, Timestamp);
-
-impl Told {
-    fn by<S>(items: &[(JobId, S)]) -> Self {
-        let times = || items.iter().map(|(id, _)| codec::made(*id));
-        Self(times().max().unwrap_or_default(), times().min().unwrap_or_default())
-    }
-
-    /// When a job was made that was written at `now`: as its id says, unless one of the call is too far from
-    /// that. As in `enqueue.lua`.
-    fn created(&self, id: JobId, now: Timestamp) -> Timestamp {
-        let (latest, earliest, now_ms) = (self.0.unix_ms(), self.1.unix_ms(), now.unix_ms());
-        if latest <= now_ms + 100 && earliest >= now_ms - 10_000 { codec::made(id) } else { now }
-    }
-}
+/// How far ahead of Redis' time the time in an id may be to count, in milliseconds.
+pub(super) const AHEAD_MS: i64 = 100;
+/// How far behind.
+pub(super) const BEHIND_MS: i64 = 10_000;
 
 /// What became of one item.
 #[derive(Clone, Debug)]
@@ -59,7 +47,8 @@ impl Store {
             return Err(corrupt("more than 100 items in one enqueue"));
         }
         let o = &self.inner.options;
-        let told = Told::by(items);
+        let told = || items.iter().map(|(id, _)| codec::made(*id).unix_ms());
+        let (latest, earliest) = (told().max().unwrap_or_default(), told().min().unwrap_or_default());
         let mut args: Vec<Value> = Vec::with_capacity(8 + items.len() * 6);
         args.extend([
             queue.as_str().into(),
@@ -68,8 +57,8 @@ impl Store {
             o.max_depth.to_string().into(),
             o.idempotency_ttl.as_secs().to_string().into(),
             items.len().to_string().into(),
-            told.0.unix_ms().to_string().into(),
-            told.1.unix_ms().to_string().into(),
+            (latest - AHEAD_MS).to_string().into(),
+            (earliest + BEHIND_MS).to_string().into(),
         ]);
         for (id, spec) in items {
             let spec: &JobSpec = spec.borrow();
@@ -92,10 +81,7 @@ impl Store {
         }
         #[cfg(feature = "chaos")]
         super::planted::count_apart(self, queue, &answers).await?;
-        let one = |(answer, (id, spec)): (&String, &(JobId, S))| {
-            outcome(answer, *id, spec.borrow(), (told.created(*id, now), now))
-        };
-        answers.iter().zip(items).map(one).collect()
+        answers.iter().zip(items).map(|(answer, (id, spec))| outcome(answer, *id, spec.borrow(), now)).collect()
     }
 }
 
@@ -108,16 +94,13 @@ fn times(spec: &JobSpec) -> String {
     }
 }
 
-fn outcome(
-    answer: &str,
-    id: JobId,
-    spec: &JobSpec,
-    (created, now): (Timestamp, Timestamp),
-) -> Result<Enqueued, StoreError> {
+fn outcome(answer: &str, id: JobId, spec: &JobSpec, now: Timestamp) -> Result<Enqueued, StoreError> {
     let (code, rest) = answer.split_at_checked(1).ok_or_else(|| corrupt("an empty enqueue answer"))?;
+    let new = |created| Enqueued::New(Box::new(codec::new_job(id, spec, created, now)));
     let owned = |known: fn(JobId) -> Enqueued| rest.parse::<JobId>().map_or(Enqueued::Broken, known);
     Ok(match code {
-        "n" => Enqueued::New(Box::new(codec::new_job(id, spec, created, now))),
+        "n" => new(codec::made(id)),
+        "N" => new(now),
         "r" => owned(Enqueued::Replay),
         "m" => owned(Enqueued::OtherBody),
         "F" => Enqueued::Full,

@@ -2,13 +2,12 @@
 
 use crate::domain::{Job, JobId, bounds};
 
+use super::enqueue::{AHEAD_MS, BEHIND_MS};
 use super::reply::{Reply, corrupt};
 use super::views::{ListPage, ListPlace, ListPosition, ListQuery, Scope};
 use super::{Store, StoreError};
 
 const HOUR_MS: i64 = 3_600_000;
-/// A job can be written so much after the time in its id, and is in the index of the hour it was written in.
-const LATE_MS: i64 = 10_000;
 /// Ids looked at for one page; a page of a rare state may be short or empty and still go on.
 pub(super) const LOOK: usize = 1_000;
 
@@ -51,11 +50,14 @@ impl Store {
         from: Option<ListPosition>,
         want: usize,
     ) -> Result<(Vec<JobId>, Option<ListPosition>), StoreError> {
-        let newest = query.created_before.map(|t| (t.unix_ms() + LATE_MS) / HOUR_MS);
+        // A job is in the index of the hour it was written in, which may not be that in its id.
+        let newest = query.created_before.map(|t| (t.unix_ms() + BEHIND_MS) / HOUR_MS);
         let start = from.map(|p| p.hour).or(newest);
         // Indexes live 32 days.
-        let oldest =
-            query.created_after.map_or(0, |t| t.unix_ms() / HOUR_MS).max(self.now().await?.unix_ms() / HOUR_MS - 768);
+        let oldest = query
+            .created_after
+            .map_or(0, |t| (t.unix_ms() - AHEAD_MS) / HOUR_MS)
+            .max(self.now().await?.unix_ms() / HOUR_MS - 768);
         let args = vec![
             "-".into(),
             query.workspace.as_str().into(),

@@ -150,7 +150,7 @@ pub(super) async fn count_apart(store: &Store, queue: &QueueName, answers: &[Str
     let link = store.inner.link.link().await?;
     let client = link.client()?;
     let before: Option<i64> = client.hget(&key, "enqueue").await.map_err(link::classify)?;
-    let new = answers.iter().filter(|answer| *answer == "n").count();
+    let new = answers.iter().filter(|answer| matches!(answer.as_str(), "n" | "N")).count();
     let after = before.unwrap_or_default() + i64::try_from(new).unwrap_or(i64::MAX);
     let set: Result<Value, _> = client.hset(&key, ("enqueue", after)).await;
     set.map(drop).map_err(link::classify)

@@ -1,4 +1,4 @@
-//! A long line: two exchanges with Redis under way, so that each side works while the other does.
+//! A long line: several exchanges with Redis under way, so that each side works while the other does.
 
 use std::collections::VecDeque;
 
@@ -9,11 +9,12 @@ use crate::domain::bounds;
 
 use super::ClaimLoop;
 
-/// Exchanges under way at once. Measured: a third waits in Redis and gains nothing.
+/// Exchanges under way at once. Measured: with two Redis sleeps for a quarter of the time, because a reply passes
+/// several tasks that queue behind handlers (benches/README.md).
 const FLIGHTS: usize = 3;
 
 impl ClaimLoop {
-    /// Goes on as long as claims come back full: reports and claims of 100 jobs, two at once. What is
+    /// Goes on as long as claims come back full: reports and claims of 100 jobs, [`FLIGHTS`] at once. What is
     /// under way at its end has landed.
     pub(super) async fn stream(&mut self, shutdown: &CancellationToken) {
         let mut flights = FuturesOrdered::new();

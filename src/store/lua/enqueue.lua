@@ -3,9 +3,9 @@
 -- Uses: base | record times line park | place settle admit |
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept (0 = off), 3 listing index (1/0), 4 depth limit, 5 seconds a key outlives its job,
---       6 n, 7 and 8 the latest and the earliest time in the ids (ms), then n times 6: idempotency key, id and fingerprint
---       as one, workspace, band \t type, run_at \t expires_at (ms, each may be empty; '' for neither), record
--- Returns: now ms (/ entry), then per item: n new, r<id> replay, m<id> other body, F full, D draining, E broken key
+--       6 n, 7 and 8 between which moments (ms) the times in the ids count, then n times 6: idempotency key, id and
+--       fingerprint as one, workspace, band \t type, run_at \t expires_at (ms, each may be empty; '' for neither), record
+-- Returns: now ms (/ entry), then per item: n new, N new and made now whatever its id says, r<id> replay, m<id> other body, F full, D draining, E broken key
 -- Guarantee: an item is written whole or not at all; a repeat with the same id answers n again.
 local FIRST, WIDTH, last = 9, 6, 8 + 6 * tonumber(ARGV[6])
 local bad = check_types(FIRST, WIDTH)
@@ -15,7 +15,7 @@ end
 local room = tonumber(ARGV[4]) - redis.call('LLEN', qkey('pending')) - redis.call('ZCARD', scheduled_key)
 local draining, outlives = blocks()['drain'], tonumber(ARGV[5])
 -- Ids say when their jobs were made, unless the clock behind one was wrong or its call is an old one.
-local told = tonumber(ARGV[7]) <= now + 100 and tonumber(ARGV[8]) >= now - 10000
+local told = now >= tonumber(ARGV[7]) and now <= tonumber(ARGV[8])
 local usual_ttl = int(IN_LINE / 1000 + outlives)
 local replies, records, n, later, ending, lists, classes = { now_text }, {}, 0, {}, {}, {}, {}
 
@@ -32,7 +32,7 @@ for p = FIRST, last, WIDTH do
     replies[at] = held and answer(value, held) or (draining and 'D' or 'F')
   elseif redis.call('SET', ARGV[p], value, 'NX', 'EX', ttl) then
     local id, ws, class = string.sub(value, 1, 22), ARGV[p + 2], ARGV[p + 3]
-    replies[at] = 'n'
+    replies[at] = told and 'n' or 'N'
     records[2 * n + 1], records[2 * n + 2] = id, told and ARGV[p + 5] or with_times(ARGV[p + 5], now, expires)
     n = n + 1
     if indexed then
