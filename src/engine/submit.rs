@@ -241,6 +241,7 @@ async fn write(store: &Store, queue: &QueueName, batch: Vec<Waiting>) {
             for (reply, item) in replies.drain(..).zip(&items) {
                 let outcome = write_surely(store, queue, std::slice::from_ref(item)).await;
                 let none = || StoreError::Corrupt("an enqueue without an answer".to_owned());
+                let outcome = outcome.map_err(StoreError::after_change);
                 drop(reply.send(outcome.and_then(|mut one| one.pop().ok_or_else(none))));
             }
         }

@@ -185,11 +185,11 @@ impl Link {
         outcome.map_err(classify)
     }
 
-    /// Replaces a connection on which no reply came in time.
+    /// Replaces a connection that is of no more use.
     pub(super) fn mend(&self, client: &Mended, error: Option<&FredError>) {
-        if error.is_some_and(|error| matches!(error.kind(), ErrorKind::Timeout)) {
+        if let Some(why) = error.and_then(useless) {
             self.breaks.fetch_add(1, Ordering::Relaxed);
-            client.replace();
+            client.replace(why);
         }
     }
 }
@@ -221,9 +221,9 @@ impl Mended {
 
     /// Drops the connection and makes a new one, in the background. Commands under way on it end as
     /// unknown.
-    pub(super) fn replace(&self) {
+    pub(super) fn replace(&self, why: &str) {
         if !self.replacing.swap(true, Ordering::Relaxed) {
-            tracing::warn!("Redis does not answer on a connection; it is replaced");
+            tracing::warn!(why, "a connection to Redis is replaced");
             // The first poll hands the order to the client's own task.
             drop(self.client.force_reconnection().now_or_never());
         }
@@ -255,13 +255,28 @@ impl Blocking {
     /// that lasts longer than it asked for is on a connection that died.
     pub(super) fn judge(&self, error: FredError, limit: Duration, lasted: Duration) -> Option<StoreError> {
         if !nothing_came(&error) {
+            if let Some(why) = useless(&error) {
+                self.client.replace(why);
+            }
             return Some(classify(error));
         }
         if lasted < limit + BLOCKING_GRACE / 2 {
             return None;
         }
-        self.client.replace();
+        self.client.replace(SILENT);
         Some(StoreError::Unavailable("the connection died".to_owned()))
+    }
+}
+
+const SILENT: &str = "it does not answer";
+
+/// Why the connection on which a command ended so is of no more use, if it is not.
+fn useless(error: &FredError) -> Option<&'static str> {
+    match error.kind() {
+        ErrorKind::Timeout => Some(SILENT),
+        // The server was a primary once: behind the same address, or known to a sentinel, there is another.
+        _ if error.details().starts_with("READONLY") => Some("it leads to a replica"),
+        _ => None,
     }
 }
 
@@ -278,6 +293,9 @@ fn build(target: &Target, timeout: Duration) -> Result<Client, StoreError> {
         .with_connection_config(|c| {
             // fred's default re-sends a command whose reply was lost; most verbs must not run twice.
             c.max_command_attempts = 1;
+            // By default LOADING or READONLY to one command breaks the connection, and fred answers every
+            // command behind it with the same words, although Redis may carry those out.
+            c.reconnect_errors = Vec::new();
             // A command behind one that waits must not wait for its acknowledgement too.
             c.tcp.nodelay = Some(true);
             c.connection_timeout = Duration::from_secs(3);
@@ -309,7 +327,12 @@ pub(super) fn classify(error: FredError) -> StoreError {
     if starts(&["READONLY", "MISCONF", "NOREPLICAS"]) {
         return StoreError::ReadOnly(details);
     }
-    if starts(&["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM", "NOSCRIPT"])
+    // The one refusal for which fred breaks a connection whatever it is told: said to one command, and handed
+    // to all behind it.
+    if starts(&["CLUSTERDOWN"]) {
+        return StoreError::Unknown(details);
+    }
+    if starts(&["LOADING", "BUSY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM", "NOSCRIPT"])
         || starts(&["MOVED", "ASK", "TRYAGAIN"])
     {
         return StoreError::Unavailable(details);

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use windlass::domain::JobState;
+use windlass::domain::{JobId, JobState};
 use windlass::store::{Answer, Enqueued, StoreError};
 
 use crate::support::audit::audit;
 use crate::support::jobs::{TestWorker, enqueue, enqueue_many, enqueue_new, queue, retry, spec, state, success};
+use crate::support::proxy::Proxy;
 use crate::support::redis::TestRedis;
 
 #[tokio::test]
@@ -75,4 +76,40 @@ async fn a_killed_redis_comes_back_with_every_job_and_the_same_store_goes_on() {
     audit(&redis);
     assert_eq!(worker.work_off(&store, 50).await.len(), 100);
     audit(&redis);
+}
+
+/// What Redis says to one call is no answer to those behind it on the same connection.
+#[tokio::test]
+async fn a_refusal_of_one_call_does_not_make_the_next_one_not_done() {
+    let refusals = [
+        ("-LOADING Redis is loading the dataset in memory\r\n", false),
+        ("-READONLY You can't write against a read only replica.\r\n", false),
+        ("-CLUSTERDOWN The cluster is down\r\n", true),
+    ];
+    for (refusal, maybe) in refusals {
+        let redis = TestRedis::start().await;
+        let mut proxy = Proxy::start(&redis).await;
+        let store = proxy.store().await;
+        enqueue_new(&store, spec("before")).await;
+        proxy.deny("print-of-first", refusal);
+        let made = store.now().await.unwrap().unix_ms() as u64;
+        let write = async |name: &str| store.enqueue(&queue(), &[(JobId::new(made, 0), spec(name))]).await;
+        let behind = async {
+            proxy.swallowed().await;
+            write("second").await
+        };
+        let (first, second) = tokio::join!(write("first"), behind);
+        let first = first.unwrap_err();
+        assert_eq!(first.maybe_done(), maybe, "{first:?}");
+        assert!(second.as_ref().err().is_none_or(StoreError::maybe_done), "it was done: {second:?} after {refusal}");
+        assert_eq!(redis.cli_int(&["HLEN", "ai:jobs"]), 2);
+        // And the store goes on.
+        let third = async {
+            while write("third").await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), third).await.unwrap();
+        assert_eq!(redis.cli_int(&["HLEN", "ai:jobs"]), 3);
+    }
 }

@@ -22,6 +22,9 @@ enum Mode {
     Refuse,
     /// The first request with these bytes gets through, and its connection breaks before the reply.
     Swallow(Vec<u8>),
+    /// The first request with these bytes does not get through; this is its reply, in one piece with that to the
+    /// next.
+    Deny(Vec<u8>, &'static str),
 }
 
 /// The proxy; ends with its test's runtime.
@@ -101,7 +104,12 @@ impl Proxy {
         self.mode.send_replace(Mode::Swallow(needle.as_bytes().to_vec()));
     }
 
-    /// Waits until a reply was swallowed.
+    /// Denies the next request that contains `needle`, once another was answered behind it.
+    pub(crate) fn deny(&self, needle: &str, reply: &'static str) {
+        self.mode.send_replace(Mode::Deny(needle.as_bytes().to_vec(), reply));
+    }
+
+    /// Waits until a request was denied or a reply swallowed.
     pub(crate) async fn swallowed(&mut self) {
         self.swallowed.wait_for(|n| *n > 0).await.expect("the proxy runs");
     }
@@ -116,23 +124,30 @@ async fn carry(
 ) {
     let Ok(mut redis) = UnixStream::connect(socket).await else { return };
     let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
-    let mut changes = mode.subscribe();
+    let (mut changes, mut owed) = (mode.subscribe(), "");
     loop {
         let now = changes.borrow_and_update().clone();
         let silent = match &now {
             Mode::Refuse => return,
             Mode::Silent(from) => number < *from,
-            Mode::Forward | Mode::Swallow(_) => false,
+            Mode::Forward | Mode::Swallow(_) | Mode::Deny(..) => false,
         };
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             read = client.read(&mut asked), if !silent => {
                 let Ok(n @ 1..) = read else { return };
+                let has = |needle: &[u8]| asked[..n].windows(needle.len()).any(|w| w == needle);
+                if let Mode::Deny(needle, reply) = &now && has(needle) {
+                    owed = reply;
+                    mode.send_replace(Mode::Forward);
+                    swallowed.send_modify(|n| *n += 1);
+                    continue;
+                }
                 if redis.write_all(&asked[..n]).await.is_err() {
                     return;
                 }
                 let Mode::Swallow(needle) = &now else { continue };
-                if !asked[..n].windows(needle.len()).any(|w| w == needle) {
+                if !has(needle) {
                     continue;
                 }
                 let Ok(n @ 1..) = redis.read(&mut answered).await else { return };
@@ -147,7 +162,8 @@ async fn carry(
             }
             read = redis.read(&mut answered), if !silent => {
                 let Ok(n @ 1..) = read else { return };
-                if client.write_all(&answered[..n]).await.is_err() {
+                let reply = [std::mem::take(&mut owed).as_bytes(), &answered[..n]].concat();
+                if client.write_all(&reply).await.is_err() {
                     return;
                 }
             }
