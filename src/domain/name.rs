@@ -97,6 +97,11 @@ name! {
     RequestId, check_request_id
 }
 
+name! {
+    /// A configured provider of language models.
+    ProviderName, check_pattern
+}
+
 impl QueueName {
     /// The queue of jobs that name none.
     #[must_use]
