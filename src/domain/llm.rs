@@ -82,6 +82,36 @@ impl Price {
     }
 }
 
+/// A model that a provider offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// The name that the provider knows.
+    pub name: Arc<str>,
+    /// Other names that jobs may use for it.
+    pub aliases: Vec<String>,
+    /// Input and output tokens that fit at once, if known.
+    pub context_window: Option<u64>,
+    /// `None`: its calls are counted as unpriced, never as free.
+    pub price: Option<Price>,
+    /// Limits of its own.
+    pub quota: Quota,
+}
+
+/// A configured provider, without its credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderInfo {
+    /// Its name in settings, answers and metrics.
+    pub name: ProviderName,
+    /// `openai`, `grok`, `ollama` or `compatible`.
+    pub kind: &'static str,
+    /// Its models; the first is its default. Others are passed on if `open_models`.
+    pub models: Vec<ModelInfo>,
+    /// Whether a job may name a model that is not listed.
+    pub open_models: bool,
+    /// Limits of the provider as a whole.
+    pub quota: Quota,
+}
+
 /// One way to carry out a call.
 #[derive(Clone, Debug)]
 pub struct Candidate {

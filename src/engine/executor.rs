@@ -186,6 +186,16 @@ pub trait EffectGate: Send + Sync {
     fn is_open(&self) -> bool;
 }
 
+/// Where the text of a streaming answer goes as it comes; implemented by the worker.
+pub trait DeltaSink: Send + Sync {
+    /// Takes a piece of text. Never waits: pieces are written in batches, and what goes over the bound of a stream
+    /// is left out and marked so.
+    fn push(&self, text: &str);
+
+    /// What this attempt streamed so far does not count: readers begin anew.
+    fn reset(&self);
+}
+
 /// Everything one attempt may know and do.
 #[derive(Clone)]
 pub struct JobContext {
@@ -206,6 +216,7 @@ pub struct JobContext {
     input: RawJson,
     progress: Arc<dyn ProgressSink>,
     gate: Arc<dyn EffectGate>,
+    deltas: Option<Arc<dyn DeltaSink>>,
 }
 
 impl JobContext {
@@ -220,7 +231,40 @@ impl JobContext {
         progress: Arc<dyn ProgressSink>,
         gate: Arc<dyn EffectGate>,
     ) -> Self {
-        Self { id, workspace, job_type, attempt, max_attempts, deadline, cancelled, input, progress, gate }
+        Self {
+            id,
+            workspace,
+            job_type,
+            attempt,
+            max_attempts,
+            deadline,
+            cancelled,
+            input,
+            progress,
+            gate,
+            deltas: None,
+        }
+    }
+
+    /// With a place for the text of a streaming answer; without one it goes nowhere.
+    #[must_use]
+    pub fn with_deltas(mut self, deltas: Arc<dyn DeltaSink>) -> Self {
+        self.deltas = Some(deltas);
+        self
+    }
+
+    /// Streams a piece of text to whoever follows the job.
+    pub fn delta(&self, text: &str) {
+        if let Some(deltas) = self.deltas.as_ref().filter(|_| !text.is_empty()) {
+            deltas.push(text);
+        }
+    }
+
+    /// Takes back what this attempt streamed, since another answer follows.
+    pub fn reset_deltas(&self) {
+        if let Some(deltas) = &self.deltas {
+            deltas.reset();
+        }
     }
 
     /// The input, parsed.

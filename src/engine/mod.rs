@@ -20,8 +20,8 @@ mod worker;
 pub use control::{Control, ControlError, Selector};
 pub use events::{Delivery, EventHub, JobEvent, Subscription};
 pub use executor::{
-    Disposition, EffectGate, ExecutionError, Executor, JobContext, JobFuture, ProgressError, ProgressSink, TypeInfo,
-    from_fn,
+    DeltaSink, Disposition, EffectGate, ExecutionError, Executor, JobContext, JobFuture, ProgressError, ProgressSink,
+    TypeInfo, from_fn,
 };
 pub use findings::{Check, Findings, Level};
 pub use guard::Guard;
