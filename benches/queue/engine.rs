@@ -120,10 +120,8 @@ pub(crate) async fn at_rest(table: &mut Table, window: Duration) {
     while raw.ask_number(&["ZCARD", "ai:queue:running"]) <= MANY_SLOTS as u64 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let text = std::fs::read_to_string(format!("/proc/{}/status", worker.id())).expect("it runs");
-    let kb = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
-    let mb = kb.map_or(f64::NAN, |kb: f64| kb / 1024.0);
-    table.row("worker with 1000 jobs running", &format!("{mb:.0} MB"), "≤ 100 MB", "resident memory");
+    let mb = worker.resident_kib() / 1024;
+    table.row("worker with 1000 jobs running", &format!("{mb} MB"), "≤ 100 MB", "resident memory");
 }
 
 /// Commands that clients sent since the start: of all calls, those that scripts did not make.

@@ -23,12 +23,18 @@ pub(crate) struct Process(Child);
 
 impl Process {
     pub(crate) fn start(redis: &Redis, slots: usize, lease_ms: u32) -> Self {
+        Self::start_with(redis, slots, lease_ms, &[])
+    }
+
+    /// The same with more settings.
+    pub(crate) fn start_with(redis: &Redis, slots: usize, lease_ms: u32, settings: &[(&str, &str)]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_windlass"))
             .arg("worker")
             .env("REDIS_URL", redis.url())
             .env("WORKER_CONCURRENCY", slots.to_string())
             .env("WORKER_PORT", "0")
             .env("LEASE_MS", lease_ms.to_string())
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -36,8 +42,11 @@ impl Process {
         Self(child)
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.0.id()
+    /// Resident memory, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("it runs");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).expect("a Linux with VmRSS")
     }
 }
 

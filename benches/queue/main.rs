@@ -11,6 +11,7 @@ mod http;
 mod jobs;
 mod latency;
 mod lifecycle;
+mod llm;
 mod redis;
 mod settings;
 mod table;
@@ -43,6 +44,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     match arguments.first().map(String::as_str) {
         Some(http::BARE) => runtime.block_on(http::serve_bare(&arguments[1])),
+        Some(llm::MODEL) => runtime.block_on(llm::serve_model(&arguments[1], &arguments[2])),
         only => runtime.block_on(measure(only)),
     }
 }
@@ -81,6 +83,12 @@ async fn measure(only: Option<&str>) {
     }
     if wanted("fleet") {
         fleet::scale(&mut table, effort.window).await;
+    }
+    if wanted("streams") {
+        llm::streams(&mut table, effort.rounds).await;
+    }
+    if wanted("calls") {
+        llm::weight(&mut table).await;
     }
     table.print();
 }
