@@ -130,3 +130,6 @@ fn workspace(r: &Resolved) -> Quota {
         nano_usd_per_day: limit(&c::LLM_WORKSPACE_USD_PER_DAY).map(|usd| usd.saturating_mul(1_000_000_000)),
     }
 }
+
+#[cfg(test)]
+mod tests;

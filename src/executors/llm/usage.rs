@@ -5,12 +5,15 @@ use serde_json::{Value, json};
 use super::estimate;
 use crate::domain::llm::Usage;
 
+/// More than any call uses: a larger count is a mistake, which must not burst budgets and sums.
+const MOST: u64 = 1_000_000_000;
+
 /// Reads an answer's usage. What the provider does not say is counted here, and marked so.
 ///
 /// `input` is our own count of the prompt, `output` the bytes of text that came.
 pub(super) fn of_answer(answer: &Value, input: u64, output: usize) -> Usage {
     let usage = answer.get("usage").unwrap_or(&Value::Null);
-    let count = |names: &[&str]| names.iter().find_map(|name| usage.pointer(name)?.as_u64());
+    let count = |names: &[&str]| names.iter().find_map(|name| Some(usage.pointer(name)?.as_u64()?.min(MOST)));
     let told = (count(&["/prompt_tokens", "/input_tokens"]), count(&["/completion_tokens", "/output_tokens"]));
     let cached = [
         "/prompt_tokens_details/cached_tokens",
@@ -21,8 +24,7 @@ pub(super) fn of_answer(answer: &Value, input: u64, output: usize) -> Usage {
     let reasoning = count(&reasoning).unwrap_or(0);
     let (input, mut output) = (told.0.unwrap_or(input), told.1.unwrap_or_else(|| estimate::text(output)));
     // xAI counts reasoning beside the completion, others inside it; only the total tells.
-    let beside = input.checked_add(output).and_then(|sum| sum.checked_add(reasoning));
-    if reasoning > 0 && count(&["/total_tokens"]) == beside {
+    if reasoning > 0 && count(&["/total_tokens"]) == Some(input + output + reasoning) {
         output += reasoning;
     }
     Usage {
@@ -84,6 +86,6 @@ mod tests {
         assert_eq!(to_json(&counted)["total_tokens"], 111);
         let huge = json!({"prompt_tokens": u64::MAX, "completion_tokens": u64::MAX,
             "completion_tokens_details": {"reasoning_tokens": 1}});
-        assert_eq!(read(huge).total(), u64::MAX);
+        assert_eq!(read(huge).total(), 2 * MOST);
     }
 }

@@ -3,6 +3,9 @@
 mod basic;
 mod fake_llm;
 mod llm;
+mod llm_account;
 mod llm_dialects;
+mod llm_routing;
+mod llm_secrets;
 mod ssrf;
 mod webhook;
