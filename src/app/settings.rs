@@ -27,9 +27,7 @@ pub(super) fn check(config: &Config, out: &mut Output) -> Result<(), Failure> {
     let listed = config.provider_rows().into_iter();
     rows.extend(listed.map(|(setting, value, origin)| Row { setting, variable: "-", value, from: origin.to_string() }));
     out.table(&rows, &["SETTING", "VARIABLE", "VALUE", "FROM"], |rows| {
-        rows.iter()
-            .map(|r| vec![r.setting.clone(), r.variable.to_owned(), r.value.clone(), r.from.clone()])
-            .collect()
+        rows.iter().map(|r| vec![r.setting.clone(), r.variable.to_owned(), r.value.clone(), r.from.clone()]).collect()
     })?;
     match &config.llm {
         Some(llm) => out.note(&format!("the settings can be used; the list prices of models are of {}", llm.prices)),

@@ -82,7 +82,8 @@ fn default_provider(r: &Resolved, providers: &[ProviderOptions]) -> Result<Optio
         return Ok(Some(found.info.name.clone()));
     }
     let names: Vec<&str> = providers.iter().map(|p| p.info.name.as_str()).collect();
-    let message = format!("`{}` is not configured; the providers are {}", crate::domain::clip_text(&name, 64), names.join(", "));
+    let message =
+        format!("`{}` is not configured; the providers are {}", crate::domain::clip_text(&name, 64), names.join(", "));
     Err(Problem::of(&c::LLM_DEFAULT_PROVIDER, r.origin(&c::LLM_DEFAULT_PROVIDER), message))
 }
 

@@ -23,9 +23,7 @@ pub use env::{Environment, read_secret};
 pub use layers::Origin;
 pub use llm::LlmConfig;
 pub use log_filter::log_filter;
-pub use topics::{
-    ActionsConfig, ClientConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig,
-};
+pub use topics::{ActionsConfig, ClientConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig};
 
 use layers::Resolved;
 

@@ -27,10 +27,7 @@ fn shown(llm: &LlmConfig) -> Vec<String> {
 
 #[test]
 fn the_usual_names_make_the_usual_providers() {
-    assert_eq!(
-        shown(&llm("", &[("OPENAI_API_KEY", "k")])),
-        ["openai https://api.openai.com/v1 k gpt-4o-mini"]
-    );
+    assert_eq!(shown(&llm("", &[("OPENAI_API_KEY", "k")])), ["openai https://api.openai.com/v1 k gpt-4o-mini"]);
     assert_eq!(shown(&llm("", &[("LLM_URL", "http://h"), ("LLM_MODEL", "m")])), ["local http://h - m"]);
     assert_eq!(shown(&llm("", &[("LLM_URL", "http://h")])), ["local http://h - gpt-4o-mini"]);
     let all = [
@@ -72,8 +69,7 @@ fn routing_is_set_by_name() {
     );
     assert_eq!((set.balancing, set.fallback), (Balancing::RoundRobin, false));
     assert_eq!(set.default_provider.unwrap().as_str(), "openai");
-    let quota =
-        Quota { requests_per_minute: Some(60), nano_usd_per_day: Some(5_000_000_000), ..Quota::default() };
+    let quota = Quota { requests_per_minute: Some(60), nano_usd_per_day: Some(5_000_000_000), ..Quota::default() };
     assert_eq!(set.workspace, quota);
     let unknown = load("", &[("LLM_URL", "http://h"), ("LLM_DEFAULT_PROVIDER", "openai")]).unwrap_err();
     assert!(unknown.to_string().contains("`openai` is not configured; the providers are local"), "{unknown}");
@@ -113,10 +109,7 @@ fn the_file_has_any_number_of_providers() {
     let llm = llm(FARM, &[("LLM_URL", "http://h")]);
     assert_eq!(
         shown(&llm)[1..],
-        [
-            "farm http://10.0.0.7:8000/v1 sk-canary-farm qwen2.5",
-            "second https://api.openai.com/v1 - gpt-4o-mini"
-        ]
+        ["farm http://10.0.0.7:8000/v1 sk-canary-farm qwen2.5", "second https://api.openai.com/v1 - gpt-4o-mini"]
     );
     let (farm, second) = (&llm.providers[1], &llm.providers[2]);
     let model = &farm.info.models[0];

@@ -86,9 +86,7 @@ impl Fault {
     /// What it says of the provider.
     pub(super) fn verdict(&self) -> Verdict {
         match self.class {
-            Class::RateLimited(wait) => {
-                Verdict::Cool(wait.unwrap_or(PATIENCE).min(RetryPolicy::RETRY_AFTER_LIMIT))
-            }
+            Class::RateLimited(wait) => Verdict::Cool(wait.unwrap_or(PATIENCE).min(RetryPolicy::RETRY_AFTER_LIMIT)),
             Class::Refused => Verdict::Cool(REFUSED),
             Class::Down(_) | Class::Timeout | Class::Truncated | Class::Malformed | Class::Empty => Verdict::Faulty,
             Class::Misplaced
@@ -145,7 +143,9 @@ impl Fault {
             }
             (Class::RateLimited(wait), _) => ExecutionError::postpone(&self.message, wait.unwrap_or(PATIENCE)),
             (Class::ContextLength, Next::Other { roomier: true }) => retry().elsewhere(),
-            (Class::ContextLength | Class::ContentFilter | Class::BadRequest | Class::Spent | Class::Excess, _) => dead(),
+            (Class::ContextLength | Class::ContentFilter | Class::BadRequest | Class::Spent | Class::Excess, _) => {
+                dead()
+            }
             (Class::Refused | Class::Misplaced, Next::Nowhere) => dead(),
             (_, Next::Other { .. }) => retry().elsewhere(),
             (Class::Down(wait), _) => retry().with_retry_after(wait),

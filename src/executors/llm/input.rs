@@ -28,10 +28,7 @@ impl ChatInput {
     /// What it asks of a model; `output_limit` is that of jobs that name none.
     pub(super) fn wanted(&self, output_limit: u32) -> Wanted<'_> {
         let schema = self.response_format.as_ref().is_some_and(|format| format["type"] == "json_schema");
-        let needs = [
-            (Capability::Images, estimate::has_images(&self.messages)),
-            (Capability::JsonSchema, schema),
-        ];
+        let needs = [(Capability::Images, estimate::has_images(&self.messages)), (Capability::JsonSchema, schema)];
         Wanted {
             model: self.model.as_deref(),
             input: estimate::prompt(&self.messages, self.response_format.as_ref()),

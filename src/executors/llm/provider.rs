@@ -65,12 +65,8 @@ impl Provider {
 
     /// A client for one call. It is made anew because it carries where this call's head is noted.
     pub(super) fn client(&self, noted: &Noted) -> Client<Endpoint> {
-        let capture = Capture {
-            http: self.http.clone(),
-            first_byte: self.first_byte,
-            idle: self.idle,
-            noted: Arc::clone(noted),
-        };
+        let capture =
+            Capture { http: self.http.clone(), first_byte: self.first_byte, idle: self.idle, noted: Arc::clone(noted) };
         // `Client::with_config` would build a default HTTP client first, with proxies and redirects.
         Client::build(self.http.clone(), self.endpoint.clone()).with_http_service(capture)
     }

@@ -178,9 +178,7 @@ impl Routes {
         let lack = named.iter().find_map(|choice| choice.lack(wanted));
         named.retain(|choice| choice.lack(wanted).is_none());
         match lack {
-            Some(lack) if named.is_empty() => {
-                Err(format!("no model that the job may use takes `{}`", lack.word()))
-            }
+            Some(lack) if named.is_empty() => Err(format!("no model that the job may use takes `{}`", lack.word())),
             _ => Ok(named),
         }
     }

@@ -15,11 +15,8 @@ pub(super) fn of_answer(answer: &Value, input: u64, output: usize) -> Usage {
     let usage = answer.get("usage").unwrap_or(&Value::Null);
     let count = |names: &[&str]| names.iter().find_map(|name| Some(usage.pointer(name)?.as_u64()?.min(MOST)));
     let told = (count(&["/prompt_tokens", "/input_tokens"]), count(&["/completion_tokens", "/output_tokens"]));
-    let cached = [
-        "/prompt_tokens_details/cached_tokens",
-        "/input_tokens_details/cached_tokens",
-        "/prompt_cache_hit_tokens",
-    ];
+    let cached =
+        ["/prompt_tokens_details/cached_tokens", "/input_tokens_details/cached_tokens", "/prompt_cache_hit_tokens"];
     let reasoning = ["/completion_tokens_details/reasoning_tokens", "/output_tokens_details/reasoning_tokens"];
     let reasoning = count(&reasoning).unwrap_or(0);
     let (input, mut output) = (told.0.unwrap_or(input), told.1.unwrap_or_else(|| estimate::text(output)));

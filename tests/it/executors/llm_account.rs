@@ -156,3 +156,32 @@ async fn what_no_limit_can_ever_grant_is_refused_and_an_absent_book_waited_for()
     let failed = run(&chat, say("hi")).await.unwrap_err();
     assert_eq!((failed.0, failed.1), (Error, Disposition::Postpone { after: Duration::from_secs(1) }));
 }
+
+#[tokio::test]
+async fn calls_are_measured_and_a_model_that_a_client_made_up_is_no_label() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let shown = recorder.handle();
+    // This test runs on one thread, and so does everything that it starts.
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let server = Receiver::start(completion()).await;
+    let (priced, _book, _settled) = chat(server.url(""));
+    let mut streaming = say("hi");
+    streaming["stream"] = json!(true);
+    run(&priced, streaming).await.unwrap();
+    let open = LlmChat::new(&LlmOptions::new(server.url(""), "m")).unwrap();
+    let mut made_up = say("hi");
+    made_up["model"] = json!("a-canary");
+    run(&open, made_up).await.unwrap();
+    let shown = shown.render();
+    for line in [
+        r#"windlass_llm_queries_total{provider="a",model="m",status="ok"} 1"#,
+        r#"windlass_llm_queries_total{provider="local",model="other",status="ok"} 1"#,
+        r#"windlass_llm_duration_seconds_count{provider="a",model="m"} 1"#,
+        r#"windlass_llm_first_token_seconds_count{provider="a",model="m"} 1"#,
+        r#"windlass_llm_tokens_total{provider="a",model="m",kind="cached_input"} 400"#,
+        r#"windlass_llm_cost_nano_usd_total{provider="a",model="m"} 180000"#,
+    ] {
+        assert!(shown.contains(line), "{line} in\n{shown}");
+    }
+    assert!(!shown.contains("canary") && !shown.contains(r#"cost_nano_usd_total{provider="local""#), "{shown}");
+}
