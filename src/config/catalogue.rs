@@ -11,6 +11,8 @@ pub enum Kind {
     Secret,
     /// A whole number within bounds, both included.
     Integer(u64, u64),
+    /// An amount of US dollars up to this many, fractions allowed.
+    Usd(u32),
     /// True or false.
     Flag,
     /// A list of words; in the environment separated by commas.
@@ -97,7 +99,7 @@ settings! {
     LLM_TIMEOUT_SECONDS = "llm.timeout_seconds", Kind::Integer(1, 86_400);
     LLM_WORKSPACE_REQUESTS_PER_MINUTE = "llm.workspace_requests_per_minute", Kind::Integer(0, MOST);
     LLM_WORKSPACE_TOKENS_PER_MINUTE = "llm.workspace_tokens_per_minute", Kind::Integer(0, MOST);
-    LLM_WORKSPACE_USD_PER_DAY = "llm.workspace_usd_per_day", Kind::Integer(0, 1_000_000);
+    LLM_WORKSPACE_USD_PER_DAY = "llm.workspace_usd_per_day", Kind::Usd(1_000_000);
     LLM_WORKSPACE_CONCURRENCY = "llm.workspace_concurrency", Kind::Integer(0, MOST);
     GROK_ENABLED = "grok.enabled", Kind::Flag;
     GROK_API_KEY = "grok.api_key", Kind::Secret;

@@ -76,7 +76,14 @@ fn check_addresses(config: &Config, refusals: &mut Refusals<'_>) {
         refusals.add(&c::REDIS_SHARDS, "needs a cluster: a single Redis has one shard (REDIS_URL=redis-cluster://…)");
     }
     for setting in [&c::LLM_URL, &c::OPENAI_BASE_URL, &c::GROK_BASE_URL, &c::OLLAMA_HOST, &c::WINDLASS_URL] {
-        if refusals.resolved.text(setting).is_some_and(|text| !is_http_url(&text)) {
+        let text = match *setting {
+            // Many machines have it for Ollama's own sake.
+            c::OLLAMA_HOST => {
+                super::llm::ollama_host(refusals.resolved).filter(|_| refusals.resolved.flag(&c::OLLAMA_ENABLED))
+            }
+            _ => refusals.resolved.text(setting),
+        };
+        if text.is_some_and(|text| !is_http_url(&text)) {
             refusals.add(setting, "must be an http:// or https:// URL");
         }
     }

@@ -188,6 +188,12 @@ impl Resolved {
         matches!(self.values.get(setting.key), Some((Value::Flag(true), _)))
     }
 
+    /// An amount in billionths of a dollar.
+    pub(super) fn nano_usd(&self, setting: &Setting) -> u64 {
+        let dollars: f64 = self.text(setting).and_then(|text| text.parse().ok()).unwrap_or_default();
+        (dollars * 1e9).round() as u64
+    }
+
     pub(super) fn list(&self, setting: &Setting) -> Vec<String> {
         match self.values.get(setting.key) {
             Some((Value::List(items), _)) => items.clone(),

@@ -116,9 +116,15 @@ fn usual(r: &Resolved, prices: &Prices) -> Result<Vec<ProviderOptions>, crate::d
         add("grok", "grok", text(&c::GROK_BASE_URL), Some(key), text(&c::GROK_DEFAULT_MODEL))?;
     }
     if r.flag(&c::OLLAMA_ENABLED) {
-        add("ollama", "ollama", text(&c::OLLAMA_HOST), None, text(&c::OLLAMA_DEFAULT_MODEL))?;
+        add("ollama", "ollama", ollama_host(r), None, text(&c::OLLAMA_DEFAULT_MODEL))?;
     }
     Ok(found)
+}
+
+/// Ollama itself takes an address without a scheme.
+pub(super) fn ollama_host(r: &Resolved) -> Option<String> {
+    let host = r.text(&c::OLLAMA_HOST)?;
+    Some(if host.contains("://") { host } else { format!("http://{host}") })
 }
 
 /// 0 is no limit.
@@ -128,7 +134,7 @@ fn workspace(r: &Resolved) -> Quota {
         requests_per_minute: limit(&c::LLM_WORKSPACE_REQUESTS_PER_MINUTE),
         tokens_per_minute: limit(&c::LLM_WORKSPACE_TOKENS_PER_MINUTE),
         concurrency: limit(&c::LLM_WORKSPACE_CONCURRENCY),
-        nano_usd_per_day: limit(&c::LLM_WORKSPACE_USD_PER_DAY).map(|usd| usd.saturating_mul(1_000_000_000)),
+        nano_usd_per_day: Some(r.nano_usd(&c::LLM_WORKSPACE_USD_PER_DAY)).filter(|usd| *usd > 0),
     }
 }
 

@@ -46,6 +46,11 @@ fn the_usual_names_make_the_usual_providers() {
         "ollama http://127.0.0.1:11434 - llama2",
     ];
     assert_eq!(shown(&llm("", &all)), wanted);
+    let ollama = [("OLLAMA_ENABLED", "1"), ("OLLAMA_HOST", "box:11434")];
+    assert_eq!(shown(&llm("", &ollama)), ["ollama http://box:11434 - llama3.2"]);
+    assert!(load("", &[("OLLAMA_HOST", ":::")]).is_ok(), "set for Ollama itself");
+    assert!(load("", &[("OLLAMA_ENABLED", "1"), ("OLLAMA_HOST", ":::")]).is_err());
+    assert!(load("", &[("LLM_WORKSPACE_USD_PER_DAY", "NaN")]).is_err());
     let off = [("OPENAI_API_KEY", "k"), ("OPENAI_ENABLED", "false"), ("GROK_API_KEY", "g"), ("GROK_ENABLED", "0")];
     assert!(load("", &off).unwrap().llm.is_none());
 }
@@ -64,12 +69,12 @@ fn routing_is_set_by_name() {
             ("LLM_LOAD_BALANCING", "round-robin"),
             ("LLM_ENABLE_FALLBACK", "false"),
             ("LLM_WORKSPACE_REQUESTS_PER_MINUTE", "60"),
-            ("LLM_WORKSPACE_USD_PER_DAY", "5"),
+            ("LLM_WORKSPACE_USD_PER_DAY", "2.5"),
         ],
     );
     assert_eq!((set.balancing, set.fallback), (Balancing::RoundRobin, false));
     assert_eq!(set.default_provider.unwrap().as_str(), "openai");
-    let quota = Quota { requests_per_minute: Some(60), nano_usd_per_day: Some(5_000_000_000), ..Quota::default() };
+    let quota = Quota { requests_per_minute: Some(60), nano_usd_per_day: Some(2_500_000_000), ..Quota::default() };
     assert_eq!(set.workspace, quota);
     let unknown = load("", &[("LLM_URL", "http://h"), ("LLM_DEFAULT_PROVIDER", "openai")]).unwrap_err();
     assert!(unknown.to_string().contains("`openai` is not configured; the providers are local"), "{unknown}");

@@ -1,7 +1,6 @@
 //! `llm.chat`: one chat completion, by whichever provider can give it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,7 +10,7 @@ use super::capture::CallError;
 use super::failure::{self, Fault, Next};
 use super::input::{ChatInput, schema};
 use super::provider::Provider;
-use super::reserve::reserve;
+use super::reserve::Request;
 use super::route::{Choice, Routes};
 use super::settle::{Account, End};
 use super::{LlmOptions, LlmSetupError, reply, usage};
@@ -61,62 +60,59 @@ impl LlmChat {
             .routes
             .chain(&wanted, context.id, context.attempt)
             .map_err(|message| ExecutionError::permanent(FailureReason::Invalid, message))?;
-        let fleet = self.options.fleet.as_ref();
-        let call: Arc<str> = format!("{}-{:016x}", context.attempt, rand::random::<u64>()).into();
-        let quota = self.options.workspace;
-        let taken = reserve(fleet, context, &call, (&choices, &wanted), quota).await?;
-        let choice = &choices[taken];
-        let account = Account::open(fleet.cloned(), context, call, choice.clone(), &wanted);
-        let request = input.request(&choice.model, wanted.output);
-        match self.ask(choice, request, context, &account).await {
+        let request = Request {
+            fleet: self.options.fleet.as_ref(),
+            context,
+            choices: &choices,
+            wanted: &wanted,
+            workspace_default: self.options.workspace,
+        };
+        let (taken, mut account) = request.grant().await?;
+        let body = input.request(&account.choice().model, wanted.output);
+        account.begin();
+        match ask(body, context, &account).await {
             Ok((result, usage)) => {
                 account.settle(End { verdict: Verdict::Good, status: "ok", usage }).await;
                 Ok(result)
             }
             Err((fault, usage)) => {
-                let end = End { verdict: fault.verdict(), status: fault.status(), usage };
-                account.settle(end).await;
+                account.settle(End { verdict: fault.verdict(), status: fault.status(), usage }).await;
                 let next = next(&choices, taken, context.attempt);
-                Err(fault.outcome(next, fleet.is_some()))
+                Err(fault.outcome(next, self.options.fleet.is_some()))
             }
         }
     }
+}
 
-    /// Sends the request and reads the answer; with what it used, good or bad.
-    async fn ask(
-        &self,
-        choice: &Choice,
-        request: Value,
-        context: &JobContext,
-        account: &Account,
-    ) -> Result<(RawJson, Usage), (Fault, Usage)> {
-        let provider = &choice.provider;
-        let redact = |text: &str| provider.redact(text);
-        let streams = request["stream"] == true;
-        let answer = match call(provider, request, context, account).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                let fault = failure::of_call(&error, &redact);
-                let used = if fault.is_billed() { account.used_so_far() } else { Usage::default() };
-                return Err((fault, used));
-            }
-        };
-        if let Some(fault) = failure::of_body(&answer, &redact) {
-            return Err((fault, Usage::default()));
+/// Sends the request and reads the answer; with what it used, good or bad.
+async fn ask(request: Value, context: &JobContext, account: &Account) -> Result<(RawJson, Usage), (Fault, Usage)> {
+    let choice = account.choice();
+    let provider = &choice.provider;
+    let redact = |text: &str| provider.redact(text);
+    let streams = request["stream"] == true;
+    let answer = match call(provider, request, context, account).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let fault = failure::of_call(&error, &redact);
+            let used = if fault.is_billed() { account.used_so_far() } else { Usage::default() };
+            return Err((fault, used));
         }
-        let used = usage::of_answer(&answer, account.used_so_far().input, reply::written(&answer));
-        match reply::read(&answer) {
-            Ok(reply) => {
-                if streams {
-                    account.meter.add(reply.content());
-                    context.delta(reply.content());
-                }
-                let name = provider.info.name.as_str();
-                let result = reply.result(name, &choice.model, &used, choice.cost(&used));
-                Ok((RawJson::from_value(&result), used))
+    };
+    if let Some(fault) = failure::of_body(&answer, &redact) {
+        return Err((fault, Usage::default()));
+    }
+    let used = usage::of_answer(&answer, account.used_so_far().input, reply::written(&answer));
+    match reply::read(&answer) {
+        Ok(reply) => {
+            if streams {
+                account.meter.add(reply.content());
+                context.delta(reply.content());
             }
-            Err(fault) => Err((fault, used)),
+            let name = provider.info.name.as_str();
+            let result = reply.result(name, &choice.model, &used, choice.cost(&used));
+            Ok((RawJson::from_value(&result), used))
         }
+        Err(fault) => Err((fault, used)),
     }
 }
 

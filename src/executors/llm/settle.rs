@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::fleet::Fleet;
 use super::provider::{Noted, remaining};
-use super::route::{Choice, Wanted};
+use super::route::Choice;
 use super::usage;
 use crate::clock::{self, Instant};
 use crate::domain::llm::{Settlement, Usage, Verdict};
@@ -53,7 +53,8 @@ pub(super) struct Account {
     /// `None` once settled.
     open: Option<Settlement>,
     choice: Choice,
-    began: Instant,
+    /// When the request was sent; before that, nothing was used.
+    began: Option<Instant>,
     deadline: Instant,
     input: u64,
     pub(super) meter: Arc<Meter>,
@@ -61,13 +62,13 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Opens the account of a call that begins now.
+    /// Opens the account of a call that was granted and is not sent yet. `input` is the estimate of its prompt.
     pub(super) fn open(
         fleet: Option<Arc<dyn Fleet>>,
         context: &JobContext,
         call: Arc<str>,
         choice: Choice,
-        wanted: &Wanted<'_>,
+        input: u64,
     ) -> Self {
         let open = Settlement {
             job: context.id,
@@ -85,17 +86,30 @@ impl Account {
             fleet,
             open: Some(open),
             choice,
-            began: clock::now(),
+            began: None,
             deadline: context.deadline,
-            input: wanted.input,
+            input,
             meter: Arc::default(),
             noted: Noted::default(),
         }
     }
 
+    /// Where the call goes.
+    pub(super) const fn choice(&self) -> &Choice {
+        &self.choice
+    }
+
+    /// The request is sent now.
+    pub(super) fn begin(&mut self) {
+        self.began = Some(clock::now());
+    }
+
     /// What a call used that ended without a word on it.
     pub(super) fn used_so_far(&self) -> Usage {
-        usage::estimated(self.input, self.meter.bytes())
+        match self.began {
+            Some(_) => usage::estimated(self.input, self.meter.bytes()),
+            None => Usage::default(),
+        }
     }
 
     /// Settles. The settlement goes on when the caller is dropped meanwhile.
@@ -113,8 +127,10 @@ impl Account {
         settlement.verdict = end.verdict;
         settlement.status = end.status;
         settlement.remaining = remaining(&self.noted);
-        settlement.took = self.began.elapsed();
-        self.measure(&settlement);
+        if let Some(began) = self.began {
+            settlement.took = began.elapsed();
+            self.measure(&settlement, began);
+        }
         let fleet = self.fleet.take()?;
         // A runtime that shuts down takes no more tasks; the share goes back when its hold ends.
         tokio::runtime::Handle::try_current().ok()?;
@@ -122,7 +138,7 @@ impl Account {
     }
 
     /// A model that no one configured is `other`: clients may name any.
-    fn measure(&self, settlement: &Settlement) {
+    fn measure(&self, settlement: &Settlement, began: Instant) {
         let provider = settlement.target.provider.to_string();
         let model = if self.choice.listed { settlement.target.model.to_string() } else { "other".to_owned() };
         let labels = [("provider", provider), ("model", model)];
@@ -133,7 +149,7 @@ impl Account {
         ::metrics::counter!(metrics::LLM_QUERIES.name, &with("status", settlement.status)).increment(1);
         ::metrics::histogram!(metrics::LLM_DURATION.name, &labels).record(settlement.took.as_secs_f64());
         if let Some(first) = self.meter.first.get() {
-            let waited = first.saturating_duration_since(self.began);
+            let waited = first.saturating_duration_since(began);
             ::metrics::histogram!(metrics::LLM_FIRST_TOKEN.name, &labels).record(waited.as_secs_f64());
         }
         let usage = &settlement.usage;
@@ -154,7 +170,7 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let late = clock::now() >= self.deadline;
+        let late = self.began.is_some() && clock::now() >= self.deadline;
         let (verdict, status) = if late { (Verdict::Faulty, "timeout") } else { (Verdict::Neutral, "cancelled") };
         let end = End { verdict, status, usage: self.used_so_far() };
         // Nobody waits for it here.

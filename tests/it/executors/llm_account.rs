@@ -19,7 +19,10 @@ use crate::support::receiver::{Receiver, answer};
 const PRICE: Price = Price { input: 150_000_000, cached_input: 75_000_000, output: 600_000_000 };
 
 fn chat(url: String) -> (LlmChat, Arc<Book>, Settled) {
-    let (book, settled) = Book::new();
+    chat_with(Book::new(), url)
+}
+
+fn chat_with((book, settled): (Arc<Book>, Settled), url: String) -> (LlmChat, Arc<Book>, Settled) {
     let mut priced = model("m");
     (priced.price, priced.quota.concurrency) = (Some(PRICE), Some(3));
     let mut options = LlmOptions::with_providers(vec![provider("a", url, vec![priced])]);
@@ -85,6 +88,23 @@ async fn a_call_that_is_cut_off_is_settled_with_what_was_sent() {
     assert_eq!(end.usage, Usage { input: 104, estimated: true, ..Usage::default() });
     assert_eq!(end.nano_usd, Some(104 * 150));
     assert!(settled.try_recv().is_err(), "settled twice");
+}
+
+#[tokio::test]
+async fn a_share_that_comes_too_late_for_its_job_is_given_back_unused() {
+    let server = Receiver::canary().await;
+    let (chat, book, mut settled) = chat_with(Book::gated(), server.url(""));
+    let attempt = tasks::spawn("attempt", async move { run(&chat, say("hi")).await });
+    while book.demands().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    attempt.abort();
+    assert!(attempt.await.unwrap_err().is_cancelled());
+    book.open();
+    let end = settled.recv().await.unwrap();
+    assert_eq!((end.verdict, end.status, end.usage), (Verdict::Neutral, "cancelled", Usage::default()));
+    assert_eq!(end.call, book.demands()[0].call);
+    assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]

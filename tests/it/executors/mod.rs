@@ -5,6 +5,7 @@ mod fake_llm;
 mod llm;
 mod llm_account;
 mod llm_dialects;
+mod llm_jobs;
 mod llm_routing;
 mod llm_secrets;
 mod ssrf;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use windlass::clock;
 use windlass::domain::Timestamp;
 use windlass::domain::llm::{Block, BlockKind, Demand, Reserved, Settlement, Target, Verdict};
@@ -16,6 +16,8 @@ pub(crate) struct Book {
     answers: Mutex<VecDeque<Result<Reserved, StoreError>>>,
     cooling: Mutex<Vec<Target>>,
     demands: Mutex<Vec<Demand>>,
+    /// A permit lets one demand be answered; without it they all are.
+    gate: Option<Semaphore>,
     sender: mpsc::UnboundedSender<Settlement>,
 }
 
@@ -24,9 +26,23 @@ pub(crate) type Settled = mpsc::UnboundedReceiver<Settlement>;
 
 impl Book {
     pub(crate) fn new() -> (Arc<Self>, Settled) {
+        Self::with_gate(None)
+    }
+
+    /// One that answers when [`Self::open`] is called.
+    pub(crate) fn gated() -> (Arc<Self>, Settled) {
+        Self::with_gate(Some(Semaphore::new(0)))
+    }
+
+    fn with_gate(gate: Option<Semaphore>) -> (Arc<Self>, Settled) {
         let (sender, settled) = mpsc::unbounded_channel();
         let (answers, cooling, demands) = (Mutex::default(), Mutex::default(), Mutex::default());
-        (Arc::new(Self { answers, cooling, demands, sender }), settled)
+        (Arc::new(Self { answers, cooling, demands, gate, sender }), settled)
+    }
+
+    /// Answers one demand.
+    pub(crate) fn open(&self) {
+        self.gate.as_ref().unwrap().add_permits(1);
     }
 
     /// Lays out the answer to the next demand.
@@ -58,7 +74,12 @@ impl Fleet for Book {
             None => later(Duration::from_secs(300)),
         };
         let answer = self.answers.lock().unwrap().pop_front().unwrap_or(usual);
-        Box::pin(async move { answer })
+        Box::pin(async move {
+            if let Some(gate) = &self.gate {
+                gate.acquire().await.unwrap().forget();
+            }
+            answer
+        })
     }
 
     fn settle(&self, settlement: Settlement) -> FleetFuture<'_, ()> {
