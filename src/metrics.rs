@@ -36,8 +36,14 @@ pub mod label {
     pub const PATH: &str = "path";
     /// An HTTP method.
     pub const METHOD: &str = "method";
-    /// An HTTP status as a number.
+    /// An HTTP status as a number; of a model call, a word for how it ended.
     pub const STATUS: &str = "status";
+    /// A configured provider of language models.
+    pub const PROVIDER: &str = "provider";
+    /// A model that stands in the configuration, or `other`.
+    pub const MODEL: &str = "model";
+    /// A kind of tokens: `input`, `cached_input` (a part of it), `output`, `reasoning` (a part of it).
+    pub const KIND: &str = "kind";
     /// A version of Windlass.
     pub const VERSION: &str = "version";
 }
@@ -188,6 +194,16 @@ catalogue! {
         "Memory used by Redis over its maxmemory, 0 without a maxmemory.";
     REDIS_SCRIPT = "windlass_redis_script_seconds" Histogram Process Seconds [SCRIPT] SCRIPT_SECONDS,
         "Round trip of one script call.";
+    LLM_QUERIES = "windlass_llm_queries_total" Counter Process Count [PROVIDER, MODEL, STATUS] &[],
+        "Model calls that ended, by how.";
+    LLM_DURATION = "windlass_llm_duration_seconds" Histogram Process Seconds [PROVIDER, MODEL] RUN_SECONDS,
+        "Time from the sending of a model call to its end.";
+    LLM_FIRST_TOKEN = "windlass_llm_first_token_seconds" Histogram Process Seconds [PROVIDER, MODEL] RUN_SECONDS,
+        "Time from the sending of a streaming model call to its first text.";
+    LLM_TOKENS = "windlass_llm_tokens_total" Counter Process Count [PROVIDER, MODEL, KIND] &[],
+        "Tokens of model calls, estimated ones included; cached_input is part of input, reasoning of output.";
+    LLM_COST = "windlass_llm_cost_nano_usd_total" Counter Process Count [PROVIDER, MODEL] &[],
+        "What model calls cost, in billionths of a US dollar; calls of models without a price are not in it.";
     BUILD_INFO = "windlass_build_info" Gauge Process Count [VERSION] &[],
         "Always 1; the label tells the version.";
 }
@@ -294,7 +310,7 @@ mod tests {
             assert!(m.kind != Kind::Histogram || m.source == Source::Process, "{}", m.name);
         }
         assert!(HTTP_SECONDS.contains(&0.2) && HTTP_SECONDS.contains(&3.0));
-        assert_eq!(histograms().count(), 4);
+        assert_eq!(histograms().count(), 6);
     }
 
     #[test]

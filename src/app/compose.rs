@@ -15,9 +15,6 @@ use crate::store::{Shards, StoreOptions, Strict};
 /// Transitions kept for clients that resume an event stream: a few minutes of a busy fleet.
 const EVENTS_KEPT: u64 = 100_000;
 
-/// The provider when only a key is given.
-const OPENAI: &str = "https://api.openai.com/v1";
-
 /// Connects to the queue's Redis without waiting for it.
 pub(super) async fn store(config: &Config) -> Result<Shards, StartError> {
     let options = StoreOptions {
@@ -57,9 +54,13 @@ pub(super) fn registry(config: &Config) -> Result<Arc<Registry>, StartError> {
 
 fn executor_options(config: &Config) -> Result<ExecutorOptions, StartError> {
     let llm = config.llm.as_ref().map(|llm| LlmOptions {
-        api_key: llm.api_key.clone(),
+        default_provider: llm.default_provider.clone(),
+        fallback: llm.fallback,
+        balancing: llm.balancing,
         max_output_tokens: llm.max_output_tokens,
-        ..LlmOptions::new(llm.base_url.as_deref().unwrap_or(OPENAI), &llm.default_model)
+        timeout: llm.timeout,
+        workspace: llm.workspace,
+        ..LlmOptions::with_providers(llm.providers.clone())
     });
     let webhook = actions::WebhookOptions {
         signing_secret: config.webhook.signing_secret.clone(),

@@ -7,7 +7,7 @@ use crate::config::Config;
 
 #[derive(Serialize)]
 struct Row {
-    setting: &'static str,
+    setting: String,
     variable: &'static str,
     value: String,
     from: String,
@@ -15,19 +15,22 @@ struct Row {
 
 /// Prints the merged settings. That they were loaded means that they can be used.
 pub(super) fn check(config: &Config, out: &mut Output) -> Result<(), Failure> {
-    let rows: Vec<Row> = config
+    let mut rows: Vec<Row> = config
         .rows()
         .map(|(setting, value, origin)| Row {
-            setting: setting.key,
+            setting: setting.key.to_owned(),
             variable: setting.env,
             value,
             from: origin.to_string(),
         })
         .collect();
+    let listed = config.provider_rows().into_iter();
+    rows.extend(listed.map(|(setting, value, origin)| Row { setting, variable: "-", value, from: origin.to_string() }));
     out.table(&rows, &["SETTING", "VARIABLE", "VALUE", "FROM"], |rows| {
-        rows.iter()
-            .map(|r| vec![r.setting.to_owned(), r.variable.to_owned(), r.value.clone(), r.from.clone()])
-            .collect()
+        rows.iter().map(|r| vec![r.setting.clone(), r.variable.to_owned(), r.value.clone(), r.from.clone()]).collect()
     })?;
-    out.note("the settings can be used")
+    match &config.llm {
+        Some(llm) => out.note(&format!("the settings can be used; the list prices of models are of {}", llm.prices)),
+        None => out.note("the settings can be used"),
+    }
 }

@@ -89,7 +89,7 @@ impl Stack {
         let front = CancellationToken::new();
         let api = start_api(listener, config.clone(), front.clone()).await?;
         // Files win over nothing, so each secret of the children that may come from one is unset.
-        settings.extend([("OPENAI_API_KEY_FILE", String::new()), ("REDIS_URL_FILE", String::new())]);
+        settings.extend([("REDIS_URL_FILE", String::new())]);
         settings.push(("WORKER_PORT", "0".to_owned()));
         let grace = config.worker.drain_grace;
         let workers = WorkerChildren::new(launcher, plan.config_file, settings, plan.data, grace)?;
@@ -171,12 +171,16 @@ async fn fake_model(back: &CancellationToken) -> Result<Vec<(&'static str, Strin
     let listener = compose::listen("127.0.0.1", 0).await?;
     let url = compose::local_url(&listener)?;
     tasks::spawn("fake-llm", fake_llm::serve(listener, DELAY, back.clone()));
-    Ok(vec![
-        ("OPENAI_ENABLED", "true".to_owned()),
-        ("OPENAI_API_KEY", "fake".to_owned()),
+    // Nothing may leave the machine: a job goes to the fake model, whatever else is configured.
+    let off = ["OPENAI_ENABLED", "GROK_ENABLED", "OLLAMA_ENABLED", "LLM_ENABLE_FALLBACK"];
+    let mut settings: Vec<_> = off.map(|name| (name, "false".to_owned())).into();
+    settings.extend([
         ("LLM_URL", format!("{url}/v1")),
         ("LLM_MODEL", "fake-model".to_owned()),
-    ])
+        ("LLM_DEFAULT_PROVIDER", "local".to_owned()),
+        ("LLM_LOAD_BALANCING", "default".to_owned()),
+    ]);
+    Ok(settings)
 }
 
 async fn listen(config: &Config, port: Option<u16>) -> Result<TcpListener, StartError> {

@@ -11,6 +11,8 @@ pub enum Kind {
     Secret,
     /// A whole number within bounds, both included.
     Integer(u64, u64),
+    /// An amount of US dollars up to this many, fractions allowed.
+    Usd(u32),
     /// True or false.
     Flag,
     /// A list of words; in the environment separated by commas.
@@ -49,6 +51,9 @@ macro_rules! settings {
 
 const YEAR: u64 = 365 * 86_400;
 
+/// The most that a limit of calls or tokens may be.
+const MOST: u64 = 1_000_000_000_000;
+
 settings! {
     HOST = "server.host", Kind::Text;
     PORT = "server.port", Kind::Integer(0, 65_535);
@@ -85,8 +90,24 @@ settings! {
     OPENAI_DEFAULT_MODEL = "llm.default_model", Kind::Text;
     LLM_URL = "llm.url", Kind::Text;
     LLM_MODEL = "llm.model", Kind::Text;
+    LLM_API_KEY = "llm.url_api_key", Kind::Secret;
     AI_MODEL = "llm.fallback_model", Kind::Text;
     AI_MAX_OUTPUT_TOKENS = "llm.max_output_tokens", Kind::Integer(1, 1_000_000);
+    LLM_DEFAULT_PROVIDER = "llm.default_provider", Kind::Text;
+    LLM_ENABLE_FALLBACK = "llm.enable_fallback", Kind::Flag;
+    LLM_LOAD_BALANCING = "llm.load_balancing", Kind::Choice(&["default", "round-robin", "random", "lowest-cost"]);
+    LLM_TIMEOUT_SECONDS = "llm.timeout_seconds", Kind::Integer(1, 86_400);
+    LLM_WORKSPACE_REQUESTS_PER_MINUTE = "llm.workspace_requests_per_minute", Kind::Integer(0, MOST);
+    LLM_WORKSPACE_TOKENS_PER_MINUTE = "llm.workspace_tokens_per_minute", Kind::Integer(0, MOST);
+    LLM_WORKSPACE_USD_PER_DAY = "llm.workspace_usd_per_day", Kind::Usd(1_000_000);
+    LLM_WORKSPACE_CONCURRENCY = "llm.workspace_concurrency", Kind::Integer(0, MOST);
+    GROK_ENABLED = "grok.enabled", Kind::Flag;
+    GROK_API_KEY = "grok.api_key", Kind::Secret;
+    GROK_BASE_URL = "grok.base_url", Kind::Text;
+    GROK_DEFAULT_MODEL = "grok.default_model", Kind::Text;
+    OLLAMA_ENABLED = "ollama.enabled", Kind::Flag;
+    OLLAMA_HOST = "ollama.host", Kind::Text;
+    OLLAMA_DEFAULT_MODEL = "ollama.default_model", Kind::Text;
     WEBHOOK_SIGNING_SECRET = "webhook.signing_secret", Kind::Secret;
     WEBHOOK_ALLOWED_HOSTS = "webhook.allowed_hosts", Kind::List;
     WEBHOOK_ALLOW_INTERNAL = "webhook.allow_internal", Kind::List;

@@ -75,14 +75,21 @@ fn check_addresses(config: &Config, refusals: &mut Refusals<'_>) {
     if config.redis.shards > 1 && !config.redis.url.expose_secret().contains("-cluster://") {
         refusals.add(&c::REDIS_SHARDS, "needs a cluster: a single Redis has one shard (REDIS_URL=redis-cluster://…)");
     }
-    for setting in [&c::LLM_URL, &c::OPENAI_BASE_URL, &c::WINDLASS_URL] {
-        if refusals.resolved.text(setting).is_some_and(|text| !is_http_url(&text)) {
+    for setting in [&c::LLM_URL, &c::OPENAI_BASE_URL, &c::GROK_BASE_URL, &c::OLLAMA_HOST, &c::WINDLASS_URL] {
+        let text = match *setting {
+            // Many machines have it for Ollama's own sake.
+            c::OLLAMA_HOST => {
+                super::llm::ollama_host(refusals.resolved).filter(|_| refusals.resolved.flag(&c::OLLAMA_ENABLED))
+            }
+            _ => refusals.resolved.text(setting),
+        };
+        if text.is_some_and(|text| !is_http_url(&text)) {
             refusals.add(setting, "must be an http:// or https:// URL");
         }
     }
 }
 
-fn is_http_url(text: &str) -> bool {
+pub(super) fn is_http_url(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host())
 }
 

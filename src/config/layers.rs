@@ -9,8 +9,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::catalogue::{SETTINGS, Setting, by_key};
+use super::prices::Prices;
 use super::value::Value;
-use super::{ConfigError, DEFAULTS, Environment, Overrides, Problem};
+use super::{ConfigError, DEFAULTS, Environment, Overrides, Problem, providers};
+use crate::domain::ProviderName;
+use crate::executors::llm::ProviderOptions;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,18 @@ impl fmt::Display for Origin {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resolved {
     values: BTreeMap<&'static str, (Value, Origin)>,
+    /// `[[providers]]`, as it stands in the file. Secret: it may hold keys.
+    pub(super) providers: Option<(SecretProviders, Origin)>,
+}
+
+/// A list of providers that is not shown.
+#[derive(Clone)]
+pub(super) struct SecretProviders(toml::Value);
+
+impl fmt::Debug for SecretProviders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretProviders(..)")
+    }
 }
 
 impl Resolved {
@@ -82,6 +97,10 @@ impl Resolved {
             }
         };
         for (topic, content) in &table {
+            if topic == "providers" {
+                self.providers = Some((SecretProviders(content.clone()), origin.clone()));
+                continue;
+            }
             let Some(content) = content.as_table() else {
                 problems.push(unknown_key(topic, origin));
                 continue;
@@ -124,6 +143,19 @@ impl Resolved {
         SETTINGS.iter().filter_map(|s| self.values.get(s.key).map(|(value, origin)| (s, value.shown(s.kind), origin)))
     }
 
+    /// The providers of the settings file.
+    pub(super) fn providers(&self, prices: &Prices) -> Result<Vec<ProviderOptions>, Vec<Problem>> {
+        let Some((list, origin)) = &self.providers else { return Ok(Vec::new()) };
+        let placed = |problem: String| Problem::plain(format!("{origin}: {problem}"));
+        providers::read(&list.0, prices).map_err(|problems| problems.into_iter().map(placed).collect())
+    }
+
+    /// Whether the settings file has a provider of this name.
+    pub(super) fn names(&self, name: &ProviderName) -> bool {
+        let list = self.providers.as_ref().and_then(|(list, _)| list.0.as_array());
+        list.into_iter().flatten().any(|item| item.get("name").and_then(toml::Value::as_str) == Some(name.as_str()))
+    }
+
     pub(super) fn origin(&self, setting: &Setting) -> &Origin {
         self.values.get(setting.key).map_or(&Origin::Default, |(_, origin)| origin)
     }
@@ -154,6 +186,12 @@ impl Resolved {
 
     pub(super) fn flag(&self, setting: &Setting) -> bool {
         matches!(self.values.get(setting.key), Some((Value::Flag(true), _)))
+    }
+
+    /// An amount in billionths of a dollar.
+    pub(super) fn nano_usd(&self, setting: &Setting) -> u64 {
+        let dollars: f64 = self.text(setting).and_then(|text| text.parse().ok()).unwrap_or_default();
+        (dollars * 1e9).round() as u64
     }
 
     pub(super) fn list(&self, setting: &Setting) -> Vec<String> {

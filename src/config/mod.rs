@@ -8,7 +8,10 @@ mod catalogue;
 mod checks;
 mod env;
 mod layers;
+mod llm;
 mod log_filter;
+mod prices;
+mod providers;
 mod topics;
 mod value;
 
@@ -18,10 +21,9 @@ use std::path::{Path, PathBuf};
 pub use catalogue::{Kind, SETTINGS, Setting};
 pub use env::{Environment, read_secret};
 pub use layers::Origin;
+pub use llm::LlmConfig;
 pub use log_filter::log_filter;
-pub use topics::{
-    ActionsConfig, ClientConfig, LlmConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig,
-};
+pub use topics::{ActionsConfig, ClientConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig};
 
 use layers::Resolved;
 
@@ -44,7 +46,7 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// Actions.
     pub actions: ActionsConfig,
-    /// The LLM provider, if one is configured.
+    /// Providers of language models, if any is configured.
     pub llm: Option<LlmConfig>,
     /// `webhook.send`.
     pub webhook: WebhookConfig,
@@ -164,7 +166,7 @@ impl Config {
             queue: QueueConfig::of(&resolved),
             worker,
             actions: ActionsConfig::of(&resolved),
-            llm: LlmConfig::of(&resolved),
+            llm: LlmConfig::of(&resolved).map_err(|problems| ConfigError { problems })?,
             webhook: WebhookConfig::of(&resolved),
             log_level: resolved.text(&catalogue::LOG_LEVEL).unwrap_or_else(|| "info".to_owned()),
             client: ClientConfig::of(&resolved),
@@ -188,6 +190,21 @@ impl Config {
     /// Every setting with its value for people, secrets redacted, and where it came from.
     pub fn rows(&self) -> impl Iterator<Item = (&'static Setting, String, &Origin)> {
         self.resolved.rows()
+    }
+
+    /// The providers of the settings file, each as a key, a value for people without its key, and the file.
+    pub fn provider_rows(&self) -> Vec<(String, String, Origin)> {
+        let Some((_, origin)) = &self.resolved.providers else { return Vec::new() };
+        let providers = self.llm.iter().flat_map(|llm| &llm.providers).filter(|p| self.resolved.names(&p.info.name));
+        let row = |provider: &crate::executors::llm::ProviderOptions| {
+            let info = &provider.info;
+            let key = if provider.api_key.is_some() { "key set" } else { "no key" };
+            let model = info.models.first().map_or("-", |model| &*model.name);
+            let shown = value::redacted_url(&provider.base_url);
+            let value = format!("{} {shown}, {key}, default model {model}, {} models", info.kind, info.models.len());
+            (format!("providers.{}", info.name), value, origin.clone())
+        };
+        providers.map(row).collect()
     }
 }
 

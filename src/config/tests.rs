@@ -118,19 +118,10 @@ fn a_secret_may_come_from_a_file() {
     std::fs::write(&path, "sk-from-file\n").unwrap();
     let path = path.to_str().unwrap();
     let config = from_env(&[("OPENAI_API_KEY_FILE", path)]).unwrap();
-    let key = config.llm.and_then(|l| l.api_key).unwrap();
+    let key = config.llm.and_then(|mut l| l.providers.remove(0).api_key).unwrap();
     assert_eq!(key.expose_secret(), "sk-from-file");
     let both = problem(&[("OPENAI_API_KEY_FILE", path), ("OPENAI_API_KEY", "x")]);
     assert!(both.contains("both set"), "{both}");
     let missing = problem(&[("OPENAI_API_KEY_FILE", "/nonexistent/key")]);
     assert!(missing.contains("cannot read"), "{missing}");
-}
-
-#[test]
-fn the_model_comes_from_the_provider_before_ai_model() {
-    let model = |pairs: &[(&str, &str)]| from_env(pairs).unwrap().llm.map(|l| l.default_model);
-    assert_eq!(model(&[("LLM_URL", "http://h")]).as_deref(), Some("gpt-4o-mini"));
-    assert_eq!(model(&[("LLM_URL", "http://h"), ("LLM_MODEL", "m")]).as_deref(), Some("m"));
-    assert_eq!(model(&[("OPENAI_API_KEY", "k"), ("OPENAI_DEFAULT_MODEL", "n")]).as_deref(), Some("n"));
-    assert_eq!(model(&[("OPENAI_API_KEY", "k"), ("OPENAI_ENABLED", "false")]), None);
 }

@@ -93,19 +93,6 @@ pub struct ActionsConfig {
     pub allow: Vec<String>,
 }
 
-/// The LLM provider, if one is configured.
-#[derive(Clone, Debug)]
-pub struct LlmConfig {
-    /// Its address; `None` is the provider's own.
-    pub base_url: Option<String>,
-    /// Its key.
-    pub api_key: Option<SecretString>,
-    /// The model of jobs that name none.
-    pub default_model: String,
-    /// Output tokens of jobs that do not say.
-    pub max_output_tokens: u32,
-}
-
 /// `webhook.send`.
 #[derive(Clone, Debug)]
 pub struct WebhookConfig {
@@ -226,26 +213,6 @@ fn queues(items: &[String]) -> Result<Vec<(QueueName, u32)>, String> {
 impl ActionsConfig {
     pub(super) fn of(r: &Resolved) -> Self {
         Self { enabled: r.flag(&c::ACTIONS_ENABLED), allow: r.list(&c::ALLOW_ACTIONS_DEFAULT) }
-    }
-}
-
-impl LlmConfig {
-    /// `None` unless a key or an address is given and the provider is not switched off.
-    pub(super) fn of(r: &Resolved) -> Option<Self> {
-        let own_url = r.text(&c::LLM_URL);
-        let own_model = own_url.as_ref().and_then(|_| r.text(&c::LLM_MODEL));
-        let base_url = own_url.or_else(|| r.text(&c::OPENAI_BASE_URL));
-        let api_key = r.secret(&c::OPENAI_API_KEY);
-        if !r.flag(&c::OPENAI_ENABLED) || (base_url.is_none() && api_key.is_none()) {
-            return None;
-        }
-        let provider_model = own_model.or_else(|| r.text(&c::OPENAI_DEFAULT_MODEL));
-        Some(Self {
-            base_url,
-            api_key,
-            default_model: provider_model.or_else(|| r.text(&c::AI_MODEL)).unwrap_or_default(),
-            max_output_tokens: r.number(&c::AI_MAX_OUTPUT_TOKENS),
-        })
     }
 }
 

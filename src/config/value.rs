@@ -21,6 +21,7 @@ impl Value {
                 Ok(number) => in_bounds(number, min, max),
                 Err(_) => Err(format!("must be a whole number from {min} to {max}, not `{}`", shown(text))),
             },
+            Kind::Usd(most) => usd(text.parse().ok(), most),
             Kind::Flag => match text.to_ascii_lowercase().as_str() {
                 "true" | "1" | "yes" | "on" => Ok(Self::Flag(true)),
                 "false" | "0" | "no" | "off" => Ok(Self::Flag(false)),
@@ -38,6 +39,8 @@ impl Value {
                 Ok(number) => in_bounds(number, min, max),
                 Err(_) => Err(format!("must be a whole number from {min} to {max}, not `{number}`")),
             },
+            (Kind::Usd(most), toml::Value::Integer(number)) => usd(Some(*number as f64), most),
+            (Kind::Usd(most), toml::Value::Float(number)) => usd(Some(*number), most),
             (Kind::Flag, toml::Value::Boolean(flag)) => Ok(Self::Flag(*flag)),
             (Kind::List, toml::Value::Array(items)) => {
                 let words: Option<Vec<String>> = items.iter().map(|i| i.as_str().map(str::to_owned)).collect();
@@ -94,6 +97,12 @@ fn in_bounds(number: u64, min: u64, max: u64) -> Result<Value, String> {
     Err(format!("must be from {min} to {max}, not {number}"))
 }
 
+/// Kept as text: the shortest that gives the same number again.
+fn usd(amount: Option<f64>, most: u32) -> Result<Value, String> {
+    let amount = amount.filter(|amount| (0.0..=f64::from(most)).contains(amount));
+    amount.map(|a| Value::Text(a.to_string())).ok_or_else(|| format!("must be an amount from 0 to {most}"))
+}
+
 fn choice(text: &str, choices: &[&str]) -> Result<Value, String> {
     let word = text.to_ascii_lowercase();
     if choices.contains(&word.as_str()) {
@@ -113,6 +122,7 @@ fn shown(text: &str) -> String {
 fn expected(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer(..) => "a whole number",
+        Kind::Usd(_) => "a number",
         Kind::Flag => "true or false",
         Kind::List => "a list of texts",
         Kind::Text | Kind::Secret | Kind::SecretUrl | Kind::Choice(_) => "a text",

@@ -110,6 +110,14 @@ impl QueueName {
     }
 }
 
+impl ProviderName {
+    /// The server of one's own, of settings that name only an address.
+    #[must_use]
+    pub fn local() -> Self {
+        Self("local".into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

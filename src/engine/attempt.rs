@@ -22,6 +22,9 @@ use super::tasks;
 /// How long an aborted handler may take to stop before its slot is counted as leaked.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
+/// The shortest wait before another attempt.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
 /// An attempt's end as the claim loop hears of it.
 #[derive(Debug)]
 pub(super) struct Ended {
@@ -140,6 +143,7 @@ impl Attempt {
             progress,
             Arc::clone(&self.lease) as Arc<dyn EffectGate>,
         )
+        .with_expiry(job.expires_at)
     }
 
     fn conclude(
@@ -166,7 +170,7 @@ impl Attempt {
         let job = &self.claimed.job;
         let failure = self.failure(error.reason, &error.message);
         match error.disposition {
-            Disposition::Retry { .. } if job.attempt >= job.max_attempts => {
+            Disposition::Retry { .. } | Disposition::Elsewhere if job.attempt >= job.max_attempts => {
                 let message = format!("{}: {}", error.reason, error.message);
                 (Ending::Dead { failure: self.failure(FailureReason::RetriesExhausted, &message) }, "dead")
             }
@@ -174,8 +178,9 @@ impl Attempt {
                 let after = policy.delay(job.attempt, after, &mut rand::random::<f64>);
                 (Ending::Retry { after, failure, charged: true }, "retried")
             }
+            Disposition::Elsewhere => (Ending::Retry { after: AT_ONCE, failure, charged: true }, "retried"),
             Disposition::Postpone { after } => {
-                let after = after.clamp(Duration::from_millis(1), RetryPolicy::RETRY_AFTER_LIMIT);
+                let after = after.clamp(AT_ONCE, RetryPolicy::RETRY_AFTER_LIMIT);
                 (Ending::Retry { after, failure, charged: false }, "postponed")
             }
             Disposition::Dead => (Ending::Dead { failure }, "dead"),

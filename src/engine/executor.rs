@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Instant;
-use crate::domain::{FailureReason, HeldReason, JobId, JobType, RawJson, RetryPolicy, Workspace};
+use crate::domain::{FailureReason, HeldReason, JobId, JobType, RawJson, RetryPolicy, Timestamp, Workspace};
 
 /// The future of one attempt.
 pub type JobFuture<'a> = Pin<Box<dyn Future<Output = Result<RawJson, ExecutionError>> + Send + 'a>>;
@@ -116,6 +116,8 @@ pub enum Disposition {
         /// The provider's floor.
         after: Option<Duration>,
     },
+    /// Try again at once, since the next attempt goes elsewhere. Charged.
+    Elsewhere,
     /// Try again after this time; the attempt is not charged (a provider's 429).
     Postpone {
         /// How long to wait.
@@ -148,6 +150,13 @@ impl ExecutionError {
             message: message.to_string(),
             disposition: Disposition::Postpone { after },
         }
+    }
+
+    /// The same failure, to be tried again at once: the next attempt will go elsewhere.
+    #[must_use]
+    pub fn elsewhere(mut self) -> Self {
+        self.disposition = Disposition::Elsewhere;
+        self
     }
 
     /// The same failure with a floor under the wait before the next attempt.
@@ -213,6 +222,8 @@ pub struct JobContext {
     pub deadline: Instant,
     /// Fires when the attempt should stop: cancelled, lease in doubt, or shutdown past its grace.
     pub cancelled: CancellationToken,
+    /// The job's last moment in line, by Redis' time: a wait beyond it is in vain. `None` without a queue.
+    pub expires_at: Option<Timestamp>,
     input: RawJson,
     progress: Arc<dyn ProgressSink>,
     gate: Arc<dyn EffectGate>,
@@ -239,11 +250,19 @@ impl JobContext {
             max_attempts,
             deadline,
             cancelled,
+            expires_at: None,
             input,
             progress,
             gate,
             deltas: None,
         }
+    }
+
+    /// With the job's last moment in line.
+    #[must_use]
+    pub fn with_expiry(mut self, expires_at: Timestamp) -> Self {
+        self.expires_at = Some(expires_at);
+        self
     }
 
     /// With a place for the text of a streaming answer; without one it goes nowhere.

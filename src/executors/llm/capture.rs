@@ -9,13 +9,16 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::PoisonError;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
+use http::HeaderMap;
 use tokio::time::timeout;
 
+use super::provider::{Noted, Remaining};
 use crate::clock;
 use crate::executors::outbound::{BodyEnd, read_at_most, root_cause};
 use crate::executors::retry_after::retry_after;
@@ -53,6 +56,25 @@ pub(super) enum CallError {
     /// A 2xx whose body is not JSON.
     #[error("the provider's answer is not JSON")]
     NotJson,
+    /// The attempt's time was up.
+    #[error("the provider did not answer within the time of the attempt")]
+    OutOfTime,
+    /// The request could not be built.
+    #[error("the request could not be built")]
+    Request,
+    /// Anything else of the library. Its own words carry bodies, so none is kept.
+    #[error("the call to the provider failed")]
+    Other,
+}
+
+impl From<OpenAIError> for CallError {
+    fn from(error: OpenAIError) -> Self {
+        match error {
+            OpenAIError::Boxed(inner) => inner.downcast::<Self>().map_or(Self::Other, |error| *error),
+            OpenAIError::InvalidArgument(_) => Self::Request,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// An answer other than 2xx, as it came.
@@ -86,6 +108,8 @@ pub(super) struct Capture {
     pub(super) first_byte: Duration,
     /// Bound on silence inside the body.
     pub(super) idle: Duration,
+    /// Where the provider's word on its limits goes.
+    pub(super) noted: Noted,
 }
 
 impl Capture {
@@ -103,6 +127,7 @@ impl Capture {
     async fn read(&self, response: reqwest::Response) -> Result<reqwest::Response, CallError> {
         let status = response.status();
         let head = response.headers().clone();
+        *self.noted.lock().unwrap_or_else(PoisonError::into_inner) = left(&head);
         if !status.is_success() {
             // However the body ends, the status decides.
             let (body, _) = read_at_most(response, ERROR_BODY_LIMIT, self.idle).await;
@@ -124,6 +149,12 @@ impl Capture {
         *whole.headers_mut() = head;
         Ok(whole.into())
     }
+}
+
+/// OpenAI's names, which xAI, Groq and others share. Azure may send `-1`: what is no count is absent.
+fn left(head: &HeaderMap) -> Remaining {
+    let count = |name: &str| head.get(name)?.to_str().ok()?.trim().parse().ok();
+    (count("x-ratelimit-remaining-requests"), count("x-ratelimit-remaining-tokens"))
 }
 
 fn transport(error: &reqwest::Error) -> CallError {

@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{LlmOptions, LlmSetupError};
+use super::LlmSetupError;
 
 /// The provider's address and credentials.
 #[derive(Clone)]
@@ -20,14 +20,14 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Checks the options.
-    pub(super) fn new(options: &LlmOptions) -> Result<Self, LlmSetupError> {
-        let key = options.api_key.clone().unwrap_or_default();
+    /// Checks address and key.
+    pub(super) fn new(base_url: &str, api_key: Option<&SecretString>) -> Result<Self, LlmSetupError> {
+        let key = api_key.cloned().unwrap_or_default();
         let mut headers = HeaderMap::new();
         if !key.expose_secret().is_empty() {
             headers.insert(AUTHORIZATION, bearer(key.expose_secret())?);
         }
-        Ok(Self { base: normalize(&options.base_url)?, key, headers })
+        Ok(Self { base: normalize(base_url)?, key, headers })
     }
 
     /// `text` without the key: some providers repeat it in their error messages.
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     fn endpoint(base: &str, key: Option<&str>) -> Result<Endpoint, LlmSetupError> {
-        Endpoint::new(&LlmOptions { api_key: key.map(SecretString::from), ..LlmOptions::new(base, "m") })
+        Endpoint::new(base, key.map(SecretString::from).as_ref())
     }
 
     #[test]

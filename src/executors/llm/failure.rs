@@ -1,12 +1,13 @@
-//! What becomes of a job whose provider did not answer well.
+//! What a call that went wrong says of the provider, and what becomes of its job.
 
-use async_openai::error::OpenAIError;
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::domain::{FailureReason, clip_text};
-use crate::engine::ExecutionError;
-
 use super::capture::{CallError, StatusReply};
+use crate::domain::llm::Verdict;
+use crate::domain::{FailureReason, RetryPolicy, clip_text};
+use crate::engine::ExecutionError;
 
 /// A provider's message is cut here, because some repeat the prompt in it.
 const MESSAGE_LIMIT: usize = 200;
@@ -15,46 +16,181 @@ const MESSAGE_LIMIT: usize = 200;
 const CONTEXT_PHRASES: &[&str] =
     &["maximum context length", "longer than the model's context", "exceeds the available context"];
 
+/// A provider that says 429 without saying for how long is left alone this long (LiteLLM's cooldown).
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One that refuses the account is asked again after this long: a person has to act meanwhile.
+const REFUSED: Duration = Duration::from_secs(300);
+
 /// Takes the API key out of a text. Applied before a text is cut, lest half a key remain.
 pub(super) type Redact<'a> = &'a dyn Fn(&str) -> String;
 
-/// The outcome of a call that the library reports as failed.
-pub(super) fn outcome(error: &OpenAIError, redact: Redact<'_>) -> ExecutionError {
-    match error {
-        OpenAIError::Boxed(inner) => match inner.downcast_ref::<CallError>() {
-            Some(error) => of_call(error, redact),
-            None => ExecutionError::retryable(FailureReason::Error, "the call to the provider failed"),
-        },
-        OpenAIError::InvalidArgument(_) => {
-            ExecutionError::permanent(FailureReason::Invalid, "the request could not be built")
+/// What a call that went wrong amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// 429: it asks for patience, for so long if it says.
+    RateLimited(Option<Duration>),
+    /// It refuses the account: credentials, a spent quota, an unpaid bill.
+    Refused,
+    /// It has no such model or is at another address. Another provider may be right.
+    Misplaced,
+    /// The prompt and the output limit are more than its window.
+    ContextLength,
+    /// It works and withheld the answer.
+    ContentFilter,
+    /// It works and the request is at fault, so that no other provider would do better.
+    BadRequest,
+    /// It is down or overloaded and refused the call; the wait that it asked for.
+    Down(Option<Duration>),
+    /// It did not answer in time, or stopped in the middle.
+    Timeout,
+    /// The answer ended before it was complete.
+    Truncated,
+    /// What came is no answer.
+    Malformed,
+    /// The answer is complete and has nothing in it.
+    Empty,
+    /// The output limit was spent before there was any text.
+    Spent,
+    /// The answer is larger than any may be.
+    Excess,
+}
+
+/// A call that went wrong.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) class: Class,
+    /// For people; without key and prompt.
+    pub(super) message: String,
+}
+
+/// Where the next attempt could go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// This is the only place.
+    Nowhere,
+    /// There are other places; all had their turn in this round, or the next attempt comes back here.
+    Again,
+    /// To another place, which has a larger window or not.
+    Other {
+        /// Whether that window is larger.
+        roomier: bool,
+    },
+}
+
+impl Fault {
+    pub(super) fn new(class: Class, message: impl Into<String>) -> Self {
+        Self { class, message: message.into() }
+    }
+
+    /// What it says of the provider.
+    pub(super) fn verdict(&self) -> Verdict {
+        match self.class {
+            Class::RateLimited(wait) => Verdict::Cool(wait.unwrap_or(PATIENCE).min(RetryPolicy::RETRY_AFTER_LIMIT)),
+            Class::Refused => Verdict::Cool(REFUSED),
+            Class::Down(_) | Class::Timeout | Class::Truncated | Class::Malformed | Class::Empty => Verdict::Faulty,
+            Class::Misplaced
+            | Class::ContextLength
+            | Class::ContentFilter
+            | Class::BadRequest
+            | Class::Spent
+            | Class::Excess => Verdict::Neutral,
         }
-        // The other variants carry bodies; none of it is shown.
-        _ => ExecutionError::retryable(FailureReason::Error, "the call to the provider failed"),
+    }
+
+    /// The word for ledger and metrics.
+    pub(super) const fn status(&self) -> &'static str {
+        match self.class {
+            Class::RateLimited(_) => "rate_limited",
+            Class::Refused => "refused",
+            Class::Misplaced => "not_found",
+            Class::ContextLength => "context_length",
+            Class::ContentFilter => "content_filter",
+            Class::BadRequest => "bad_request",
+            Class::Down(_) => "unavailable",
+            Class::Timeout => "timeout",
+            Class::Truncated => "truncated",
+            Class::Malformed => "malformed",
+            Class::Empty => "empty",
+            Class::Spent => "spent",
+            Class::Excess => "too_large",
+        }
+    }
+
+    /// Whether the provider worked on the prompt, so that it may bill for it.
+    pub(super) const fn is_billed(&self) -> bool {
+        matches!(
+            self.class,
+            Class::ContentFilter
+                | Class::Timeout
+                | Class::Truncated
+                | Class::Malformed
+                | Class::Empty
+                | Class::Spent
+                | Class::Excess
+        )
+    }
+
+    /// What becomes of the job.
+    pub(super) fn outcome(&self, next: Next, cools: bool) -> ExecutionError {
+        let reason = self.reason();
+        let retry = || ExecutionError::retryable(reason, &self.message);
+        let dead = || ExecutionError::permanent(reason, &self.message);
+        match (self.class, next) {
+            // The target cools in the fleet's book, so that the same attempt, asked again, goes elsewhere.
+            (Class::RateLimited(_), Next::Again | Next::Other { .. }) if cools => {
+                ExecutionError::postpone(&self.message, Duration::from_millis(1))
+            }
+            (Class::RateLimited(wait), _) => ExecutionError::postpone(&self.message, wait.unwrap_or(PATIENCE)),
+            (Class::ContextLength, Next::Other { roomier: true }) => retry().elsewhere(),
+            (Class::ContextLength | Class::ContentFilter | Class::BadRequest | Class::Spent | Class::Excess, _) => {
+                dead()
+            }
+            (Class::Refused | Class::Misplaced, Next::Nowhere) => dead(),
+            (_, Next::Other { .. }) => retry().elsewhere(),
+            (Class::Down(wait), _) => retry().with_retry_after(wait),
+            (_, Next::Nowhere | Next::Again) => retry(),
+        }
+    }
+
+    const fn reason(&self) -> FailureReason {
+        match self.class {
+            Class::RateLimited(_) => FailureReason::RateLimited,
+            Class::Refused | Class::Misplaced | Class::Excess => FailureReason::Permanent,
+            Class::ContextLength | Class::BadRequest => FailureReason::Invalid,
+            Class::ContentFilter => FailureReason::ContentFilter,
+            Class::Timeout => FailureReason::Timeout,
+            Class::Truncated | Class::Spent => FailureReason::Truncated,
+            Class::Down(_) | Class::Malformed | Class::Empty => FailureReason::Error,
+        }
     }
 }
 
-fn of_call(error: &CallError, redact: Redact<'_>) -> ExecutionError {
-    let reason = match error {
+/// A call that brought no JSON.
+pub(super) fn of_call(error: &CallError, redact: Redact<'_>) -> Fault {
+    let class = match error {
         CallError::Status(reply) => return of_status(reply, redact),
-        CallError::TooLarge => return ExecutionError::permanent(FailureReason::Permanent, error),
-        CallError::NoFirstByte(_) | CallError::Stalled(_) => FailureReason::Timeout,
-        CallError::Truncated => FailureReason::Truncated,
-        CallError::Connect(_) | CallError::Broken(_) | CallError::NotJson => FailureReason::Error,
+        CallError::NoFirstByte(_) | CallError::Stalled(_) | CallError::OutOfTime => Class::Timeout,
+        CallError::Truncated => Class::Truncated,
+        CallError::Connect(_) | CallError::Broken(_) | CallError::Other => Class::Down(None),
+        CallError::NotJson => Class::Malformed,
+        CallError::TooLarge => Class::Excess,
+        CallError::Request => Class::BadRequest,
     };
-    ExecutionError::retryable(reason, error)
+    Fault::new(class, error.to_string())
 }
 
-/// The outcome of a 2xx whose body is an error: `None` when the body is none.
-pub(super) fn of_body(answer: &Value, redact: Redact<'_>) -> Option<ExecutionError> {
+/// A 2xx whose body is an error: `None` when the body is none.
+pub(super) fn of_body(answer: &Value, redact: Redact<'_>) -> Option<Fault> {
     let said = Said::from_value(answer, redact).filter(|_| answer.pointer("/choices/0").is_none())?;
     // Some servers put the status they meant into `code`.
     let status = said.code.parse().ok().filter(|s| (400..600).contains(s)).unwrap_or(502);
-    Some(said.outcome(status, None))
+    Some(said.fault(status, None))
 }
 
-fn of_status(reply: &StatusReply, redact: Redact<'_>) -> ExecutionError {
+fn of_status(reply: &StatusReply, redact: Redact<'_>) -> Fault {
     let said = serde_json::from_slice(&reply.body).ok().and_then(|body| Said::from_value(&body, redact));
-    said.unwrap_or_default().outcome(reply.status, reply.retry_after)
+    said.unwrap_or_default().fault(reply.status, reply.retry_after)
 }
 
 /// What a provider says of an error, in any of the dialects.
@@ -86,36 +222,31 @@ impl Said {
         Some(Self { code: word("code"), kind: word("type"), message })
     }
 
-    fn outcome(&self, status: u16, retry_after: Option<std::time::Duration>) -> ExecutionError {
+    fn fault(&self, status: u16, retry_after: Option<Duration>) -> Fault {
         let message = self.sentence(status);
-        match status {
+        let class = match status {
             // Its own text is left out: it may repeat the key.
             401 | 403 => {
-                let text =
-                    format!("the provider refused the credentials ({status}{}); check its API key", self.code_suffix());
-                ExecutionError::permanent(FailureReason::Permanent, text)
+                let code = self.code_suffix();
+                let text = format!("the provider refused the credentials ({status}{code}); check its API key");
+                return Fault::new(Class::Refused, text);
             }
-            402 => ExecutionError::permanent(FailureReason::Permanent, message),
-            _ if self.is("insufficient_quota") => ExecutionError::permanent(FailureReason::Permanent, message),
-            429 => match retry_after {
-                Some(after) => ExecutionError::postpone(message, after),
-                None => ExecutionError::retryable(FailureReason::RateLimited, message),
-            },
-            _ if self.is_context_length() => ExecutionError::permanent(FailureReason::Invalid, message),
-            _ if self.is("content_filter") => ExecutionError::permanent(FailureReason::ContentFilter, message),
-            404 => ExecutionError::permanent(
-                FailureReason::Permanent,
-                format_args!("{message}; check the model and the base URL"),
-            ),
-            300..=399 => ExecutionError::permanent(
-                FailureReason::Permanent,
-                format_args!("the provider answered {status}; redirects are not followed, check the base URL"),
-            ),
-            408 | 409 | 425 | 500.. => {
-                ExecutionError::retryable(FailureReason::Error, message).with_retry_after(retry_after)
+            402 => Class::Refused,
+            _ if self.is("insufficient_quota") => Class::Refused,
+            429 => Class::RateLimited(retry_after),
+            _ if self.is_context_length() => Class::ContextLength,
+            _ if self.is("content_filter") => Class::ContentFilter,
+            404 => {
+                return Fault::new(Class::Misplaced, format!("{message}; check the model and the base URL"));
             }
-            _ => ExecutionError::permanent(FailureReason::Invalid, message),
-        }
+            300..=399 => {
+                let text = "redirects are not followed, check the base URL";
+                return Fault::new(Class::Misplaced, format!("the provider answered {status}; {text}"));
+            }
+            408 | 409 | 425 | 500.. => Class::Down(retry_after),
+            _ => Class::BadRequest,
+        };
+        Fault::new(class, message)
     }
 
     fn sentence(&self, status: u16) -> String {
@@ -140,12 +271,10 @@ impl Said {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
-    use crate::engine::Disposition::{self, Dead, Postpone, Retry};
+    use crate::engine::Disposition::{self, Dead, Elsewhere, Postpone, Retry};
 
     fn keep(text: &str) -> String {
         text.to_owned()
@@ -153,8 +282,12 @@ mod tests {
 
     const WAIT: Duration = Duration::from_secs(7);
 
+    fn fault(status: u16, body: &str, retry_after: Option<Duration>) -> Fault {
+        of_status(&StatusReply { status, retry_after, body: body.into() }, &keep)
+    }
+
     fn status(status: u16, body: &str, retry_after: Option<Duration>) -> (FailureReason, Disposition) {
-        let error = of_status(&StatusReply { status, retry_after, body: body.into() }, &keep);
+        let error = fault(status, body, retry_after).outcome(Next::Nowhere, true);
         (error.reason, error.disposition)
     }
 
@@ -163,7 +296,7 @@ mod tests {
         use FailureReason::{Error, Invalid, Permanent, RateLimited};
         for (code, body, wait, wanted) in [
             (429, "{}", Some(WAIT), (RateLimited, Postpone { after: WAIT })),
-            (429, "<html>", None, (RateLimited, Retry { after: None })),
+            (429, "<html>", None, (RateLimited, Postpone { after: PATIENCE })),
             (429, r#"{"error":{"code":"insufficient_quota"}}"#, Some(WAIT), (Permanent, Dead)),
             (401, "{}", None, (Permanent, Dead)),
             (403, "{}", None, (Permanent, Dead)),
@@ -179,6 +312,35 @@ mod tests {
         ] {
             assert_eq!(status(code, body, wait), wanted, "{code} {body}");
         }
+    }
+
+    #[test]
+    fn with_another_provider_only_the_requests_own_faults_end_the_job() {
+        let other = |code, body: &str, roomier| {
+            fault(code, body, Some(WAIT)).outcome(Next::Other { roomier }, true).disposition
+        };
+        let context = r#"{"error":{"code":"context_length_exceeded"}}"#;
+        for code in [401, 402, 403, 404, 301, 500, 503] {
+            assert_eq!(other(code, "", false), Elsewhere, "{code}");
+        }
+        assert_eq!((other(400, context, true), other(400, context, false)), (Elsewhere, Dead));
+        assert_eq!(other(400, "", true), Dead);
+        assert_eq!(other(429, "", true), Postpone { after: Duration::from_millis(1) });
+        let alone = |code| fault(code, "", Some(WAIT)).outcome(Next::Again, false).disposition;
+        assert_eq!(alone(401), Retry { after: None }, "another may have failed for a moment only");
+        assert_eq!((alone(429), alone(503)), (Postpone { after: WAIT }, Retry { after: Some(WAIT) }));
+    }
+
+    #[test]
+    fn what_a_fault_says_of_the_provider() {
+        let verdict = |code, wait| fault(code, "", wait).verdict();
+        assert_eq!(verdict(429, Some(WAIT)), Verdict::Cool(WAIT));
+        assert_eq!(verdict(429, None), Verdict::Cool(PATIENCE));
+        assert_eq!(verdict(401, None), Verdict::Cool(REFUSED));
+        assert_eq!((verdict(500, None), verdict(400, None)), (Verdict::Faulty, Verdict::Neutral));
+        let timeout = of_call(&CallError::OutOfTime, &keep);
+        assert_eq!((timeout.verdict(), timeout.status(), timeout.is_billed()), (Verdict::Faulty, "timeout", true));
+        assert!(!fault(503, "", None).is_billed());
     }
 
     #[test]
@@ -199,18 +361,18 @@ mod tests {
 
     #[test]
     fn a_success_with_an_error_inside_is_an_error() {
-        assert_eq!(of_body(&json!({"error": {"code": 429}}), &keep).unwrap().reason, FailureReason::RateLimited);
-        assert_eq!(of_body(&json!({"error": {"message": "x"}}), &keep).unwrap().disposition, Retry { after: None });
+        assert_eq!(of_body(&json!({"error": {"code": 429}}), &keep).unwrap().class, Class::RateLimited(None));
+        assert_eq!(of_body(&json!({"error": {"message": "x"}}), &keep).unwrap().class, Class::Down(None));
         assert!(of_body(&json!({"choices": [{}], "error": {}}), &keep).is_none());
     }
 
     #[test]
     fn messages_are_short_and_never_repeat_what_401_says() {
         let long = json!({"error": {"message": "p".repeat(5000), "code": "c"}}).to_string();
-        let error = of_status(&StatusReply { status: 500, retry_after: None, body: long.into() }, &keep);
+        let error = fault(500, &long, None);
         assert!(error.message.len() < 300, "{}", error.message.len());
-        let body = br#"{"error":{"message":"Incorrect API key provided: sk-canary","code":"invalid_api_key"}}"#;
-        let error = of_status(&StatusReply { status: 401, retry_after: None, body: body.to_vec() }, &keep);
+        let body = r#"{"error":{"message":"Incorrect API key provided: sk-canary","code":"invalid_api_key"}}"#;
+        let error = fault(401, body, None);
         assert!(!error.message.contains("canary") && error.message.contains("invalid_api_key"), "{}", error.message);
     }
 }

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::LlmOptions;
+use super::estimate;
+use super::options::Capability;
+use super::route::Wanted;
 
 /// Input of one `llm.chat` job. The schema holds the bounds; here is only what the request needs.
 #[derive(Deserialize)]
@@ -18,25 +20,37 @@ pub(super) struct ChatInput {
     response_format: Option<Value>,
     seed: Option<i64>,
     user: Option<String>,
+    #[serde(default)]
+    stream: bool,
 }
 
 impl ChatInput {
-    /// The body of a unary chat completion request.
-    pub(super) fn into_request(self, options: &LlmOptions) -> Value {
-        let model = self.model.unwrap_or_else(|| options.default_model.clone());
-        let limit = self.max_output_tokens.unwrap_or(options.max_output_tokens);
+    /// What it asks of a model; `output_limit` is that of jobs that name none.
+    pub(super) fn wanted(&self, output_limit: u32) -> Wanted<'_> {
+        let schema = self.response_format.as_ref().is_some_and(|format| format["type"] == "json_schema");
+        let needs = [(Capability::Images, estimate::has_images(&self.messages)), (Capability::JsonSchema, schema)];
+        Wanted {
+            model: self.model.as_deref(),
+            input: estimate::prompt(&self.messages, self.response_format.as_ref()),
+            output: self.max_output_tokens.unwrap_or(output_limit).into(),
+            needs: needs.into_iter().filter(|(_, needed)| *needed).map(|(need, _)| need).collect(),
+        }
+    }
+
+    /// The body of a chat completion request to `model`.
+    pub(super) fn request(&self, model: &str, output_limit: u64) -> Value {
         let mut body = Map::new();
-        body.insert(token_limit_field(&model).into(), limit.into());
+        body.insert(token_limit_field(model).into(), output_limit.into());
         body.insert("model".into(), model.into());
-        body.insert("messages".into(), self.messages.into());
-        body.insert("stream".into(), false.into());
+        body.insert("messages".into(), self.messages.clone().into());
+        body.insert("stream".into(), self.stream.into());
         let optional = [
-            ("temperature", self.temperature),
-            ("top_p", self.top_p),
-            ("stop", self.stop),
-            ("response_format", self.response_format),
+            ("temperature", self.temperature.clone()),
+            ("top_p", self.top_p.clone()),
+            ("stop", self.stop.clone()),
+            ("response_format", self.response_format.clone()),
             ("seed", self.seed.map(Value::from)),
-            ("user", self.user.map(Value::from)),
+            ("user", self.user.as_deref().map(Value::from)),
         ];
         body.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         Value::Object(body)
@@ -59,7 +73,8 @@ pub(super) fn schema() -> Value {
         "additionalProperties": false,
         "properties": {
             "messages": {"type": "array", "minItems": 1, "maxItems": 1000, "items": message_schema()},
-            "model": {"type": "string", "minLength": 1, "maxLength": 256, "description": "Default: the server's."},
+            "model": {"type": "string", "minLength": 1, "maxLength": 256, "description":
+                "A model or alias of a configured provider, or provider/model. Default: the server's."},
             "temperature": {"type": "number", "minimum": 0, "maximum": 2},
             "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
             "max_output_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
@@ -77,7 +92,8 @@ pub(super) fn schema() -> Value {
                 }
             },
             "seed": {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
-            "user": {"type": "string", "maxLength": 256}
+            "user": {"type": "string", "maxLength": 256},
+            "stream": {"type": "boolean", "description": "Whether the text is published as it comes."}
         }
     })
 }
@@ -132,7 +148,7 @@ mod tests {
             json!({"messages": [{"role": "robot", "content": "hi"}]}),
             json!({"messages": [{"role": "user"}]}),
             json!({"messages": [{"role": "user", "content": 1}]}),
-            json!({"messages": [message], "stream": true}),
+            json!({"messages": [message], "stream": "yes"}),
             json!({"messages": [message], "max_tokens": 5}),
             json!({"messages": [message], "max_output_tokens": 0}),
             json!({"messages": [message], "temperature": 3}),
@@ -144,14 +160,26 @@ mod tests {
 
     #[test]
     fn job_settings_win_over_the_servers() {
-        let options = LlmOptions::new("http://x", "small");
-        let request = |input: Value| ChatInput::deserialize(&input).unwrap().into_request(&options);
-        let plain = request(json!({"messages": [{"role": "user", "content": "hi"}]}));
+        let request = |input: Value, model: &str| {
+            let input = ChatInput::deserialize(&input).unwrap();
+            input.request(model, input.wanted(800).output)
+        };
+        let plain = request(json!({"messages": [{"role": "user", "content": "hi"}]}), "small");
         assert_eq!(
             (&plain["model"], &plain["max_tokens"], &plain["stream"]),
             (&json!("small"), &json!(800), &json!(false))
         );
-        let own = request(json!({"messages": [], "model": "o3-mini", "max_output_tokens": 9}));
+        let own = request(json!({"messages": [], "max_output_tokens": 9}), "o3-mini");
         assert_eq!((&own["max_completion_tokens"], own.get("max_tokens")), (&json!(9), None));
+    }
+
+    #[test]
+    fn what_a_job_needs_of_a_model_is_seen() {
+        let image = json!({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]});
+        let format = json!({"type": "json_schema", "json_schema": {}});
+        let input = ChatInput::deserialize(json!({"messages": [image], "response_format": format})).unwrap();
+        assert_eq!(input.wanted(800).needs, [Capability::Images, Capability::JsonSchema]);
+        let plain = ChatInput::deserialize(json!({"messages": [{"role": "user", "content": "hi"}]})).unwrap();
+        assert!(plain.wanted(800).needs.is_empty());
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use windlass::domain::{FailureReason, JobState, RawJson};
-use windlass::engine::{Control, ExecutionError};
+use windlass::domain::{FailureReason, JobState, JobType, RawJson, RetryPolicy};
+use windlass::engine::{AllowList, Control, ExecutionError, JobContext, Registry, TypeInfo, from_fn};
 use windlass::store::Scope;
 
 use crate::support::fleet::{options, reaches, registry, start};
@@ -63,6 +63,35 @@ async fn a_job_that_fails_each_time_is_dead_with_its_last_message() {
     let failure = job.failure.unwrap();
     assert_eq!(failure.reason, FailureReason::RetriesExhausted);
     assert!(failure.message.contains("the provider is away"));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_goes_elsewhere_is_charged_and_does_not_wait_for_backoff() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let hour = Duration::from_secs(3600);
+    let info = TypeInfo {
+        retry: RetryPolicy { max_attempts: 3, base: hour, cap: hour },
+        ..TypeInfo::new(JobType::new("echo").unwrap(), "")
+    };
+    let elsewhere = || ExecutionError::retryable(FailureReason::Error, "the first provider is down").elsewhere();
+    let mut registry = Registry::new(AllowList::default());
+    let run = move |context: JobContext| async move {
+        assert!(context.expires_at.is_some());
+        if context.raw_input().as_str().contains("never") || context.attempt == 1 {
+            return Err(elsewhere());
+        }
+        Ok(RawJson::from_compact(context.attempt.to_string()))
+    };
+    registry.register(from_fn(info, run)).unwrap();
+    let worker = start(&store, &Arc::new(registry), options());
+    let id = enqueue_new(&store, spec("r")).await;
+    let job = reaches(&store, id, JobState::Succeeded).await;
+    assert_eq!((job.attempt, job.result.unwrap().as_str()), (2, "2"));
+    let never = enqueue_new(&store, spec("never")).await;
+    let job = reaches(&store, never, JobState::Dead).await;
+    assert_eq!((job.attempt, job.failure.unwrap().reason), (3, FailureReason::RetriesExhausted));
     worker.stop().await;
 }
 

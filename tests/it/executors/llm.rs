@@ -53,7 +53,7 @@ impl Fake {
         assert_eq!(self.post("/faults", &fault).await.status(), 204, "{fault}");
     }
 
-    fn options(&self) -> LlmOptions {
+    pub(crate) fn options(&self) -> LlmOptions {
         LlmOptions { idle_timeout: Duration::from_millis(200), ..LlmOptions::new(self.url(""), "fake-small") }
     }
 }
@@ -78,8 +78,9 @@ async fn a_chat_is_answered_with_its_usage() {
     assert_eq!(
         result,
         json!({"content": "Echo: hello there world", "model": "fake-small", "finish_reason": "stop",
-            "provider": "openai-compatible", "id": "chatcmpl-fake-1",
-            "usage": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}})
+            "provider": "local", "id": "chatcmpl-fake-1", "cost_nano_usd": null,
+            "usage": {"input_tokens": 3, "cached_input_tokens": 0, "output_tokens": 4, "reasoning_tokens": 0,
+                "total_tokens": 7, "estimated": false}})
     );
     let call = &fake.get("/requests").await["latest"][0];
     assert_eq!((&call["stream"], &call["max_tokens"]), (&json!(false), &json!(800)));
@@ -110,8 +111,8 @@ fn faults() -> Vec<(Value, FailureReason, Disposition)> {
         (with(status(429), "retry_after", json!(3)), RateLimited, postpone(3000)),
         (with(status(429), "retry_after_ms", json!(1500)), RateLimited, postpone(1500)),
         (with(status(429), "retry_after", json!("Tue, 01 Jan 2999 00:00:00 GMT")), RateLimited, postpone(900_000)),
-        (status(429), RateLimited, retry(None)),
-        (with(status(429), "body", json!("<html>slow down")), RateLimited, retry(None)),
+        (status(429), RateLimited, postpone(5000)),
+        (with(status(429), "body", json!("<html>slow down")), RateLimited, postpone(5000)),
         (with(status(429), "code", json!("insufficient_quota")), Permanent, dead),
         (status(401), Permanent, dead),
         (status(403), Permanent, dead),
@@ -124,7 +125,7 @@ fn faults() -> Vec<(Value, FailureReason, Disposition)> {
         (with(status(503), "retry_after", json!(3)), Error, retry(Some(3))),
         (with(status(502), "body", json!("<html>bad gateway")), Error, retry(None)),
         (json!({"kind": "error_body_200"}), Error, retry(None)),
-        (json!({"kind": "error_body_200", "code": 429}), RateLimited, retry(None)),
+        (json!({"kind": "error_body_200", "code": 429}), RateLimited, postpone(5000)),
         (json!({"kind": "truncate"}), Truncated, retry(None)),
         (json!({"kind": "stall"}), Timeout, retry(None)),
         (json!({"kind": "malformed"}), Error, retry(None)),
@@ -191,9 +192,9 @@ async fn dropping_the_attempt_hangs_up_on_the_provider() {
 
 #[tokio::test]
 async fn the_key_is_sent_and_never_shown() {
-    let key = || Some(SecretString::from("sk-canary-0123456789"));
-    let fake = Fake::start(FakeLlmOptions { api_key: key(), ..FakeLlmOptions::default() }).await;
-    let options = LlmOptions { api_key: key(), ..fake.options() };
+    let key = Some(SecretString::from("sk-canary-0123456789"));
+    let fake = Fake::start(FakeLlmOptions { api_key: key, ..FakeLlmOptions::default() }).await;
+    let options = fake.options().with_key("sk-canary-0123456789");
     assert!(!format!("{options:?}").contains("canary"));
     let executor = chat(options);
     assert!(!format!("{executor:?}").contains("canary"));

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use windlass::domain::FailureReason::{self, Error, Invalid, Permanent, RateLimited};
 use windlass::engine::{Disposition, Executor};
@@ -29,13 +28,14 @@ async fn refused(status: u16, headers: &str, body: &str) -> (FailureReason, Disp
 #[tokio::test]
 async fn errors_keep_their_status_in_every_dialect() {
     let retry = Disposition::Retry { after: None };
+    let wait = Disposition::Postpone { after: Duration::from_secs(5) };
     let vllm = r#"{"object":"error","message":"no","type":"BadRequestError","param":null,"code":400}"#;
     assert_eq!(refused(400, "", vllm).await, (Invalid, Disposition::Dead));
     let openrouter = r#"{"error":{"message":"busy","code":429}}"#;
-    assert_eq!(refused(429, "", openrouter).await, (RateLimited, retry));
+    assert_eq!(refused(429, "", openrouter).await, (RateLimited, wait));
     let xai = r#"{"code":"The service is currently unavailable","error":"at capacity"}"#;
     assert_eq!(refused(503, "", xai).await, (Error, retry));
-    assert_eq!(refused(429, "", "<html>429</html>").await, (RateLimited, retry));
+    assert_eq!(refused(429, "", "<html>429</html>").await, (RateLimited, wait));
     assert_eq!(refused(529, "", "").await, (Error, retry));
     assert_eq!(refused(413, "", "too large").await, (Invalid, Disposition::Dead));
 }
@@ -44,7 +44,7 @@ async fn errors_keep_their_status_in_every_dialect() {
 async fn a_wait_can_be_a_date_and_nonsense_is_no_wait() {
     let long = Disposition::Postpone { after: Duration::from_secs(900) };
     assert_eq!(refused(429, "retry-after: Tue, 01 Jan 2999 00:00:00 GMT\r\n", "{}").await, (RateLimited, long));
-    let none = Disposition::Retry { after: None };
+    let none = Disposition::Postpone { after: Duration::from_secs(5) };
     assert_eq!(refused(429, "retry-after: -1\r\n", "{}").await, (RateLimited, none));
 }
 
@@ -65,8 +65,7 @@ async fn a_key_does_not_follow_a_redirect() {
     let canary = Receiver::canary().await;
     let location = format!("location: {}\r\n", canary.url("/v1/chat/completions"));
     let server = Receiver::start(answer(307, &location, "")).await;
-    let key = Some(SecretString::from("sk-canary"));
-    let chat = LlmChat::new(&LlmOptions { api_key: key, ..LlmOptions::new(server.url(""), "m") }).unwrap();
+    let chat = LlmChat::new(&LlmOptions::new(server.url(""), "m").with_key("sk-canary")).unwrap();
     let failed = run(&chat, json!({"messages": [{"role": "user", "content": "hi"}]})).await.unwrap_err();
     assert_eq!((failed.0, failed.1), (Permanent, Disposition::Dead));
     assert_eq!(server.received()[0].header("authorization"), Some("Bearer sk-canary"));

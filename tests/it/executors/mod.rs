@@ -3,6 +3,10 @@
 mod basic;
 mod fake_llm;
 mod llm;
+mod llm_account;
 mod llm_dialects;
+mod llm_jobs;
+mod llm_routing;
+mod llm_secrets;
 mod ssrf;
 mod webhook;

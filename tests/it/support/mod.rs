@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod audit;
+pub(crate) mod book;
 pub(crate) mod cluster;
 pub(crate) mod context;
 pub(crate) mod fleet;

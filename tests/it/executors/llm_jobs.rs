@@ -1,0 +1,109 @@
+//! `llm.chat` as a whole: jobs in Redis, a worker, and providers that misbehave.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use windlass::clock;
+use windlass::domain::{JobState, JobType, JobSpec, RawJson};
+use windlass::engine::{AllowList, Control, Registry};
+use windlass::executors::llm::fake::FakeLlmOptions;
+use windlass::executors::llm::{Balancing, LlmChat, LlmOptions};
+use windlass::store::Scope;
+
+use super::llm::Fake;
+use super::llm_routing::{model, provider, say};
+use crate::support::book::Book;
+use crate::support::fleet::{options, reaches, start};
+use crate::support::jobs::{enqueue_new, spec};
+use crate::support::receiver::Receiver;
+use crate::support::redis::TestRedis;
+
+fn registry(options: &LlmOptions) -> Arc<Registry> {
+    let mut registry = Registry::new(AllowList::default());
+    registry.register(Arc::new(LlmChat::new(options).unwrap())).unwrap();
+    Arc::new(registry)
+}
+
+fn chat_job(name: &str) -> JobSpec {
+    let mut job = spec(name);
+    job.job_type = JobType::new("llm.chat").unwrap();
+    job.input = RawJson::from_value(&say(name));
+    job
+}
+
+#[tokio::test]
+async fn jobs_go_round_a_provider_that_is_down_and_each_call_is_accounted_for() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let down = Fake::start(FakeLlmOptions { fault_rate: 1.0, ..FakeLlmOptions::default() }).await;
+    let up = [Fake::start(FakeLlmOptions::default()).await, Fake::start(FakeLlmOptions::default()).await];
+    let (book, mut settled) = Book::new();
+    let named = [("a", &down), ("b", &up[0]), ("c", &up[1])];
+    let providers = named.map(|(name, fake)| provider(name, fake.url(""), vec![model("m")])).into();
+    let llm =
+        LlmOptions { balancing: Balancing::RoundRobin, fleet: Some(book), ..LlmOptions::with_providers(providers) };
+    let worker = start(&store, &registry(&llm), options());
+    let mut jobs = Vec::new();
+    for n in 0..40 {
+        jobs.push(enqueue_new(&store, chat_job(&format!("job-{n}"))).await);
+    }
+    let mut attempts = 0;
+    for id in jobs {
+        let job = reaches(&store, id, JobState::Succeeded).await;
+        let result = job.result.unwrap().to_value();
+        assert_ne!(result["provider"], "a");
+        attempts += job.attempt;
+    }
+    worker.stop().await;
+    let mut calls = Vec::new();
+    while let Ok(end) = settled.try_recv() {
+        calls.push(end.status);
+    }
+    let good = calls.iter().filter(|status| **status == "ok").count();
+    let free = calls.iter().filter(|status| **status == "rate_limited").count();
+    assert_eq!((good, calls.len() - free), (40, attempts as usize), "{calls:?}");
+    let mut sent = 0;
+    for (_, fake) in named {
+        sent += fake.get("/requests").await["count"].as_u64().unwrap();
+    }
+    assert_eq!(sent, calls.len() as u64, "each request was settled");
+}
+
+#[tokio::test]
+async fn a_cancel_reaches_the_provider_and_the_account_within_a_second() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let mut silent = Receiver::start(String::new()).await;
+    let (book, mut settled) = Book::new();
+    let providers = vec![provider("a", silent.url(""), vec![model("m")])];
+    let llm = LlmOptions { fleet: Some(book), ..LlmOptions::with_providers(providers) };
+    let worker = start(&store, &registry(&llm), options());
+    let id = enqueue_new(&store, chat_job("x")).await;
+    while silent.received().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let began = clock::now();
+    Control::new(store.clone()).cancel(&Scope::All, id, "test").await.unwrap();
+    silent.hang_ups.recv().await.unwrap();
+    let end = settled.recv().await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!((end.job, end.status, end.usage.estimated), (id, "cancelled", true));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_model_that_only_the_door_knew_ends_the_job_at_the_worker() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let never = Receiver::canary().await;
+    let llm = LlmOptions::with_providers(vec![provider("a", never.url(""), vec![model("m")])]);
+    let worker = start(&store, &registry(&llm), options());
+    let mut job = chat_job("x");
+    job.input = RawJson::from_value(&json!({"messages": [{"role": "user", "content": "x"}], "model": "gone"}));
+    let id = enqueue_new(&store, job).await;
+    let job = reaches(&store, id, JobState::Dead).await;
+    assert!(job.failure.unwrap().message.contains("no configured provider has the model `gone`"));
+    assert_eq!(never.connections(), 0);
+    worker.stop().await;
+}
