@@ -16,6 +16,7 @@ use crate::executors::outbound::client_builder;
 use super::capture::Capture;
 use super::endpoint::Endpoint;
 use super::input::{ChatInput, schema};
+use super::stream::{self, Broken, Call, Patience, Streamed};
 use super::{LlmOptions, LlmSetupError, failure, reply};
 
 /// The executor of `llm.chat`.
@@ -25,6 +26,7 @@ use super::{LlmOptions, LlmSetupError, failure, reply};
 pub struct LlmChat {
     info: TypeInfo,
     client: Client<Endpoint>,
+    http: reqwest::Client,
     options: LlmOptions,
 }
 
@@ -42,7 +44,7 @@ impl LlmChat {
         let capture =
             Capture { http: http.clone(), first_byte: options.first_byte_timeout, idle: options.idle_timeout };
         // `Client::with_config` would build a default HTTP client first, with proxies and redirects.
-        let client = Client::build(http, endpoint).with_http_service(capture);
+        let client = Client::build(http.clone(), endpoint).with_http_service(capture);
         let info = TypeInfo {
             name: JobType::new("llm.chat")?,
             summary: "One chat completion by the configured OpenAI-compatible provider.".into(),
@@ -58,25 +60,38 @@ impl LlmChat {
             default_model: options.default_model.clone(),
             ..*options
         };
-        Ok(Self { info, client, options })
+        Ok(Self { info, client, http, options })
     }
 
     async fn complete(&self, context: &JobContext) -> Result<RawJson, ExecutionError> {
         let request = context.input::<ChatInput>()?.into_request(&self.options);
         let model = request["model"].as_str().unwrap_or_default().to_owned();
+        let answer = self.ask(context, request).await?;
+        if let Some(error) = failure::of_body(&answer, &|text| self.client.config().redact(text)) {
+            return Err(error);
+        }
+        reply::result(&answer, &model)
+    }
+
+    async fn ask(&self, context: &JobContext, request: Value) -> Result<Value, ExecutionError> {
         let trace = format!("{}-{}", context.id, context.attempt);
+        let redact = |text: &str| self.client.config().redact(text);
+        if request["stream"] == true {
+            let patience = Patience { first_token: self.options.first_token_timeout, idle: self.options.idle_timeout };
+            let call = Call { http: &self.http, endpoint: self.client.config(), trace, patience };
+            let streamed = stream::complete(&call, request, &mut |text| context.delta(text)).await;
+            return streamed.map(|streamed| streamed.seen(context)).map_err(|broken| {
+                let error = failure::outcome(&broken.error, &redact);
+                broken.seen(context, error)
+            });
+        }
         let chat = self
             .client
             .chat()
             .header("x-client-request-id", trace)
             .map_err(|_| ExecutionError::permanent(FailureReason::Invalid, "the request could not be built"))?;
         let answer: Result<Value, _> = chat.create_byot(request).await;
-        let redact = |text: &str| self.client.config().redact(text);
-        let answer = answer.map_err(|error| failure::outcome(&error, &redact))?;
-        if let Some(error) = failure::of_body(&answer, &redact) {
-            return Err(error);
-        }
-        reply::result(&answer, &model)
+        answer.map_err(|error| failure::outcome(&error, &redact))
     }
 }
 
@@ -98,5 +113,23 @@ impl Executor for LlmChat {
 impl fmt::Debug for LlmChat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LlmChat").field("default_model", &self.options.default_model).finish_non_exhaustive()
+    }
+}
+
+impl Streamed {
+    fn seen(self, context: &JobContext) -> Value {
+        tracing::debug!(job = %context.id, first_token = ?self.first_token, "streamed to its end");
+        self.answer
+    }
+}
+
+impl Broken {
+    fn seen(&self, context: &JobContext, mut error: ExecutionError) -> ExecutionError {
+        let (first_token, output) = (self.first_token, self.output);
+        tracing::debug!(job = %context.id, ?first_token, output, "the stream broke");
+        if self.delivered > 0 {
+            error.message = format!("{}, after {} bytes of text", error.message, self.delivered);
+        }
+        error
     }
 }

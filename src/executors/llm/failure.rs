@@ -36,10 +36,18 @@ pub(super) fn outcome(error: &OpenAIError, redact: Redact<'_>) -> ExecutionError
 fn of_call(error: &CallError, redact: Redact<'_>) -> ExecutionError {
     let reason = match error {
         CallError::Status(reply) => return of_status(reply, redact),
-        CallError::TooLarge => return ExecutionError::permanent(FailureReason::Permanent, error),
-        CallError::NoFirstByte(_) | CallError::Stalled(_) => FailureReason::Timeout,
-        CallError::Truncated => FailureReason::Truncated,
-        CallError::Connect(_) | CallError::Broken(_) | CallError::NotJson => FailureReason::Error,
+        CallError::InStream(event) => match of_body(&event.0, redact) {
+            Some(said) => return said,
+            None => FailureReason::Error,
+        },
+        CallError::TooLarge | CallError::StreamTooLarge(_) | CallError::TooMuchText => {
+            return ExecutionError::permanent(FailureReason::Permanent, error);
+        }
+        CallError::NoFirstByte(_) | CallError::NoFirstToken(_) | CallError::Stalled(_) => FailureReason::Timeout,
+        CallError::Truncated | CallError::Unfinished => FailureReason::Truncated,
+        CallError::Connect(_) | CallError::Broken(_) | CallError::NotJson | CallError::Malformed => {
+            FailureReason::Error
+        }
     };
     ExecutionError::retryable(reason, error)
 }

@@ -18,10 +18,11 @@ pub(super) struct ChatInput {
     response_format: Option<Value>,
     seed: Option<i64>,
     user: Option<String>,
+    stream: Option<bool>,
 }
 
 impl ChatInput {
-    /// The body of a unary chat completion request.
+    /// The body of a chat completion request.
     pub(super) fn into_request(self, options: &LlmOptions) -> Value {
         let model = self.model.unwrap_or_else(|| options.default_model.clone());
         let limit = self.max_output_tokens.unwrap_or(options.max_output_tokens);
@@ -29,7 +30,7 @@ impl ChatInput {
         body.insert(token_limit_field(&model).into(), limit.into());
         body.insert("model".into(), model.into());
         body.insert("messages".into(), self.messages.into());
-        body.insert("stream".into(), false.into());
+        body.insert("stream".into(), self.stream.unwrap_or(false).into());
         let optional = [
             ("temperature", self.temperature),
             ("top_p", self.top_p),
@@ -77,7 +78,8 @@ pub(super) fn schema() -> Value {
                 }
             },
             "seed": {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
-            "user": {"type": "string", "maxLength": 256}
+            "user": {"type": "string", "maxLength": 256},
+            "stream": {"type": "boolean", "description": "Whether the text can be followed as it comes."}
         }
     })
 }
@@ -132,7 +134,7 @@ mod tests {
             json!({"messages": [{"role": "robot", "content": "hi"}]}),
             json!({"messages": [{"role": "user"}]}),
             json!({"messages": [{"role": "user", "content": 1}]}),
-            json!({"messages": [message], "stream": true}),
+            json!({"messages": [message], "stream": "yes"}),
             json!({"messages": [message], "max_tokens": 5}),
             json!({"messages": [message], "max_output_tokens": 0}),
             json!({"messages": [message], "temperature": 3}),

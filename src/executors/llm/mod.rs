@@ -5,6 +5,7 @@
 //! its own retry switched off, because the queue is the only owner of retries: the library's 4
 //! attempts inside 3 of ours would make 12 calls.
 
+mod assemble;
 mod capture;
 mod chat;
 mod endpoint;
@@ -12,6 +13,8 @@ mod failure;
 pub mod fake;
 mod input;
 mod reply;
+mod sse;
+mod stream;
 
 use std::time::Duration;
 
@@ -36,13 +39,15 @@ pub struct LlmOptions {
     /// Bound on the wait for the response's head. A unary answer sends nothing before it is
     /// whole, so this is no guard against slow models; the job's own deadline is.
     pub first_byte_timeout: Duration,
+    /// Bound on the wait for the first token of a stream, connecting included.
+    pub first_token_timeout: Duration,
     /// Bound on silence in the middle of a response.
     pub idle_timeout: Duration,
 }
 
 impl LlmOptions {
     /// A provider with default limits: 800 output tokens, 5 s to connect, 10 min to the first
-    /// byte, 20 s of silence.
+    /// byte, 60 s to the first token of a stream, 20 s of silence.
     #[must_use]
     pub fn new(base_url: impl Into<String>, default_model: impl Into<String>) -> Self {
         Self {
@@ -52,6 +57,7 @@ impl LlmOptions {
             max_output_tokens: 800,
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(600),
+            first_token_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(20),
         }
     }

@@ -4,5 +4,6 @@ mod basic;
 mod fake_llm;
 mod llm;
 mod llm_dialects;
+mod llm_stream;
 mod ssrf;
 mod webhook;
