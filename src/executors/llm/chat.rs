@@ -17,6 +17,7 @@ use super::capture::Capture;
 use super::endpoint::Endpoint;
 use super::input::{ChatInput, schema};
 use super::stream::{self, Broken, Call, Patience, Streamed};
+use super::structured::{self, Format};
 use super::{LlmOptions, LlmSetupError, failure, reply};
 
 /// The executor of `llm.chat`.
@@ -64,13 +65,34 @@ impl LlmChat {
     }
 
     async fn complete(&self, context: &JobContext) -> Result<RawJson, ExecutionError> {
-        let request = context.input::<ChatInput>()?.into_request(&self.options);
+        let mut request = context.input::<ChatInput>()?.into_request(&self.options);
         let model = request["model"].as_str().unwrap_or_default().to_owned();
-        let answer = self.ask(context, request).await?;
-        if let Some(error) = failure::of_body(&answer, &|text| self.client.config().redact(text)) {
-            return Err(error);
+        let format = Format::of(request.get("response_format"))
+            .map_err(|why| ExecutionError::permanent(FailureReason::Invalid, why))?;
+        let mut mended = false;
+        loop {
+            let answer = self.ask(context, request.clone()).await?;
+            if let Some(error) = failure::of_body(&answer, &|text| self.client.config().redact(text)) {
+                return Err(error);
+            }
+            let result = reply::result(&answer, &model)?;
+            if matches!(format, Format::Text) {
+                return Ok(result);
+            }
+            let result = result.to_value();
+            match format.judge(&result) {
+                Ok(_) => return Ok(RawJson::from_value(&result)),
+                // The same limit would end it the same way.
+                Err(_) if result.get("truncated").is_some() => {
+                    let why = "max_output_tokens was used up before the JSON was complete";
+                    return Err(ExecutionError::permanent(FailureReason::Truncated, why));
+                }
+                Err(violated) if mended => return Err(ExecutionError::retryable(FailureReason::Error, violated)),
+                Err(violated) => structured::mend(&mut request, &result, &violated),
+            }
+            mended = true;
+            context.reset_deltas();
         }
-        reply::result(&answer, &model)
     }
 
     async fn ask(&self, context: &JobContext, request: Value) -> Result<Value, ExecutionError> {
@@ -102,7 +124,8 @@ impl Executor for LlmChat {
 
     fn check(&self, input: &Value) -> Result<(), String> {
         // JSON Schema counts 5.0 as an integer; the run would not.
-        ChatInput::deserialize(input).map(drop).map_err(|e| e.to_string())
+        ChatInput::deserialize(input).map_err(|e| e.to_string())?;
+        Format::of(input.get("response_format")).map(drop)
     }
 
     fn run(&self, context: JobContext) -> JobFuture<'_> {

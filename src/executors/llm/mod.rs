@@ -13,8 +13,10 @@ mod failure;
 pub mod fake;
 mod input;
 mod reply;
+mod schema_door;
 mod sse;
 mod stream;
+mod structured;
 
 use std::time::Duration;
 

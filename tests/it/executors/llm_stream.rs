@@ -43,7 +43,7 @@ fn say(text: &str) -> Value {
 }
 
 /// The outcome of a streamed job, and the text that its readers got.
-async fn follow(chat: &LlmChat, input: &Value) -> (Result<Value, Failed>, String) {
+pub(crate) async fn follow(chat: &LlmChat, input: &Value) -> (Result<Value, Failed>, String) {
     let followed = Arc::new(Followed::default());
     let context = FakeJob::new().context(chat, input).with_deltas(followed.clone());
     let outcome = chat.run(context).await;
@@ -123,7 +123,6 @@ fn faults() -> Vec<(Value, FailureReason, Disposition, &'static str)> {
         (json!({"kind": "html"}), Error, retry, "not JSON"),
         (json!({"kind": "empty"}), Error, retry, "is empty"),
         (filter, ContentFilter, Disposition::Dead, "content filter"),
-        (json!({"kind": "disconnect"}), Truncated, retry, "broke off"),
         (json!({"kind": "endless"}), Permanent, Disposition::Dead, "more text than a result may have"),
     ]
 }
@@ -182,6 +181,27 @@ async fn answers_that_are_no_streams_are_no_success() {
         let failed = follow(&chat(server.url("")), &say("hi")).await.0.unwrap_err();
         assert_eq!((failed.0, failed.1), (reason, Disposition::Retry { after: None }), "{body}: {}", failed.2);
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_no_end_of_an_answer() {
+    let head = "HTTP/1.1 200 X\r\ncontent-length: 9999\r\nconnection: close\r\n\r\n";
+    let chunk = json!({"choices": [{"delta": {"content": "half"}}]});
+    let server = Receiver::start(format!("{head}data: {chunk}\n\n")).await;
+    let (outcome, text) = follow(&chat(server.url("")), &say("hi")).await;
+    let failed = outcome.unwrap_err();
+    assert_eq!((failed.0, text.as_str()), (Truncated, "half"));
+    assert_eq!(failed.2, "the provider's answer broke off, after 4 bytes of text");
+
+    let end = json!({"choices": [{"delta": {}, "finish_reason": "stop"}]});
+    let server = Receiver::start(format!("{head}data: {chunk}\n\ndata: {end}\n\n")).await;
+    let result = follow(&chat(server.url("")), &say("hi")).await.0.unwrap();
+    assert_eq!((&result["content"], &result["usage"]), (&json!("half"), &Value::Null), "it was proven complete");
+
+    let fake = Fake::start(FakeLlmOptions::default()).await;
+    fake.fault(json!({"kind": "disconnect"})).await;
+    let failed = follow(&chat(fake.url("")), &say("hi")).await.0.unwrap_err();
+    assert!(matches!(failed.0, Error | Truncated), "{failed:?}");
 }
 
 #[tokio::test]

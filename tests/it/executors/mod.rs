@@ -5,5 +5,6 @@ mod fake_llm;
 mod llm;
 mod llm_dialects;
 mod llm_stream;
+mod llm_structured;
 mod ssrf;
 mod webhook;

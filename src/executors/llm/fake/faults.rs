@@ -30,6 +30,8 @@ pub enum FaultKind {
     Finish,
     /// A good answer, late by `delay_ms`.
     Delay,
+    /// A good answer whose text is `message`.
+    Say,
     /// A call of a tool in place of text; streamed in pieces.
     ToolCalls,
     /// In streams only, as the rest: an error object between two chunks, and then the rest of the answer.
@@ -75,7 +77,7 @@ pub struct Fault {
     pub retry_after_ms: Option<i64>,
     /// Error code, a text or (as some servers do) a number.
     pub code: Option<Value>,
-    /// Error message.
+    /// Error message, or the text of `say`.
     pub message: Option<String>,
     /// The body of `status` instead of OpenAI's error object, sent as `text/html`.
     pub body: Option<String>,

@@ -34,6 +34,7 @@ pub(super) fn respond(request: &ChatRequest, mut answer: Answer, fault: Option<&
         (FaultKind::Html, _) => return axum::response::Html(PAGE).into_response(),
         (FaultKind::Finish, Some(fault)) => answer.finish.clone_from(&fault.finish_reason),
         (FaultKind::Empty, _) => answer.text.clear(),
+        (FaultKind::Say, Some(fault)) => answer.text = fault.message.clone().unwrap_or_default(),
         (FaultKind::ToolCalls, _) => answer = answer.into_tool_call(),
         _ => {}
     }
