@@ -6,5 +6,6 @@ mod llm;
 mod llm_dialects;
 mod llm_stream;
 mod llm_structured;
+mod llmock;
 mod ssrf;
 mod webhook;
