@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what `make demo` and `make test` need: scripts/install-deps.sh redis [promtool] [faketime]
+# Installs what `make demo` and `make test` need: scripts/install-deps.sh redis [promtool] [faketime] [python]
 # Says first what it will install. Does nothing when everything is there. On a machine without
 # apt-get it prints the line to type and fails.
 set -euo pipefail
@@ -46,8 +46,10 @@ for need in "$@"; do
     redis) [ -n "$(redis_server)" ] || missing+=(redis) ;;
     promtool) have promtool || missing+=(promtool) ;;
     faketime) have faketime || wants_faketime=1 ;;
+    # Debian's python3 comes without what `python3 -m venv` needs.
+    python) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python) ;;
     *)
-      say "unknown need '$need' (redis, promtool, faketime)"
+      say "unknown need '$need' (redis, promtool, faketime, python)"
       exit 2
       ;;
   esac
@@ -68,11 +70,12 @@ apt_install() {
     apt-get install -y -qq --no-install-recommends "$@" </dev/null >&2
 }
 
-# The line to type for a package manager: redis' package name, then promtool's.
+# The line to type for a package manager: redis' package name, then promtool's, then Python's.
 line_for() {
   local packages=()
   if wants redis; then packages+=("$2"); fi
   if wants promtool; then packages+=("$3"); fi
+  if wants python; then packages+=("$4"); fi
   say "Type this, then run make again:"
   printf '  %s %s\n' "$1" "${packages[*]}" >&2
 }
@@ -80,16 +83,17 @@ line_for() {
 elsewhere() {
   say "needed and not found: ${missing[*]}"
   if have brew; then
-    line_for "brew install" redis prometheus
+    line_for "brew install" redis prometheus python
   elif have dnf; then
-    line_for "sudo dnf install" valkey golang-github-prometheus
+    line_for "sudo dnf install" valkey golang-github-prometheus python3
   elif have pacman; then
-    line_for "sudo pacman -S" valkey prometheus
+    line_for "sudo pacman -S" valkey prometheus python
   elif have apk; then
-    line_for "sudo apk add" redis prometheus
+    line_for "sudo apk add" redis prometheus python3
   else
     say "Install redis-server >= 7.0 (https://redis.io/docs/latest/operate/oss_and_stack/install/)"
     if wants promtool; then say "and promtool (https://prometheus.io/download/)"; fi
+    if wants python; then say "and Python >= 3.10 with venv (https://www.python.org/downloads/)"; fi
     say "so that they are on the PATH, then run make again."
   fi
   exit 1
@@ -100,12 +104,16 @@ if [ ${#missing[@]} -gt 0 ]; then
   packages=()
   if wants redis; then packages+=(redis-server); fi
   if wants promtool; then packages+=(prometheus); fi
+  if wants python; then packages+=(python3-venv); fi
   say "will install with apt-get: ${packages[*]}"
   if wants redis; then
     say "  redis-server: Windlass runs private copies of it and leaves any other Redis alone"
   fi
   if wants promtool; then
     say "  prometheus: only its promtool is used, to test the alert rules"
+  fi
+  if wants python; then
+    say "  python3-venv: for llmock, the outside judge of LLM calls"
   fi
   if [ "$(id -u)" -ne 0 ] && ! have sudo; then
     say "not root, and no sudo. Type this as root, then run make again:"

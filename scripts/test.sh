@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# The outside judge of LLM calls, which a test starts.
+scripts/llmock.sh >/dev/null
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 

@@ -9,13 +9,14 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
 use http::HeaderMap;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::provider::{Noted, Remaining};
@@ -27,7 +28,7 @@ use crate::executors::retry_after::retry_after;
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
 
 /// An answer is read up to here: a result may have 1 MiB, and JSON escapes can double it.
-const ANSWER_LIMIT: usize = 2 * 1024 * 1024;
+pub(super) const ANSWER_LIMIT: usize = 2 * 1024 * 1024;
 
 /// How a call ended before there was a JSON answer.
 #[derive(Debug, thiserror::Error)]
@@ -47,15 +48,33 @@ pub(super) enum CallError {
     /// No head of a response in time.
     #[error("the provider did not begin to answer within {0:?}")]
     NoFirstByte(Duration),
+    /// The head of a stream came, and no token in time.
+    #[error("the provider sent no token within {0:?}")]
+    NoFirstToken(Duration),
     /// Silence in the middle of the answer.
     #[error("the provider's answer stalled for {0:?}")]
     Stalled(Duration),
     /// More bytes than any answer may have.
     #[error("the provider's answer is larger than {ANSWER_LIMIT} bytes")]
     TooLarge,
+    /// A stream without end.
+    #[error("the provider's stream is larger than {0} bytes")]
+    StreamTooLarge(usize),
+    /// A stream with more text than a result may have.
+    #[error("the provider's answer has more text than a result may have")]
+    TooMuchText,
     /// A 2xx whose body is not JSON.
     #[error("the provider's answer is not JSON")]
     NotJson,
+    /// A chunk of a stream that is not JSON, or is no chunk.
+    #[error("the provider sent a chunk that cannot be read")]
+    Malformed,
+    /// A stream that ended, or said it did, without a word that the answer is complete.
+    #[error("the provider's stream ended without a finish_reason, so the answer may be incomplete")]
+    Unfinished,
+    /// The provider failed after it had begun to answer.
+    #[error("the provider failed while it answered")]
+    InStream(ErrorEvent),
     /// The attempt's time was up.
     #[error("the provider did not answer within the time of the attempt")]
     OutOfTime,
@@ -74,6 +93,24 @@ impl From<OpenAIError> for CallError {
             OpenAIError::InvalidArgument(_) => Self::Request,
             _ => Self::Other,
         }
+    }
+}
+
+/// What a provider said of an error in the middle of a stream, in its dialect. May repeat prompts, so it is never
+/// shown as a whole.
+pub(super) struct ErrorEvent(pub(super) Value);
+
+impl ErrorEvent {
+    /// The error that an event of that name carries, JSON or not.
+    pub(super) fn of(data: &[u8]) -> Self {
+        let said: Value = serde_json::from_slice(data).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(data)));
+        Self(serde_json::json!({"error": said}))
+    }
+}
+
+impl fmt::Debug for ErrorEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ErrorEvent")
     }
 }
 
@@ -114,26 +151,32 @@ pub(super) struct Capture {
 
 impl Capture {
     async fn attempt(&self, factory: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
+        let response = self.send(factory).await?;
+        self.read(response).await.map_err(boxed)
+    }
+
+    /// Makes one attempt; the answer is a 2xx whose body was not read yet.
+    async fn send(&self, factory: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
         let request = factory.build().await?;
-        let sent = timeout(self.first_byte, self.http.execute(request)).await;
-        let response = match sent {
+        let response = match timeout(self.first_byte, self.http.execute(request)).await {
             Err(_) => return Err(boxed(CallError::NoFirstByte(self.first_byte))),
             Ok(Err(error)) => return Err(boxed(transport(&error))),
             Ok(Ok(response)) => response,
         };
-        self.read(response).await.map_err(boxed)
+        let status = response.status();
+        *self.noted.lock().unwrap_or_else(PoisonError::into_inner) = left(response.headers());
+        if status.is_success() {
+            return Ok(response);
+        }
+        let retry_after = retry_after(response.headers(), clock::wall());
+        // However the body ends, the status decides.
+        let (body, _) = read_at_most(response, ERROR_BODY_LIMIT, self.idle).await;
+        Err(boxed(CallError::Status(StatusReply { status: status.as_u16(), retry_after, body })))
     }
 
     async fn read(&self, response: reqwest::Response) -> Result<reqwest::Response, CallError> {
         let status = response.status();
         let head = response.headers().clone();
-        *self.noted.lock().unwrap_or_else(PoisonError::into_inner) = left(&head);
-        if !status.is_success() {
-            // However the body ends, the status decides.
-            let (body, _) = read_at_most(response, ERROR_BODY_LIMIT, self.idle).await;
-            let retry_after = retry_after(&head, clock::wall());
-            return Err(CallError::Status(StatusReply { status: status.as_u16(), retry_after, body }));
-        }
         let (body, end) = read_at_most(response, ANSWER_LIMIT, self.idle).await;
         match end {
             BodyEnd::Complete => {}
@@ -157,6 +200,32 @@ fn left(head: &HeaderMap) -> Remaining {
     (count("x-ratelimit-remaining-requests"), count("x-ratelimit-remaining-tokens"))
 }
 
+/// The tower service of one streaming call: the response of a 2xx is kept for the caller, whole and unread, and the
+/// library gets `null` in its place.
+#[derive(Clone)]
+pub(super) struct HandOver {
+    door: Capture,
+    response: Arc<Mutex<Option<reqwest::Response>>>,
+}
+
+impl HandOver {
+    /// For one call.
+    pub(super) fn new(door: Capture) -> Self {
+        Self { door, response: Arc::default() }
+    }
+
+    /// The response, once.
+    pub(super) fn take(&self) -> Option<reqwest::Response> {
+        self.response.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    async fn attempt(&self, factory: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
+        let response = self.door.send(factory).await?;
+        *self.response.lock().unwrap_or_else(PoisonError::into_inner) = Some(response);
+        Ok(http::Response::new("null").into())
+    }
+}
+
 fn transport(error: &reqwest::Error) -> CallError {
     if error.is_connect() || error.is_dns() {
         return CallError::Connect(root_cause(error));
@@ -164,11 +233,27 @@ fn transport(error: &reqwest::Error) -> CallError {
     CallError::Broken(root_cause(error))
 }
 
-fn boxed(error: CallError) -> OpenAIError {
+/// As the library passes it through.
+pub(super) fn boxed(error: CallError) -> OpenAIError {
     OpenAIError::Boxed(Box::new(error))
 }
 
 impl tower::Service<HttpRequestFactory> for Capture {
+    type Response = reqwest::Response;
+    type Error = OpenAIError;
+    type Future = Pin<Box<dyn Future<Output = Result<reqwest::Response, OpenAIError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), OpenAIError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, factory: HttpRequestFactory) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { this.attempt(factory).await })
+    }
+}
+
+impl tower::Service<HttpRequestFactory> for HandOver {
     type Response = reqwest::Response;
     type Error = OpenAIError;
     type Future = Pin<Box<dyn Future<Output = Result<reqwest::Response, OpenAIError>> + Send>>;

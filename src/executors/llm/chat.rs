@@ -7,12 +7,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::capture::CallError;
-use super::failure::{self, Fault, Next};
+use super::failure::{self, Class, Fault, Next};
 use super::input::{ChatInput, schema};
-use super::provider::Provider;
 use super::reserve::Request;
-use super::route::{Choice, Routes};
+use super::route::{Choice, Routes, Wanted};
 use super::settle::{Account, End};
+use super::structured::{self, Format, Violated};
 use super::{LlmOptions, LlmSetupError, reply, usage};
 use crate::clock;
 use crate::domain::llm::{Usage, Verdict};
@@ -21,6 +21,9 @@ use crate::engine::{ExecutionError, Executor, JobContext, JobFuture, TypeInfo};
 
 /// A call ends this long before the attempt does, so that its failure is told by us and not by the queue.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Tokens of the sentences that ask to mend an answer, at most: 2 KiB and a frame.
+const MENDING: u64 = 700;
 
 /// The executor of `llm.chat`.
 ///
@@ -52,83 +55,128 @@ impl LlmChat {
         Ok(Self { info, routes, options })
     }
 
-    /// One attempt: one call to one provider, if the fleet has a share for it.
+    /// One attempt: one call to one provider, if the fleet has a share for it, and one more to mend an answer that
+    /// has not the form the job wants.
     async fn attempt(&self, context: &JobContext) -> Result<RawJson, ExecutionError> {
+        let invalid = |message| ExecutionError::permanent(FailureReason::Invalid, message);
         let input = context.input::<ChatInput>()?;
+        let format = input.format().map_err(invalid)?;
         let wanted = input.wanted(self.options.max_output_tokens);
-        let choices = self
-            .routes
-            .chain(&wanted, context.id, context.attempt)
-            .map_err(|message| ExecutionError::permanent(FailureReason::Invalid, message))?;
-        let request = Request {
-            fleet: self.options.fleet.as_ref(),
-            context,
-            choices: &choices,
-            wanted: &wanted,
-            workspace_default: self.options.workspace,
-        };
-        let (taken, mut account) = request.grant().await?;
-        let body = input.request(&account.choice().model, wanted.output);
-        account.begin();
-        match ask(body, context, &account).await {
-            Ok((result, usage)) => {
-                account.settle(End { verdict: Verdict::Good, status: "ok", usage }).await;
-                Ok(result)
-            }
-            Err((fault, usage)) => {
-                account.settle(End { verdict: fault.verdict(), status: fault.status(), usage }).await;
-                let next = next(&choices, taken, context.attempt);
-                Err(fault.outcome(next, self.options.fleet.is_some()))
-            }
+        let choices = self.routes.chain(&wanted, context.id, context.attempt).map_err(invalid)?;
+        let (taken, account) = self.share(context, &choices, &wanted).grant().await?;
+        let went_wrong =
+            |fault: Fault| fault.outcome(next(&choices, taken, context.attempt), self.options.fleet.is_some());
+        let mut body = input.request(&account.choice().model, wanted.output);
+        let first = ask(&body, context, account, &format).await.map_err(went_wrong)?;
+        let Some(violated) = &first.violated else { return Ok(RawJson::from_value(&first.result)) };
+
+        structured::mend(&mut body, &first.result, violated);
+        context.reset_deltas();
+        let wanted = Wanted { input: wanted.input + first.used.output + MENDING, ..wanted };
+        let (_, account) = self.share(context, &choices[taken..=taken], &wanted).grant().await?;
+        let second = ask(&body, context, account, &format).await.map_err(went_wrong)?;
+        match &second.violated {
+            Some(violated) => Err(went_wrong(Fault::new(Class::Unfit, violated.to_string()))),
+            None => Ok(RawJson::from_value(&second.after(&first))),
         }
+    }
+
+    fn share<'a>(&'a self, context: &'a JobContext, choices: &'a [Choice], wanted: &'a Wanted<'a>) -> Request<'a> {
+        let (fleet, workspace_default) = (self.options.fleet.as_ref(), self.options.workspace);
+        Request { fleet, context, choices, wanted, workspace_default }
     }
 }
 
-/// Sends the request and reads the answer; with what it used, good or bad.
-async fn ask(request: Value, context: &JobContext, account: &Account) -> Result<(RawJson, Usage), (Fault, Usage)> {
-    let choice = account.choice();
-    let provider = &choice.provider;
-    let redact = |text: &str| provider.redact(text);
-    let streams = request["stream"] == true;
-    let answer = match call(provider, request, context, account).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            let fault = failure::of_call(&error, &redact);
-            let used = if fault.is_billed() { account.used_so_far() } else { Usage::default() };
-            return Err((fault, used));
-        }
+/// A complete answer.
+struct Answered {
+    /// The result of the job, if the answer has the right form.
+    result: Value,
+    used: Usage,
+    nano_usd: Option<u64>,
+    violated: Option<Violated>,
+}
+
+impl Answered {
+    /// The result, with what the answer before it used.
+    fn after(&self, first: &Self) -> Value {
+        let mut result = self.result.clone();
+        result["usage"] = usage::to_json(&usage::sum(&first.used, &self.used));
+        result["cost_nano_usd"] = first.nano_usd.zip(self.nano_usd).map(|(a, b)| a.saturating_add(b)).into();
+        result
+    }
+}
+
+/// Sends a request, reads the answer and settles, good or bad.
+async fn ask(
+    body: &Value,
+    context: &JobContext,
+    mut account: Box<Account>,
+    format: &Format,
+) -> Result<Answered, Fault> {
+    account.begin();
+    let answered = answer(body, context, &account, format).await;
+    let end = match &answered {
+        Ok(Answered { violated: Some(_), used, .. }) => End { verdict: Verdict::Good, status: "unfit", usage: *used },
+        Ok(Answered { used, .. }) => End { verdict: Verdict::Good, status: "ok", usage: *used },
+        Err((fault, usage)) => End { verdict: fault.verdict(), status: fault.status(), usage: *usage },
     };
+    account.settle(end).await;
+    answered.map_err(|(fault, _)| fault)
+}
+
+/// The answer, or what went wrong with what the provider may bill all the same.
+async fn answer(
+    body: &Value,
+    context: &JobContext,
+    account: &Account,
+    format: &Format,
+) -> Result<Answered, (Fault, Usage)> {
+    let choice = account.choice();
+    let redact = |text: &str| choice.provider.redact(text);
+    let answer = call(body.clone(), context, account).await.map_err(|error| {
+        let mut fault = failure::of_call(&error, &redact);
+        let streamed = account.meter.text();
+        if streamed > 0 {
+            fault.message = format!("{}, after {streamed} bytes of text", fault.message);
+        }
+        let billed = fault.is_billed() || account.meter.output() > 0;
+        (fault, if billed { account.used_so_far() } else { Usage::default() })
+    })?;
     if let Some(fault) = failure::of_body(&answer, &redact) {
         return Err((fault, Usage::default()));
     }
     let used = usage::of_answer(&answer, account.used_so_far().input, reply::written(&answer));
-    match reply::read(&answer) {
-        Ok(reply) => {
-            if streams {
-                account.meter.add(reply.content());
-                context.delta(reply.content());
-            }
-            let name = provider.info.name.as_str();
-            let result = reply.result(name, &choice.model, &used, choice.cost(&used));
-            Ok((RawJson::from_value(&result), used))
-        }
-        Err(fault) => Err((fault, used)),
+    let reply = reply::read(&answer).map_err(|fault| (fault, used))?;
+    let nano_usd = choice.cost(&used);
+    let result = reply.result(choice.provider.info.name.as_str(), &choice.model, &used, nano_usd);
+    let violated = format.judge(&result).err();
+    if violated.is_some() && result.get("truncated").is_some() {
+        // The same limit would end it the same way.
+        let why = "max_output_tokens was used up before the JSON was complete";
+        return Err((Fault::new(Class::Spent, why), used));
     }
+    Ok(Answered { result, used, nano_usd, violated })
 }
 
 /// The call itself, bounded by the attempt's time: the answer as a unary one, whichever way it came.
-///
-/// A request that wants a stream is sent as a unary one, whose text is then published in one piece.
-async fn call(
-    provider: &Provider,
-    mut request: Value,
-    context: &JobContext,
-    account: &Account,
-) -> Result<Value, CallError> {
+async fn call(request: Value, context: &JobContext, account: &Account) -> Result<Value, CallError> {
     let until = context.deadline.checked_sub(LAST_WORDS).filter(|until| *until > clock::now());
     let trace = format!("{}-{}", context.id, context.attempt);
-    request["stream"] = false.into();
-    let answer = provider.complete(request, &trace, &account.noted);
+    let provider = &account.choice().provider;
+    let answer = async {
+        if request["stream"] != true {
+            return provider.complete(request, &trace, &account.noted).await;
+        }
+        let mut on_text = |text: &str| {
+            account.meter.add(text);
+            context.delta(text);
+        };
+        let streamed = provider.stream(request, &trace, &account.noted, &mut on_text).await;
+        streamed.map_err(|broken| {
+            account.meter.at_least(broken.output);
+            broken.error
+        })
+    };
     tokio::time::timeout_at(until.unwrap_or(context.deadline), answer).await.unwrap_or(Err(CallError::OutOfTime))
 }
 
@@ -152,6 +200,7 @@ impl Executor for LlmChat {
     fn check(&self, input: &Value) -> Result<(), String> {
         // JSON Schema counts 5.0 as an integer; the run would not.
         let input = ChatInput::deserialize(input).map_err(|e| e.to_string())?;
+        input.format()?;
         self.routes.fitting(&input.wanted(self.options.max_output_tokens)).map(drop)
     }
 

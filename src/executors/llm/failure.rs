@@ -54,6 +54,8 @@ pub(super) enum Class {
     Spent,
     /// The answer is larger than any may be.
     Excess,
+    /// The answer is no JSON of the form that the job wants, and was not mended when asked.
+    Unfit,
 }
 
 /// A call that went wrong.
@@ -94,7 +96,8 @@ impl Fault {
             | Class::ContentFilter
             | Class::BadRequest
             | Class::Spent
-            | Class::Excess => Verdict::Neutral,
+            | Class::Excess
+            | Class::Unfit => Verdict::Neutral,
         }
     }
 
@@ -114,6 +117,7 @@ impl Fault {
             Class::Empty => "empty",
             Class::Spent => "spent",
             Class::Excess => "too_large",
+            Class::Unfit => "unfit",
         }
     }
 
@@ -128,6 +132,7 @@ impl Fault {
                 | Class::Empty
                 | Class::Spent
                 | Class::Excess
+                | Class::Unfit
         )
     }
 
@@ -161,7 +166,7 @@ impl Fault {
             Class::ContentFilter => FailureReason::ContentFilter,
             Class::Timeout => FailureReason::Timeout,
             Class::Truncated | Class::Spent => FailureReason::Truncated,
-            Class::Down(_) | Class::Malformed | Class::Empty => FailureReason::Error,
+            Class::Down(_) | Class::Malformed | Class::Empty | Class::Unfit => FailureReason::Error,
         }
     }
 }
@@ -170,11 +175,17 @@ impl Fault {
 pub(super) fn of_call(error: &CallError, redact: Redact<'_>) -> Fault {
     let class = match error {
         CallError::Status(reply) => return of_status(reply, redact),
-        CallError::NoFirstByte(_) | CallError::Stalled(_) | CallError::OutOfTime => Class::Timeout,
-        CallError::Truncated => Class::Truncated,
+        CallError::InStream(event) => match of_body(&event.0, redact) {
+            Some(said) => return said,
+            None => Class::Down(None),
+        },
+        CallError::NoFirstByte(_) | CallError::NoFirstToken(_) | CallError::Stalled(_) | CallError::OutOfTime => {
+            Class::Timeout
+        }
+        CallError::Truncated | CallError::Unfinished => Class::Truncated,
         CallError::Connect(_) | CallError::Broken(_) | CallError::Other => Class::Down(None),
-        CallError::NotJson => Class::Malformed,
-        CallError::TooLarge => Class::Excess,
+        CallError::NotJson | CallError::Malformed => Class::Malformed,
+        CallError::TooLarge | CallError::StreamTooLarge(_) | CallError::TooMuchText => Class::Excess,
         CallError::Request => Class::BadRequest,
     };
     Fault::new(class, error.to_string())

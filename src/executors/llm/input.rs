@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::estimate;
 use super::options::Capability;
 use super::route::Wanted;
+use super::structured::Format;
 
 /// Input of one `llm.chat` job. The schema holds the bounds; here is only what the request needs.
 #[derive(Deserialize)]
@@ -35,6 +36,14 @@ impl ChatInput {
             output: self.max_output_tokens.unwrap_or(output_limit).into(),
             needs: needs.into_iter().filter(|(_, needed)| *needed).map(|(need, _)| need).collect(),
         }
+    }
+
+    /// What it wants of the form of the answer.
+    ///
+    /// # Errors
+    /// A sentence for the client.
+    pub(super) fn format(&self) -> Result<Format, String> {
+        Format::of(self.response_format.as_ref())
     }
 
     /// The body of a chat completion request to `model`.

@@ -8,6 +8,7 @@
 //! One attempt of a job is one call to one provider. [`route`] lists where it may go, the fleet's book
 //! ([`Fleet`]) says where it may go now, and what is learnt of the call is settled there.
 
+mod assemble;
 mod capture;
 mod chat;
 mod endpoint;
@@ -21,7 +22,11 @@ mod provider;
 mod reply;
 mod reserve;
 mod route;
+mod schema_door;
 mod settle;
+mod sse;
+mod stream;
+mod structured;
 mod usage;
 
 pub use chat::LlmChat;

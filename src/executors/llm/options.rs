@@ -65,6 +65,8 @@ pub struct LlmOptions {
     /// Bound on the wait for the response's head. A unary answer sends nothing before it is
     /// whole, so this is no guard against slow models; the job's own deadline is.
     pub first_byte_timeout: Duration,
+    /// Bound on the wait for the first token of a stream, connecting included.
+    pub first_token_timeout: Duration,
     /// Bound on silence in the middle of a response.
     pub idle_timeout: Duration,
     /// Where shares are asked for; `None` grants every call, for programs without shared limits.
@@ -73,7 +75,8 @@ pub struct LlmOptions {
 
 impl LlmOptions {
     /// One provider, named `local`, that passes every model on, with default bounds: 800 output tokens,
-    /// a minute per attempt, 5 s to connect, 10 min to the first byte, 20 s of silence.
+    /// a minute per attempt, 5 s to connect, 10 min to the first byte,
+    /// 60 s to the first token of a stream, 20 s of silence.
     #[must_use]
     pub fn new(base_url: impl Into<String>, default_model: impl Into<String>) -> Self {
         let model = ModelInfo {
@@ -117,6 +120,7 @@ impl LlmOptions {
             timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(600),
+            first_token_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(20),
             fleet: None,
         }

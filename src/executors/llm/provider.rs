@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::capture::{CallError, Capture};
 use super::endpoint::Endpoint;
 use super::options::{Capability, ProviderOptions};
+use super::stream::{self, Broken, Call, Patience};
 use super::{LlmOptions, LlmSetupError};
 use crate::domain::llm::{ModelInfo, ProviderInfo};
 use crate::executors::HttpClientError;
@@ -28,7 +29,7 @@ pub(super) struct Provider {
     endpoint: Endpoint,
     http: reqwest::Client,
     first_byte: Duration,
-    idle: Duration,
+    patience: Patience,
 }
 
 impl Provider {
@@ -44,7 +45,7 @@ impl Provider {
             endpoint: Endpoint::new(&options.base_url, options.api_key.as_ref())?,
             http: http.map_err(HttpClientError::from)?,
             first_byte: bounds.first_byte_timeout,
-            idle: bounds.idle_timeout,
+            patience: Patience { first_token: bounds.first_token_timeout, idle: bounds.idle_timeout },
         })
     }
 
@@ -63,12 +64,15 @@ impl Provider {
         self.endpoint.redact(text)
     }
 
-    /// A client for one call. It is made anew because it carries where this call's head is noted.
+    /// The transport of one call, which bears where this call's head is noted.
+    fn door(&self, first_byte: Duration, noted: &Noted) -> Capture {
+        Capture { http: self.http.clone(), first_byte, idle: self.patience.idle, noted: Arc::clone(noted) }
+    }
+
+    /// A client for one call.
     pub(super) fn client(&self, noted: &Noted) -> Client<Endpoint> {
-        let capture =
-            Capture { http: self.http.clone(), first_byte: self.first_byte, idle: self.idle, noted: Arc::clone(noted) };
         // `Client::with_config` would build a default HTTP client first, with proxies and redirects.
-        Client::build(self.http.clone(), self.endpoint.clone()).with_http_service(capture)
+        Client::build(self.http.clone(), self.endpoint.clone()).with_http_service(self.door(self.first_byte, noted))
     }
 
     /// One unary chat completion.
@@ -76,6 +80,19 @@ impl Provider {
         let client = self.client(noted);
         let chat = client.chat().header("x-client-request-id", trace).map_err(|_| CallError::Request)?;
         chat.create_byot(request).await.map_err(CallError::from)
+    }
+
+    /// One chat completion that is read while it is written; each piece of text goes to `on_text`.
+    pub(super) async fn stream(
+        &self,
+        request: Value,
+        trace: &str,
+        noted: &Noted,
+        on_text: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Value, Broken> {
+        let door = self.door(self.patience.first_token, noted);
+        let call = Call { endpoint: &self.endpoint, door, trace, patience: self.patience };
+        stream::complete(&call, request, on_text).await
     }
 }
 

@@ -44,11 +44,6 @@ pub(super) fn written(answer: &Value) -> usize {
 }
 
 impl Reply<'_> {
-    /// The text.
-    pub(super) fn content(&self) -> &str {
-        &self.content
-    }
-
     /// The result of the job.
     pub(super) fn result(self, provider: &str, model: &str, used: &Usage, nano_usd: Option<u64>) -> Value {
         let mut result = Map::new();

@@ -23,19 +23,31 @@ const PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     first: OnceLock<Instant>,
-    bytes: AtomicUsize,
+    text: AtomicUsize,
+    /// Bytes of output besides the text: thoughts, arguments of tools.
+    besides: AtomicUsize,
 }
 
 impl Meter {
     /// A piece of text came.
     pub(super) fn add(&self, text: &str) {
         self.first.get_or_init(clock::now);
-        self.bytes.fetch_add(text.len(), Ordering::Relaxed);
+        self.text.fetch_add(text.len(), Ordering::Relaxed);
+    }
+
+    /// So many bytes of output came in all.
+    pub(super) fn at_least(&self, output: usize) {
+        self.besides.store(output.saturating_sub(self.text()), Ordering::Relaxed);
     }
 
     /// Bytes of text so far.
-    fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+    pub(super) fn text(&self) -> usize {
+        self.text.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of output so far.
+    pub(super) fn output(&self) -> usize {
+        self.text() + self.besides.load(Ordering::Relaxed)
     }
 }
 
@@ -107,7 +119,7 @@ impl Account {
     /// What a call used that ended without a word on it.
     pub(super) fn used_so_far(&self) -> Usage {
         match self.began {
-            Some(_) => usage::estimated(self.input, self.meter.bytes()),
+            Some(_) => usage::estimated(self.input, self.meter.output()),
             None => Usage::default(),
         }
     }

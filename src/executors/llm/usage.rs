@@ -38,6 +38,17 @@ pub(super) fn estimated(input: u64, output: usize) -> Usage {
     Usage { input, output: estimate::text(output), estimated: true, ..Usage::default() }
 }
 
+/// Of two calls together.
+pub(super) fn sum(a: &Usage, b: &Usage) -> Usage {
+    Usage {
+        input: a.input + b.input,
+        cached_input: a.cached_input + b.cached_input,
+        output: a.output + b.output,
+        reasoning: a.reasoning + b.reasoning,
+        estimated: a.estimated || b.estimated,
+    }
+}
+
 /// As it stands in a job's result.
 pub(super) fn to_json(usage: &Usage) -> Value {
     json!({

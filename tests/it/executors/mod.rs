@@ -8,5 +8,8 @@ mod llm_dialects;
 mod llm_jobs;
 mod llm_routing;
 mod llm_secrets;
+mod llm_stream;
+mod llm_structured;
+mod llmock;
 mod ssrf;
 mod webhook;

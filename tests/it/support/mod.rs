@@ -8,6 +8,8 @@ pub(crate) mod context;
 pub(crate) mod fleet;
 pub(crate) mod jobs;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
+pub(crate) mod llmock;
+#[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod receiver;

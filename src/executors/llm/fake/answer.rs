@@ -62,6 +62,8 @@ fn text(content: &Value) -> String {
 pub(super) struct Answer {
     pub(super) text: String,
     pub(super) finish: Option<String>,
+    /// Arguments of a tool call that stands in place of the text.
+    call: Option<String>,
     id: String,
     model: String,
     created: u64,
@@ -84,6 +86,7 @@ impl Answer {
         Self {
             text,
             finish: Some(finish.to_owned()),
+            call: None,
             id: format!("chatcmpl-fake-{number}"),
             model: request.model().to_owned(),
             // Any fixed moment does; the answer must not depend on the clock.
@@ -92,9 +95,20 @@ impl Answer {
         }
     }
 
+    /// Turns the text into the argument of a tool call.
+    pub(super) fn into_tool_call(mut self) -> Self {
+        self.call = Some(json!({"query": self.text}).to_string());
+        self.text.clear();
+        self.finish = Some("tool_calls".to_owned());
+        self
+    }
+
     /// The unary form.
     pub(super) fn unary(&self) -> Value {
-        let message = json!({"role": "assistant", "content": self.text, "refusal": null});
+        let mut message = json!({"role": "assistant", "content": self.text, "refusal": null});
+        if let Some(arguments) = &self.call {
+            message["tool_calls"] = json!([self.tool_call(arguments)]);
+        }
         json!({
             "id": self.id,
             "object": "chat.completion",
@@ -105,21 +119,37 @@ impl Answer {
         })
     }
 
-    /// The streaming form: the role, a chunk per word, the end, the usage if asked for, `[DONE]`.
-    pub(super) fn chunks(&self, with_usage: bool) -> Vec<Bytes> {
-        let choice = |delta: Value, finish: &Option<String>| {
-            self.chunk(&json!([{"index": 0, "delta": delta, "finish_reason": finish}]), &Value::Null)
-        };
-        let mut chunks = vec![choice(json!({"role": "assistant", "content": ""}), &None)];
-        chunks.extend(self.text.split_inclusive(' ').map(|word| choice(json!({"content": word}), &None)));
+    fn tool_call(&self, arguments: &str) -> Value {
+        let function = json!({"name": "lookup", "arguments": arguments});
+        json!({"id": format!("call_{}", self.id), "type": "function", "function": function})
+    }
+
+    /// The streaming form: the role, a chunk per word or piece of a call, and the end.
+    pub(super) fn chunks(&self) -> Vec<Bytes> {
+        let mut chunks = vec![self.delta(json!({"role": "assistant", "content": ""}))];
+        chunks.extend(self.text.split_inclusive(' ').map(|word| self.delta(json!({"content": word}))));
+        if let Some(arguments) = &self.call {
+            let mut first = self.tool_call("");
+            first["index"] = 0.into();
+            chunks.push(self.delta(json!({"tool_calls": [first]})));
+            let piece = |text: &str| json!({"tool_calls": [{"index": 0, "function": {"arguments": text}}]});
+            chunks.extend(arguments.split_inclusive(' ').map(|text| self.delta(piece(text))));
+        }
         if self.finish.is_some() {
-            chunks.push(choice(json!({}), &self.finish));
+            let end = json!([{"index": 0, "delta": {}, "finish_reason": self.finish}]);
+            chunks.push(self.chunk(&end, &Value::Null));
         }
-        if with_usage {
-            chunks.push(self.chunk(&json!([]), &self.usage()));
-        }
-        chunks.push(Bytes::from_static(b"data: [DONE]\n\n"));
         chunks
+    }
+
+    fn delta(&self, delta: Value) -> Bytes {
+        self.chunk(&json!([{"index": 0, "delta": delta, "finish_reason": null}]), &Value::Null)
+    }
+
+    /// The chunk with the usage: without choices, as OpenAI sends it, or with one, as LiteLLM does.
+    pub(super) fn usage_chunk(&self, with_choice: bool) -> Bytes {
+        let choices = if with_choice { json!([{"index": 0, "delta": {}, "finish_reason": null}]) } else { json!([]) };
+        self.chunk(&choices, &self.usage())
     }
 
     fn chunk(&self, choices: &Value, usage: &Value) -> Bytes {

@@ -30,6 +30,31 @@ pub enum FaultKind {
     Finish,
     /// A good answer, late by `delay_ms`.
     Delay,
+    /// A good answer whose text is `message`.
+    Say,
+    /// A call of a tool in place of text; streamed in pieces.
+    ToolCalls,
+    /// In streams only, as the rest: an error object between two chunks, and then the rest of the answer.
+    StreamError,
+    /// The head at once, the first chunk after `delay_ms`.
+    SlowFirstToken,
+    /// A comment before the first chunk and after each.
+    KeepAlive,
+    /// Half an answer, then comments until the client leaves.
+    OnlyKeepAlive,
+    /// The same words again and again until the client leaves.
+    Endless,
+    /// A good answer without `[DONE]`.
+    NoDone,
+    /// A good answer whose usage comes with a choice, after the chunk with `finish_reason`.
+    UsageWithChoices,
+}
+
+impl FaultKind {
+    /// Whether `delay_ms` is for a place inside the answer.
+    pub(super) const fn waits_inside(self) -> bool {
+        matches!(self, Self::SlowFirstToken)
+    }
 }
 
 /// Makes the next matching calls go wrong.
@@ -52,13 +77,13 @@ pub struct Fault {
     pub retry_after_ms: Option<i64>,
     /// Error code, a text or (as some servers do) a number.
     pub code: Option<Value>,
-    /// Error message.
+    /// Error message, or the text of `say`.
     pub message: Option<String>,
     /// The body of `status` instead of OpenAI's error object, sent as `text/html`.
     pub body: Option<String>,
     /// `finish_reason` of `finish`.
     pub finish_reason: Option<String>,
-    /// Additional wait before the answer, with any kind.
+    /// Additional wait before the answer, with any kind but `slow_first_token`.
     #[serde(default)]
     pub delay_ms: u64,
 }

@@ -6,10 +6,12 @@
 //! - `POST /v1/chat/completions`, `GET /v1/models`, `GET /health`
 //! - `POST /faults` scripts the next answers ([`Fault`]), `GET /faults` lists what is left,
 //!   `DELETE /faults` clears
-//! - `GET /requests` counts calls and shows the latest ones without their prompts
+//! - `GET /requests` counts calls, and those whose client left before the end of the answer, and shows the latest
+//!   ones without their prompts
 
 mod answer;
 mod faults;
+mod pace;
 mod respond;
 
 use std::collections::VecDeque;
@@ -34,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use answer::{Answer, ChatRequest};
 pub use faults::{Fault, FaultKind};
 use faults::{FaultScript, RandomFaults};
+use pace::Pace;
 
 /// `GET /requests` shows this many of the latest calls.
 const LATEST: usize = 100;
@@ -65,6 +68,7 @@ struct FakeState {
     latest: Mutex<VecDeque<Value>>,
     calls: AtomicU64,
     faulted: AtomicU64,
+    left: Arc<AtomicU64>,
     shutdown: CancellationToken,
 }
 
@@ -85,6 +89,7 @@ pub async fn serve(listener: TcpListener, options: FakeLlmOptions, shutdown: Can
         latest: Mutex::default(),
         calls: AtomicU64::new(0),
         faulted: AtomicU64::new(0),
+        left: Arc::default(),
         shutdown: shutdown.clone(),
         options,
     };
@@ -112,7 +117,7 @@ async fn chat(State(state): Shared, headers: HeaderMap, body: Bytes) -> Response
     let scripted = lock(&state.script).take(request.prompt());
     let fault = scripted.or_else(|| state.random.pick(number));
     state.record(&request, &headers, fault.as_ref());
-    let extra = fault.as_ref().map_or(0, |f| f.delay_ms);
+    let extra = fault.as_ref().filter(|f| !f.kind.waits_inside()).map_or(0, |f| f.delay_ms);
     let delay = state.options.delay + Duration::from_millis(extra);
     if !delay.is_zero() {
         tokio::select! {
@@ -121,7 +126,9 @@ async fn chat(State(state): Shared, headers: HeaderMap, body: Bytes) -> Response
         }
     }
     let answer = Answer::new(number, &request, state.options.answer_tokens);
-    respond::respond(&request, answer, fault, state.options.chunk_delay, state.shutdown.clone())
+    let pace =
+        Pace { chunk_delay: state.options.chunk_delay, shutdown: state.shutdown.clone(), left: state.left.clone() };
+    respond::respond(&request, answer, fault.as_ref(), pace)
 }
 
 fn authorized(options: &FakeLlmOptions, headers: &HeaderMap) -> bool {
@@ -177,5 +184,7 @@ async fn clear_faults(State(state): Shared) -> Response {
 async fn requests(State(state): Shared) -> Response {
     let count = state.calls.load(Ordering::Relaxed);
     let faulted = state.faulted.load(Ordering::Relaxed);
-    axum::Json(json!({"count": count, "faulted": faulted, "latest": &*lock(&state.latest)})).into_response()
+    let left = state.left.load(Ordering::Relaxed);
+    axum::Json(json!({"count": count, "faulted": faulted, "left": left, "latest": &*lock(&state.latest)}))
+        .into_response()
 }
