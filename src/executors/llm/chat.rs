@@ -13,7 +13,7 @@ use super::provider::Provider;
 use super::reserve::Request;
 use super::route::{Choice, Routes};
 use super::settle::{Account, End};
-use super::{LlmOptions, LlmSetupError, reply, usage};
+use super::{LlmOptions, LlmSetupError, redact, reply, usage};
 use crate::clock;
 use crate::domain::llm::{Usage, Verdict};
 use crate::domain::{FailureReason, JobType, RawJson, RetryPolicy};
@@ -68,9 +68,8 @@ impl LlmChat {
             workspace_default: self.options.workspace,
         };
         let (taken, mut account) = request.grant().await?;
-        let body = input.request(&account.choice().model, wanted.output);
         account.begin();
-        match ask(body, context, &account).await {
+        match ask(&input, wanted.output, context, &account).await {
             Ok((result, usage)) => {
                 account.settle(End { verdict: Verdict::Good, status: "ok", usage }).await;
                 Ok(result)
@@ -85,11 +84,16 @@ impl LlmChat {
 }
 
 /// Sends the request and reads the answer; with what it used, good or bad.
-async fn ask(request: Value, context: &JobContext, account: &Account) -> Result<(RawJson, Usage), (Fault, Usage)> {
+async fn ask(
+    input: &ChatInput,
+    output_limit: u64,
+    context: &JobContext,
+    account: &Account,
+) -> Result<(RawJson, Usage), (Fault, Usage)> {
     let choice = account.choice();
     let provider = &choice.provider;
-    let redact = |text: &str| provider.redact(text);
-    let streams = request["stream"] == true;
+    let redact = |text: &str| redact::redact(text, provider, input.messages());
+    let request = input.request(&choice.model, output_limit);
     let answer = match call(provider, request, context, account).await {
         Ok(answer) => answer,
         Err(error) => {
@@ -104,7 +108,7 @@ async fn ask(request: Value, context: &JobContext, account: &Account) -> Result<
     let used = usage::of_answer(&answer, account.used_so_far().input, reply::written(&answer));
     match reply::read(&answer) {
         Ok(reply) => {
-            if streams {
+            if input.streams() {
                 account.meter.add(reply.content());
                 context.delta(reply.content());
             }

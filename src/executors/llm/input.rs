@@ -37,6 +37,16 @@ impl ChatInput {
         }
     }
 
+    /// The prompt.
+    pub(super) fn messages(&self) -> &[Value] {
+        &self.messages
+    }
+
+    /// Whether the text is wanted as it comes.
+    pub(super) const fn streams(&self) -> bool {
+        self.stream
+    }
+
     /// The body of a chat completion request to `model`.
     pub(super) fn request(&self, model: &str, output_limit: u64) -> Value {
         let mut body = Map::new();

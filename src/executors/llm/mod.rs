@@ -18,6 +18,7 @@ mod fleet;
 mod input;
 mod options;
 mod provider;
+mod redact;
 mod reply;
 mod reserve;
 mod route;

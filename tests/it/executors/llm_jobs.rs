@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use windlass::clock;
-use windlass::domain::{JobState, JobType, JobSpec, RawJson};
+use windlass::domain::{JobSpec, JobState, JobType, RawJson};
 use windlass::engine::{AllowList, Control, Registry};
 use windlass::executors::llm::fake::FakeLlmOptions;
 use windlass::executors::llm::{Balancing, LlmChat, LlmOptions};
