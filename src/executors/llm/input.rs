@@ -20,8 +20,7 @@ pub(super) struct ChatInput {
     response_format: Option<Value>,
     seed: Option<i64>,
     user: Option<String>,
-    #[serde(default)]
-    stream: bool,
+    stream: Option<bool>,
 }
 
 impl ChatInput {
@@ -44,7 +43,7 @@ impl ChatInput {
 
     /// Whether the text is wanted as it comes.
     pub(super) const fn streams(&self) -> bool {
-        self.stream
+        matches!(self.stream, Some(true))
     }
 
     /// The body of a chat completion request to `model`.
@@ -53,7 +52,7 @@ impl ChatInput {
         body.insert(token_limit_field(model).into(), output_limit.into());
         body.insert("model".into(), model.into());
         body.insert("messages".into(), self.messages.clone().into());
-        body.insert("stream".into(), self.stream.into());
+        body.insert("stream".into(), self.streams().into());
         let optional = [
             ("temperature", self.temperature.clone()),
             ("top_p", self.top_p.clone()),
@@ -103,7 +102,7 @@ pub(super) fn schema() -> Value {
             },
             "seed": {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
             "user": {"type": "string", "maxLength": 256},
-            "stream": {"type": "boolean", "description": "Whether the text is published as it comes."}
+            "stream": {"type": "boolean", "description": "Whether the text can be followed as it comes."}
         }
     })
 }
