@@ -13,7 +13,14 @@ use crate::executors::llm::fake::{self, FakeLlmOptions};
 pub(super) async fn run(args: &FakeLlmArgs, shutdown: CancellationToken) -> Result<(), StartError> {
     let listener = compose::listen(&args.host.to_string(), args.port).await?;
     tracing::info!(url = compose::local_url(&listener)?, "the fake model is served");
-    serve(listener, Duration::from_millis(args.delay_ms), shutdown).await
+    let options = FakeLlmOptions {
+        delay: Duration::from_millis(args.delay_ms),
+        requests_per_minute: args.requests_per_minute,
+        concurrency: args.concurrency,
+        fault_rate: args.fault_rate,
+        ..FakeLlmOptions::default()
+    };
+    fake::serve(listener, options, shutdown).await.map_err(StartError::part)
 }
 
 /// Serves on a listener, waiting `delay` before each answer.

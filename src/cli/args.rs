@@ -207,6 +207,15 @@ pub struct FakeLlmArgs {
     /// Milliseconds before an answer begins
     #[arg(long, value_name = "MS", default_value_t = 50)]
     pub delay_ms: u64,
+    /// Calls begun in any minute; further ones are answered with 429
+    #[arg(long, value_name = "N")]
+    pub requests_per_minute: Option<usize>,
+    /// Calls at once; further ones are answered with 429
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<usize>,
+    /// Share of calls that fail at random, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub fault_rate: f64,
 }
 
 #[cfg(test)]

@@ -144,8 +144,9 @@ fn models(list: Option<&toml::Value>, kind: &str, prices: &Prices) -> Result<(Ve
 
 fn model(item: &toml::Value, kind: &str, prices: &Prices) -> Result<(ModelInfo, Vec<Capability>), String> {
     let own: Model = typed(item.as_table().cloned().ok_or(": must be a table")?)?;
-    if own.name.is_empty() || own.aliases.iter().any(String::is_empty) {
-        return Err(".name: must not be empty".to_owned());
+    let is_name = |name: &str| !name.is_empty() && !name.chars().any(char::is_control);
+    if !is_name(&own.name) || !own.aliases.iter().all(|alias| is_name(alias)) {
+        return Err(".name: it and the aliases must not be empty or have control characters".to_owned());
     }
     let known = prices.model(kind, &own.name);
     let price = match (own.input_usd_per_million, own.output_usd_per_million) {

@@ -13,7 +13,7 @@ use super::reserve::Request;
 use super::route::{Choice, Routes, Wanted};
 use super::settle::{Account, End};
 use super::structured::{self, Format, Violated};
-use super::{LlmOptions, LlmSetupError, reply, usage};
+use super::{LlmOptions, LlmSetupError, redact, reply, usage};
 use crate::clock;
 use crate::domain::llm::{Usage, Verdict};
 use crate::domain::{FailureReason, JobType, RawJson, RetryPolicy};
@@ -132,7 +132,8 @@ async fn answer(
     format: &Format,
 ) -> Result<Answered, (Fault, Usage)> {
     let choice = account.choice();
-    let redact = |text: &str| choice.provider.redact(text);
+    let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let redact = |text: &str| redact::redact(text, &choice.provider, messages);
     let answer = call(body.clone(), context, account).await.map_err(|error| {
         let mut fault = failure::of_call(&error, &redact);
         let streamed = account.meter.text();

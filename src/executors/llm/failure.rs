@@ -9,7 +9,7 @@ use crate::domain::llm::Verdict;
 use crate::domain::{FailureReason, RetryPolicy, clip_text};
 use crate::engine::ExecutionError;
 
-/// A provider's message is cut here, because some repeat the prompt in it.
+/// A provider's message is cut here: what matters comes first.
 const MESSAGE_LIMIT: usize = 200;
 
 /// Servers say "too long" in words of their own; vLLM, SGLang, llama.cpp.
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// One that refuses the account is asked again after this long: a person has to act meanwhile.
 const REFUSED: Duration = Duration::from_secs(300);
 
-/// Takes the API key out of a text. Applied before a text is cut, lest half a key remain.
+/// Takes the API key and the prompt out of a text. Applied before a text is cut, lest half a key remain.
 pub(super) type Redact<'a> = &'a dyn Fn(&str) -> String;
 
 /// What a call that went wrong amounts to.

@@ -21,8 +21,7 @@ pub(super) struct ChatInput {
     response_format: Option<Value>,
     seed: Option<i64>,
     user: Option<String>,
-    #[serde(default)]
-    stream: bool,
+    stream: Option<bool>,
 }
 
 impl ChatInput {
@@ -52,7 +51,7 @@ impl ChatInput {
         body.insert(token_limit_field(model).into(), output_limit.into());
         body.insert("model".into(), model.into());
         body.insert("messages".into(), self.messages.clone().into());
-        body.insert("stream".into(), self.stream.into());
+        body.insert("stream".into(), (self.stream == Some(true)).into());
         let optional = [
             ("temperature", self.temperature.clone()),
             ("top_p", self.top_p.clone()),
@@ -102,7 +101,7 @@ pub(super) fn schema() -> Value {
             },
             "seed": {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
             "user": {"type": "string", "maxLength": 256},
-            "stream": {"type": "boolean", "description": "Whether the text is published as it comes."}
+            "stream": {"type": "boolean", "description": "Whether the text can be followed as it comes."}
         }
     })
 }

@@ -19,6 +19,7 @@ mod fleet;
 mod input;
 mod options;
 mod provider;
+mod redact;
 mod reply;
 mod reserve;
 mod route;

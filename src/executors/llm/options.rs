@@ -133,8 +133,8 @@ pub enum LlmSetupError {
     /// The type name breaks the rule of names: a mistake in this build.
     #[error("type name: {0}")]
     Name(#[from] NameError),
-    /// No provider, or one without a model.
-    #[error("a provider with a default model is needed")]
+    /// No provider, one without a model, or a model's name that is empty or has control characters.
+    #[error("a provider is needed, with a model whose name is neither empty nor has control characters")]
     NoModel,
     /// Two providers with one name, or a default provider that is none of them.
     #[error("the provider `{0}` is named twice, or is the default and is none of the providers")]

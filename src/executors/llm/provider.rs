@@ -35,7 +35,8 @@ pub(super) struct Provider {
 impl Provider {
     /// Builds the client; does no I/O. Each provider has connections of its own.
     pub(super) fn new(options: &ProviderOptions, bounds: &LlmOptions) -> Result<Self, LlmSetupError> {
-        if options.info.models.first().is_none_or(|m| m.name.is_empty()) {
+        let is_name = |name: &str| !name.is_empty() && !name.chars().any(char::is_control);
+        if options.info.models.is_empty() || !options.info.models.iter().all(|model| is_name(&model.name)) {
             return Err(LlmSetupError::NoModel);
         }
         let http = client_builder(bounds.connect_timeout).pool_max_idle_per_host(64).build();

@@ -23,6 +23,9 @@ const ASKED: u32 = 3;
 /// When the book cannot be reached, the job comes back after this long.
 const AWAY: Duration = Duration::from_secs(1);
 
+/// When it is not known whether the book has answered, it is asked again after this long.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// How much longer than the attempt a share is held, so that a late settlement still finds it.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -60,11 +63,9 @@ impl Request<'_> {
         loop {
             asked += 1;
             match self.ask(fleet, demand.clone()).await {
-                Err(error) => {
-                    let message = format!("no share of the limits could be asked for: {error}");
-                    let disposition = Disposition::Postpone { after: AWAY };
-                    return Err(ExecutionError { reason: FailureReason::Error, message, disposition });
-                }
+                // Under the same name it is the same share.
+                Err(StoreError::Unknown(_)) if asked < ASKED => tokio::time::sleep(AGAIN).await,
+                Err(error) => return Err(unasked(&error)),
                 Ok(Answer::Share(taken, account)) => return Ok((taken, account)),
                 Ok(Answer::Never(block)) => {
                     let message = format!("the call asks for more than all of the {block}");
@@ -116,6 +117,17 @@ impl Request<'_> {
         });
         answer.await.unwrap_or_else(|_| Err(StoreError::Unknown("the call for a share ended".to_owned())))
     }
+}
+
+/// Nothing was sent, so nothing is charged. A book that cannot understand the call never will: that is charged, lest
+/// the job goes round for ever.
+fn unasked(error: &StoreError) -> ExecutionError {
+    let message = format!("no share of the limits could be asked for: {error}");
+    let disposition = match error {
+        StoreError::Corrupt(_) => Disposition::Retry { after: None },
+        _ => Disposition::Postpone { after: AWAY },
+    };
+    ExecutionError { reason: FailureReason::Error, message, disposition }
 }
 
 /// The job comes back when there is a share; or ends, when it would be too late by then.

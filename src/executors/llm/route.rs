@@ -154,6 +154,9 @@ impl Routes {
     ///
     /// The error is a sentence for the client: no provider has the model, or none can carry the call.
     pub(super) fn fitting(&self, wanted: &Wanted<'_>) -> Result<Vec<Choice>, String> {
+        if wanted.model.is_some_and(|model| model.chars().any(char::is_control)) {
+            return Err("the name of a model has no control characters".to_owned());
+        }
         let mut named = match wanted.model {
             None => self.providers.iter().filter_map(|p| Some(Choice::of(p, p.info.models.first()?))).collect(),
             Some(model) => self.named(model),

@@ -17,6 +17,26 @@ fn check_prints_every_setting_with_its_source_and_no_secret() {
 }
 
 #[test]
+fn check_shows_the_providers_of_the_file_without_their_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = "[[providers]]\nname = \"farm\"\nkind = \"compatible\"\nbase_url = \"http://h:1/v1\"\n\
+                api_key = \"sk-hunter2\"\ndefault_model = \"qwen\"\n";
+    std::fs::write(dir.path().join("windlass.toml"), list).unwrap();
+    let ran = run_in(dir.path(), &["config", "check"], &[]);
+    let row = ran.stdout.lines().find(|line| line.contains("providers.farm")).unwrap_or_default();
+    assert!(
+        row.contains("http://h:1/v1, key set, default model qwen") && row.contains("windlass.toml"),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stderr.contains("list prices of models are of 20"), "{}", ran.stderr);
+    std::fs::write(dir.path().join("windlass.toml"), list.replace("kind", "kond")).unwrap();
+    let ran = run_in(dir.path(), &["config", "check"], &[]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("providers[0]") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+}
+
+#[test]
 fn check_as_json_is_for_scripts() {
     let rows = run(&["config", "check", "--output", "json"], &[]).json();
     let rows = rows.as_array().unwrap();

@@ -115,3 +115,37 @@ async fn shutdown_ends_a_stalled_answer() {
     while let Ok(Some(_)) = response.chunk().await {}
     fake.task.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn limits_are_kept_and_told() {
+    let options = FakeLlmOptions { requests_per_minute: Some(2), ..FakeLlmOptions::default() };
+    let fake = Fake::start(options).await;
+    let call = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    for left in ["1", "0"] {
+        let answer = fake.post("/v1/chat/completions", &call).await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["x-ratelimit-remaining-requests"]),
+            (200, &left.parse().unwrap())
+        );
+    }
+    let refused = fake.post("/v1/chat/completions", &call).await;
+    let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert_eq!((refused.status().as_u16(), (50..=60).contains(&wait)), (429, true), "{wait}");
+    let seen = fake.get("/requests").await;
+    assert_eq!((&seen["count"], &seen["limited"], &seen["peak"]), (&json!(3), &json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_stream_counts_as_under_way_to_its_end() {
+    let options = FakeLlmOptions { concurrency: Some(1), ..FakeLlmOptions::default() };
+    let fake = Fake::start(options).await;
+    fake.fault(json!({"kind": "stall"})).await;
+    let call = json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let stalled = fake.post("/v1/chat/completions", &call).await;
+    assert_eq!(fake.post("/v1/chat/completions", &call).await.status(), 429);
+    drop(stalled);
+    while fake.post("/v1/chat/completions", &call).await.status() != 200 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fake.get("/requests").await["peak"], 1);
+}

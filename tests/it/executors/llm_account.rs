@@ -175,6 +175,20 @@ async fn what_no_limit_can_ever_grant_is_refused_and_an_absent_book_waited_for()
     book.answer(Err(StoreError::Unavailable("away".to_owned())));
     let failed = run(&chat, say("hi")).await.unwrap_err();
     assert_eq!((failed.0, failed.1), (Error, Disposition::Postpone { after: Duration::from_secs(1) }));
+    book.answer(Err(StoreError::Corrupt("odd".to_owned())));
+    let failed = run(&chat, say("hi")).await.unwrap_err();
+    assert_eq!((failed.0, failed.1), (Error, Disposition::Retry { after: None }), "it would go round for ever");
+}
+
+#[tokio::test]
+async fn a_share_whose_grant_got_lost_is_asked_for_under_the_same_name() {
+    let server = Receiver::start(completion()).await;
+    let (chat, book, mut settled) = chat(server.url(""));
+    book.answer(Err(StoreError::Unknown("no reply".to_owned())));
+    assert!(run(&chat, say("hi")).await.is_ok());
+    let demands = book.demands();
+    assert_eq!((demands.len(), &demands[0].call), (2, &demands[1].call));
+    assert_eq!(settled.recv().await.unwrap().call, demands[0].call);
 }
 
 #[tokio::test]

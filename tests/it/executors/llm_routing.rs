@@ -191,6 +191,7 @@ fn what_no_provider_can_carry_is_refused_at_the_door() {
         let refusal = with("model", json!(unknown)).unwrap_err();
         assert!(refusal.contains(&format!("has the model `{unknown}`; known are small")), "{refusal}");
     }
+    assert!(with("model", json!("sm\u{1}all")).unwrap_err().contains("control characters"));
     let refusal = with("max_output_tokens", json!(1_000)).unwrap_err();
     assert!(refusal.contains("context window") && refusal.contains("1000"), "{refusal}");
     assert!(chat.check(&say(&"word ".repeat(1_000))).is_err());

@@ -64,7 +64,7 @@ async fn no_prompt_answer_or_key_reaches_a_log_or_an_error() {
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(filter).with(layer));
 
     let whole = json!({"choices": [{"finish_reason": "stop", "message": {"content": "canary answer"}}]});
-    let echoed = json!({"error": {"message": "bad key sk-canary-key", "code": "sk-canary-key"}});
+    let echoed = json!({"error": {"message": "bad key sk-canary-key in 'the canary prompt'", "code": "sk-canary-key"}});
     let mut errors = String::new();
     for canned in [
         answer(200, "", &whole.to_string()),
@@ -80,7 +80,7 @@ async fn no_prompt_answer_or_key_reaches_a_log_or_an_error() {
             ..LlmOptions::with_providers(vec![provider("a", server.url(""), vec![model("m")])])
         };
         let chat = LlmChat::new(&options.with_key("sk-canary-key")).unwrap();
-        let context = FakeJob::new().context(&chat, &say("canary prompt"));
+        let context = FakeJob::new().context(&chat, &say("the canary prompt"));
         errors += &format!("{chat:?} {context:?}");
         if let Err(error) = chat.run(context).await {
             errors += &format!("{error:?} {error}");

@@ -6,11 +6,12 @@
 //! - `POST /v1/chat/completions`, `GET /v1/models`, `GET /health`
 //! - `POST /faults` scripts the next answers ([`Fault`]), `GET /faults` lists what is left,
 //!   `DELETE /faults` clears
-//! - `GET /requests` counts calls, and those whose client left before the end of the answer, and shows the latest
-//!   ones without their prompts
+//! - `GET /requests` counts calls, those refused over a limit, those at once at the most, and those whose client left
+//!   before the end of the answer, and shows the latest ones without their prompts
 
 mod answer;
 mod faults;
+mod limits;
 mod pace;
 mod respond;
 
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use answer::{Answer, ChatRequest};
 pub use faults::{Fault, FaultKind};
 use faults::{FaultScript, RandomFaults};
+use limits::Limits;
 use pace::Pace;
 
 /// `GET /requests` shows this many of the latest calls.
@@ -57,6 +59,10 @@ pub struct FakeLlmOptions {
     pub fault_rate: f64,
     /// Which calls those are: the same seed fails the same calls.
     pub seed: u64,
+    /// Calls begun in any minute; further ones get 429 with `Retry-After`.
+    pub requests_per_minute: Option<usize>,
+    /// Calls at once; further ones get 429.
+    pub concurrency: Option<usize>,
     /// Faults of the first calls, in order.
     pub faults: Vec<Fault>,
 }
@@ -64,6 +70,7 @@ pub struct FakeLlmOptions {
 struct FakeState {
     options: FakeLlmOptions,
     random: RandomFaults,
+    limits: Limits,
     script: Mutex<FaultScript>,
     latest: Mutex<VecDeque<Value>>,
     calls: AtomicU64,
@@ -85,6 +92,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub async fn serve(listener: TcpListener, options: FakeLlmOptions, shutdown: CancellationToken) -> io::Result<()> {
     let state = FakeState {
         random: RandomFaults { rate: options.fault_rate, seed: options.seed },
+        limits: Limits::new(options.requests_per_minute, options.concurrency),
         script: Mutex::new(FaultScript::new(options.faults.clone())),
         latest: Mutex::default(),
         calls: AtomicU64::new(0),
@@ -114,6 +122,10 @@ async fn chat(State(state): Shared, headers: HeaderMap, body: Bytes) -> Response
         Ok(request) => request,
         Err(message) => return respond::error(400, "invalid_request", message),
     };
+    let call = match state.limits.enter() {
+        Ok(call) => call,
+        Err(seconds) => return respond::status(&Fault { retry_after: Some(seconds.into()), ..Fault::status(429) }),
+    };
     let scripted = lock(&state.script).take(request.prompt());
     let fault = scripted.or_else(|| state.random.pick(number));
     state.record(&request, &headers, fault.as_ref());
@@ -128,7 +140,7 @@ async fn chat(State(state): Shared, headers: HeaderMap, body: Bytes) -> Response
     let answer = Answer::new(number, &request, state.options.answer_tokens);
     let pace =
         Pace { chunk_delay: state.options.chunk_delay, shutdown: state.shutdown.clone(), left: state.left.clone() };
-    respond::respond(&request, answer, fault.as_ref(), pace)
+    call.finish(respond::respond(&request, answer, fault.as_ref(), pace), request.is_stream())
 }
 
 fn authorized(options: &FakeLlmOptions, headers: &HeaderMap) -> bool {
@@ -185,6 +197,9 @@ async fn requests(State(state): Shared) -> Response {
     let count = state.calls.load(Ordering::Relaxed);
     let faulted = state.faulted.load(Ordering::Relaxed);
     let left = state.left.load(Ordering::Relaxed);
-    axum::Json(json!({"count": count, "faulted": faulted, "left": left, "latest": &*lock(&state.latest)}))
-        .into_response()
+    let (peak, limited) = state.limits.seen();
+    let latest = &*lock(&state.latest);
+    let seen =
+        json!({"count": count, "faulted": faulted, "left": left, "limited": limited, "peak": peak, "latest": latest});
+    axum::Json(seen).into_response()
 }

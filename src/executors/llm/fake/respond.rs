@@ -62,7 +62,8 @@ pub(super) fn fault_body(fault: &Fault) -> Value {
     error_body(&code, fault.message.as_deref().unwrap_or("A scripted fault."))
 }
 
-fn status(fault: &Fault) -> Response {
+/// An HTTP error as the fault says.
+pub(super) fn status(fault: &Fault) -> Response {
     let status = fault.status.and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match &fault.body {
         Some(body) => (status, axum::response::Html(body.clone())).into_response(),
