@@ -8,6 +8,7 @@
 mod assemble;
 mod capture;
 mod chat;
+mod chunk;
 mod endpoint;
 mod failure;
 pub mod fake;

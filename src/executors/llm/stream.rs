@@ -58,7 +58,6 @@ pub(super) struct Call<'a> {
 }
 
 /// An answer that was streamed to its end.
-#[derive(Debug)]
 pub(super) struct Streamed {
     /// The same as without streaming. It may be an error that the provider sent in place of a stream.
     pub(super) answer: Value,
@@ -67,7 +66,6 @@ pub(super) struct Streamed {
 }
 
 /// A stream that did not come to its end.
-#[derive(Debug)]
 pub(super) struct Broken {
     /// What happened.
     pub(super) error: OpenAIError,
@@ -265,7 +263,7 @@ impl Reading {
                 return Err(CallError::InStream(ErrorEvent::of(data)));
             }
             Err(ChunkFault::Malformed) => return Err(CallError::Malformed),
-            Err(ChunkFault::Error(said)) => return Err(CallError::InStream(ErrorEvent(said))),
+            Err(ChunkFault::Error(said)) => return Err(CallError::InStream(said)),
             Err(ChunkFault::TooLarge) => return Err(CallError::TooMuchText),
         }
         if self.finished.is_none() && self.assembly.finished() {
