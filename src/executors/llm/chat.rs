@@ -91,7 +91,9 @@ impl LlmChat {
                 Err(violated) => structured::mend(&mut request, &result, &violated),
             }
             mended = true;
-            context.reset_deltas();
+            if request["stream"] == true {
+                context.reset_deltas();
+            }
         }
     }
 
