@@ -1,17 +1,11 @@
 //! Putting the chunks of a stream together into the answer that the same call would have had without streaming.
-//!
-//! As lenient in form as the reading of a whole answer (`reply`): unknown fields and words pass, a field of another
-//! type than expected counts as absent.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, de};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::domain::bounds;
+
+use super::capture::ErrorEvent;
+use super::chunk::{CallDelta, Chunk, Delta, Words};
 
 /// The most tool calls of one answer: more is a model out of control.
 const CALLS_LIMIT: usize = 128;
@@ -22,7 +16,7 @@ pub(super) enum ChunkFault {
     /// It is no JSON, or JSON of another shape.
     Malformed,
     /// It is an error that the provider met after it had begun; the part of the chunk that says so.
-    Error(Value),
+    Error(ErrorEvent),
     /// The answer has more text than a result may have.
     TooLarge,
 }
@@ -58,11 +52,11 @@ impl Assembly {
         let chunk: Chunk<'_> = serde_json::from_slice(data).map_err(|_| ChunkFault::Malformed)?;
         if let Some(error) = chunk.error.filter(|e| e.is_object() || e.is_string()) {
             let code = chunk.code.unwrap_or_default();
-            return Err(ChunkFault::Error(json!({"error": error, "code": code})));
+            return Err(ChunkFault::Error(ErrorEvent(json!({"error": error, "code": code}))));
         }
         if chunk.object.is("error") {
             let whole = serde_json::from_slice(data).map_err(|_| ChunkFault::Malformed)?;
-            return Err(ChunkFault::Error(whole));
+            return Err(ChunkFault::Error(ErrorEvent(whole)));
         }
         set_once(&mut self.id, &chunk.id);
         set_once(&mut self.model, &chunk.model);
@@ -73,9 +67,11 @@ impl Assembly {
             self.usage = usage;
         }
         for choice in chunk.choices.into_iter().flatten().filter(|choice| choice.index.unwrap_or(0) == 0) {
-            progress |= !choice.finish_reason.text().is_empty();
-            if let Some(word) = choice.finish_reason.0 {
-                self.finish = word.into_owned();
+            let word = choice.finish_reason.text();
+            // Some servers send an empty one with every chunk.
+            if !word.is_empty() {
+                progress = true;
+                word.clone_into(&mut self.finish);
             }
             if let Some(delta) = choice.delta {
                 progress |= self.add(delta, on_text)?;
@@ -181,134 +177,6 @@ fn set_once(field: &mut String, words: &Words<'_>) {
     }
 }
 
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(default, borrow)]
-    id: Words<'a>,
-    #[serde(default, borrow)]
-    model: Words<'a>,
-    #[serde(default, borrow)]
-    object: Words<'a>,
-    error: Option<Value>,
-    code: Option<Value>,
-    #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    index: Option<u64>,
-    #[serde(borrow)]
-    delta: Option<Delta<'a>>,
-    #[serde(default, borrow)]
-    finish_reason: Words<'a>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(default, borrow)]
-    content: Words<'a>,
-    #[serde(default, borrow)]
-    refusal: Words<'a>,
-    /// `DeepSeek`, `vLLM`, `SGLang`.
-    #[serde(default, borrow)]
-    reasoning_content: Words<'a>,
-    /// `OpenRouter`, `Ollama`, newer `vLLM`.
-    #[serde(default, borrow)]
-    reasoning: Words<'a>,
-    #[serde(borrow)]
-    tool_calls: Option<Vec<CallDelta<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct CallDelta<'a> {
-    index: Option<u64>,
-    #[serde(default, borrow)]
-    id: Words<'a>,
-    #[serde(borrow)]
-    function: Option<FunctionDelta<'a>>,
-}
-
-#[derive(Deserialize)]
-struct FunctionDelta<'a> {
-    #[serde(default, borrow)]
-    name: Words<'a>,
-    arguments: Option<Value>,
-}
-
-/// A text; anything else but an array of text parts counts as none.
-#[derive(Default)]
-struct Words<'a>(Option<Cow<'a, str>>);
-
-impl Words<'_> {
-    fn text(&self) -> &str {
-        self.0.as_deref().unwrap_or_default()
-    }
-
-    fn is(&self, word: &str) -> bool {
-        self.text() == word
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Words<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WordsVisitor)
-    }
-}
-
-struct WordsVisitor;
-
-impl<'de> Visitor<'de> for WordsVisitor {
-    type Value = Words<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Words(Some(Cow::Borrowed(text))))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Words(Some(Cow::Owned(text.to_owned()))))
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Words(None))
-    }
-
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Words(None))
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Words(None))
-    }
-
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Words(None))
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Words(None))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
-        let mut text = String::new();
-        while let Some(part) = parts.next_element::<Value>()? {
-            text.push_str(part.get("text").and_then(Value::as_str).unwrap_or_default());
-        }
-        Ok(Words(Some(Cow::Owned(text))))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Words(None))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,7 +276,7 @@ mod tests {
         for chunk in [openrouter, xai, vllm.clone()] {
             assert!(matches!(assemble(std::slice::from_ref(&chunk)), Err(ChunkFault::Error(_))), "{chunk}");
         }
-        assert!(matches!(assemble(&[vllm]), Err(ChunkFault::Error(whole)) if whole["code"] == 400));
+        assert!(matches!(assemble(&[vllm]), Err(ChunkFault::Error(ErrorEvent(whole))) if whole["code"] == 400));
         assert!(assemble(&[json!({"error": null, "choices": []})]).is_ok());
     }
 

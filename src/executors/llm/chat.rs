@@ -71,7 +71,9 @@ impl LlmChat {
         let Some(violated) = &first.violated else { return Ok(RawJson::from_value(&first.result)) };
 
         structured::mend(&mut body, &first.result, violated);
-        context.reset_deltas();
+        if body["stream"] == true {
+            context.reset_deltas();
+        }
         let wanted = Wanted { input: wanted.input + first.used.output + MENDING, ..wanted };
         let (_, account) = self.share(context, &choices[taken..=taken], &wanted).grant().await?;
         let second = ask(&body, context, account, &format).await.map_err(went_wrong)?;

@@ -11,6 +11,7 @@
 mod assemble;
 mod capture;
 mod chat;
+mod chunk;
 mod endpoint;
 mod estimate;
 mod failure;

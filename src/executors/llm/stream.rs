@@ -58,7 +58,6 @@ pub(super) struct Call<'a> {
 }
 
 /// A stream that did not come to its end.
-#[derive(Debug)]
 pub(super) struct Broken {
     /// What happened.
     pub(super) error: CallError,
@@ -221,7 +220,7 @@ impl Reading {
             self.moved();
             return Ok(false);
         }
-        self.events.push(piece).map_err(|TooLong| CallError::StreamTooLarge(STREAM_LIMIT))?;
+        self.events.push(piece).map_err(|TooLong| CallError::TooMuchText)?;
         while let Some(item) = self.events.next() {
             if self.item(item, on_text)? {
                 return Ok(true);
@@ -247,7 +246,7 @@ impl Reading {
                 return Err(CallError::InStream(ErrorEvent::of(data)));
             }
             Err(ChunkFault::Malformed) => return Err(CallError::Malformed),
-            Err(ChunkFault::Error(said)) => return Err(CallError::InStream(ErrorEvent(said))),
+            Err(ChunkFault::Error(said)) => return Err(CallError::InStream(said)),
             Err(ChunkFault::TooLarge) => return Err(CallError::TooMuchText),
         }
         if self.finished.is_none() && self.assembly.finished() {
@@ -291,4 +290,62 @@ impl Reading {
 /// Waits for the end of a response that has said all, so that its connection can be used again.
 async fn linger<T>(end: impl Future<Output = T>) -> Option<T> {
     timeout(LINGER, end).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience { first_token: Duration::from_secs(60), idle: Duration::from_secs(20) };
+
+    /// The text passed on, and the answer or how the stream ended.
+    async fn read(pieces: Vec<Bytes>) -> (String, Result<Value, CallError>) {
+        let mut reading = Reading::new(PATIENCE);
+        let mut text = String::new();
+        let mut body = futures_util::stream::iter(pieces.into_iter().map(Ok));
+        let ended = reading.read(&mut body, &mut |piece: &str| text.push_str(piece)).await;
+        (text, ended.map(|()| reading.answer))
+    }
+
+    fn event(chunk: &Value) -> String {
+        format!("data: {chunk}\n\n")
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_the_same_however_the_network_cuts_it() {
+        let part = |text: &str| event(&json!({"choices": [{"delta": {"content": text}}]}));
+        let end = event(&json!({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 1}}));
+        let whole = format!("\u{feff}\n: hello\n\n{}{}{end}data: [DONE]\n\nrubbish", part("grün "), part("🦀"));
+        for size in [1, 2, 7, 64, 1000] {
+            let pieces = whole.as_bytes().chunks(size).map(Bytes::copy_from_slice).collect();
+            let (text, answer) = read(pieces).await;
+            let answer = answer.unwrap();
+            assert_eq!((text.as_str(), &answer["usage"]["prompt_tokens"]), ("grün 🦀", &json!(1)), "{size} at a time");
+            assert_eq!(answer["choices"][0]["message"]["content"], "grün 🦀");
+        }
+    }
+
+    #[tokio::test]
+    async fn more_than_any_stream_may_have_is_not_read() {
+        let (_, ended) = read(vec![Bytes::from(vec![b'\n'; STREAM_LIMIT + 1])]).await;
+        assert!(matches!(ended, Err(CallError::StreamTooLarge(STREAM_LIMIT))));
+        let event = Bytes::from("data: ".repeat(200_000));
+        let (_, ended) = read(vec![event; 3]).await;
+        assert!(matches!(ended, Err(CallError::TooMuchText)));
+    }
+
+    #[test]
+    fn signs_of_life_lengthen_patience_and_only_so_far() {
+        let mut reading = Reading::new(PATIENCE);
+        let start = reading.began;
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        reading.alive = at(50);
+        assert_eq!(reading.deadline().0, at(60), "before the first token they do not count");
+        (reading.first, reading.progress) = (Some(at(50)), at(50));
+        assert_eq!(reading.deadline().0, at(70));
+        reading.alive = at(169);
+        assert_eq!(reading.deadline().0, at(170), "six times the patience after the last progress");
+        reading.finished = Some(at(100));
+        assert_eq!(reading.deadline().0, at(103), "the usage is not waited for long");
+    }
 }

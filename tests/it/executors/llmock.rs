@@ -123,7 +123,7 @@ fn leftovers() -> usize {
 async fn a_quota_is_waited_for_as_long_as_it_takes_and_a_full_context_is_not() {
     let server = Llmock::start(1, &["--rpm", "60", "--context-window", "300"]).await;
     let chat = chat(&server);
-    let jobs = (0..62).map(async |n: usize| work(&chat, &say(&format!("quota-{n}"), n % 2 == 0)).await);
+    let jobs = (0..62).map(async |n: usize| work(&chat, &say(&format!("quota-{n}"), n.is_multiple_of(2))).await);
     for outcome in join_all(jobs).await {
         assert!(outcome.is_ok(), "{outcome:?}");
     }
