@@ -249,3 +249,68 @@ impl Routes {
         format!("no configured provider has the model `{}`; known are {known}{more}", clip_text(model, 64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ProviderName;
+    use crate::domain::llm::ProviderInfo;
+
+    fn routes(balancing: Balancing, models: &[&[&str]]) -> Routes {
+        let provider = |(at, names): (usize, &&[&str])| {
+            let model = |name: &&str| ModelInfo {
+                name: (*name).into(),
+                aliases: vec!["alias".to_owned()],
+                context_window: None,
+                price: None,
+                quota: Quota::default(),
+            };
+            let info = ProviderInfo {
+                name: ProviderName::new(&format!("p{at}")).unwrap(),
+                kind: "compatible",
+                models: names.iter().map(model).collect(),
+                open_models: names.len() > 1,
+                quota: Quota::default(),
+            };
+            ProviderOptions { info, base_url: "http://h".to_owned(), api_key: None, lacks: Vec::new() }
+        };
+        let options = LlmOptions::with_providers(models.iter().enumerate().map(provider).collect());
+        Routes::new(&LlmOptions { balancing, ..options }).unwrap()
+    }
+
+    fn wanted(model: Option<&str>) -> Wanted<'_> {
+        Wanted { model, input: 10, output: 10, needs: Vec::new() }
+    }
+
+    fn targets(choices: &[Choice]) -> Vec<String> {
+        choices.iter().map(|choice| choice.target().to_string()).collect()
+    }
+
+    #[test]
+    fn each_round_of_attempts_begins_once_with_every_candidate() {
+        for (balancing, word) in Balancing::ALL {
+            let routes = routes(balancing, &[&["a"], &["b"], &["c"]]);
+            for n in 0..20 {
+                let job = JobId::new(n, 0);
+                let chain = |attempt| routes.chain(&wanted(None), job, attempt).map(|c| targets(&c)).unwrap();
+                let mut begun: Vec<String> = (1..=3).map(|attempt| chain(attempt).remove(0)).collect();
+                assert_eq!(chain(2)[0], chain(1)[1], "{word}: the next attempt begins where this one would go on");
+                assert_eq!(chain(4), chain(1), "{word}: the same order in every process and round");
+                begun.sort();
+                assert_eq!(begun, ["p0/a", "p1/b", "p2/c"], "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_leads_to_those_who_list_it_then_to_its_prefix_then_to_the_open_ones() {
+        let routes = routes(Balancing::Default, &[&["a", "p2/x"], &["a"], &["c", "d"]]);
+        let to = |model| routes.fitting(&wanted(Some(model))).map(|c| targets(&c));
+        assert_eq!(to("a").unwrap(), ["p0/a", "p1/a"]);
+        assert_eq!(to("alias").unwrap(), ["p0/a", "p1/a", "p2/c"]);
+        assert_eq!(to("p2/x").unwrap(), ["p0/p2/x"], "a listed name wins over a prefix");
+        assert_eq!((to("p1/a").unwrap(), to("p2/any").unwrap()), (vec!["p1/a".to_owned()], vec!["p2/any".to_owned()]));
+        assert_eq!(to("any/thing").unwrap(), ["p0/any/thing", "p2/any/thing"]);
+        assert!(to("p1/b").unwrap_err().contains("known are a, p2/x, a, c, d"));
+    }
+}
