@@ -206,7 +206,8 @@ async fn a_job_that_needs_what_a_model_lacks_goes_to_one_that_has_it() {
     let mut options = pair.options();
     options.providers[0].lacks = vec![("small".into(), Capability::JsonSchema)];
     let mut input = say("hi");
-    input["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "x"}});
+    input["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": {}}});
+    pair.b.fault(json!({"kind": "say", "message": "{}"})).await;
     assert_eq!(run_job(&FakeJob::new(), &chat(&options), input.clone()).await.unwrap()["provider"], "b");
     options.providers[1].lacks = vec![("large".into(), Capability::JsonSchema)];
     assert!(chat(&options).check(&input).unwrap_err().contains("takes `json_schema`"));
