@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod cursor;
 mod error;
+mod follow;
 mod layers;
 mod metrics;
 mod openapi;
