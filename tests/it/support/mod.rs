@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod cluster;
 pub(crate) mod context;
+pub(crate) mod feed;
 pub(crate) mod fleet;
 pub(crate) mod jobs;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
@@ -11,3 +12,4 @@ pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod redis;
+pub(crate) mod scripted;
