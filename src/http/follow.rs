@@ -47,6 +47,17 @@ impl fmt::Display for Cursor {
     }
 }
 
+/// Which text a follower tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Text {
+    /// All of it; but of a job that ended before, only to a client that has some of it already.
+    Live,
+    /// All of it.
+    Kept,
+    /// None.
+    Not,
+}
+
 /// What a client is told.
 pub(super) enum Told {
     /// The job as it is, at the beginning.
@@ -76,6 +87,9 @@ pub(super) struct Follower {
     subscription: Subscription,
     ready: VecDeque<Told>,
     held: VecDeque<Held>,
+    text: Text,
+    /// Whether the client has text.
+    has_text: bool,
     /// How far the job's stream was read.
     at: Option<DeltaPlace>,
     cursor: Cursor,
@@ -96,6 +110,7 @@ impl Follower {
         caller: &Caller,
         id: JobId,
         seen: Option<Cursor>,
+        text: Text,
     ) -> Result<Option<Self>, ApiError> {
         let busy = |_| ApiError::new(ErrorCode::Overloaded, "too many streams").retry_after(Duration::from_secs(5));
         let permit = state.waiting().clone().try_acquire_owned().map_err(busy)?;
@@ -110,6 +125,8 @@ impl Follower {
             subscription,
             ready: VecDeque::new(),
             held: VecDeque::new(),
+            text,
+            has_text: seen.as_ref().is_some_and(|seen| seen.text.is_some()),
             at: seen.as_ref().and_then(|seen| seen.text),
             cursor: seen.clone().unwrap_or_default(),
             told: HashSet::new(),
@@ -191,7 +208,7 @@ impl Follower {
     fn hold_job(&mut self, told: Told, ended: bool) {
         self.ended = ended;
         // A client that comes to a job that ended finds everything in the job.
-        if ended && self.at.is_none() {
+        if ended && self.text == Text::Live && !self.has_text {
             self.held.push_back(Held::Told(told));
         } else {
             self.hold_in_order(told);
@@ -205,6 +222,9 @@ impl Follower {
 
     /// Gets ready what the stream has, a few entries at a time.
     async fn read_text(&mut self) -> Option<()> {
+        if self.text == Text::Not {
+            return Some(());
+        }
         let store = self.state.services().store.of(self.id);
         let found = store.deltas_after(self.id, self.at, AT_ONCE).await.ok()?;
         if found.len() == AT_ONCE {
@@ -212,13 +232,14 @@ impl Follower {
         }
         for mut delta in found {
             let follows = self.at.is_some_and(|at| at.next() == delta.place);
-            if delta.begins && self.at.is_some() {
+            if delta.begins && std::mem::take(&mut self.has_text) {
                 self.ready.push_back(Told::StartsOver(delta.attempt));
             }
             // Redis lost the entries before it.
             delta.truncated |= !delta.begins && !follows;
             self.at = Some(delta.place);
             if !delta.text.is_empty() || delta.truncated {
+                self.has_text = true;
                 self.ready.push_back(Told::Text(delta));
             }
         }

@@ -20,6 +20,7 @@ mod server;
 mod state;
 mod views;
 mod wait;
+mod ws;
 
 pub use auth::{hash_key, mint_key};
 pub use openapi::{openapi, openapi_json};

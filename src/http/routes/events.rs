@@ -20,7 +20,7 @@ use crate::domain::JobId;
 
 use super::super::auth::{Caller, Permission};
 use super::super::error::ApiError;
-use super::super::follow::{Cursor, Follower, Told};
+use super::super::follow::{Cursor, Follower, Text, Told};
 use super::super::state::HttpState;
 use super::super::views;
 use super::{Param, job_id};
@@ -59,7 +59,7 @@ pub(in crate::http) async fn stream(
     caller.require(Permission::JobsRead)?;
     let id = job_id(id)?;
     let seen = last_event_id(&headers)?;
-    let Some(follower) = Follower::begin(&state, &caller, id, seen).await? else {
+    let Some(follower) = Follower::begin(&state, &caller, id, seen, Text::Live).await? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     let keep_alive = KeepAlive::new().interval(state.options().keep_alive).text("keep-alive");

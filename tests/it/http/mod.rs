@@ -16,3 +16,5 @@ mod operators;
 mod outage;
 mod read;
 mod submit;
+mod ws;
+mod ws_limits;

@@ -13,3 +13,4 @@ pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod scripted;
+pub(crate) mod socket;

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, mpsc};
 use windlass::domain::{FailureReason, RawJson};
 use windlass::engine::{ExecutionError, JobContext, Registry};
 
-use super::fleet::registry;
+use super::fleet::registry_of;
 
 enum Step {
     Push(String),
@@ -23,10 +23,15 @@ pub(crate) struct Script {
 }
 
 impl Script {
+    /// Of `echo`.
     pub(crate) fn new() -> Self {
+        Self::of("echo")
+    }
+
+    pub(crate) fn of(kind: &str) -> Self {
         let (steps, taken) = mpsc::unbounded_channel();
         let taken = Arc::new(Mutex::new(taken));
-        let registry = registry(move |context| {
+        let registry = registry_of(kind, move |context| {
             let taken = Arc::clone(&taken);
             async move { run(&context, &mut *taken.lock().await).await }
         });
