@@ -248,3 +248,47 @@ impl DeltaSink for AttemptSink {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AttemptId, QueueName};
+    use crate::store::{LeaseRef, StoreOptions};
+
+    async fn sink() -> (DeltaWriter, AttemptSink, CancellationToken) {
+        let nowhere = StoreOptions { pool_size: 1, ..StoreOptions::new("redis://127.0.0.1:1") };
+        let writer = DeltaWriter::new(Store::connect(nowhere).await.unwrap());
+        let of = LeaseRef {
+            queue: QueueName::default_queue(),
+            job: crate::domain::JobId::new(1, 0),
+            attempt_id: AttemptId::random(),
+        };
+        let sink = writer.open(&Lease::new(of, clock::now(), Duration::from_secs(10)), 1);
+        let done = CancellationToken::new();
+        crate::engine::tasks::spawn("deltas", writer.clone().run(done.clone()));
+        (writer, sink, done)
+    }
+
+    #[tokio::test]
+    async fn an_attempt_waits_a_second_at_most_for_text_that_cannot_be_written() {
+        let (writer, sink, done) = sink().await;
+        let begun = clock::now();
+        sink.push("text");
+        sink.finish().await;
+        let took = clock::now() - begun;
+        assert!((LAST..LAST * 3).contains(&took), "{took:?}");
+        assert_eq!(writer.0.waiting.load(Ordering::Relaxed), 0, "what waited is forgotten");
+        done.cancel();
+    }
+
+    #[tokio::test]
+    async fn text_over_the_bound_of_the_process_is_left_out() {
+        let (writer, sink, done) = sink().await;
+        writer.0.waiting.fetch_add(WAITING - 2, Ordering::Relaxed);
+        sink.push("text");
+        assert_eq!(lock(&sink.0.answer).held(), 2);
+        sink.abandon();
+        assert_eq!(writer.0.waiting.load(Ordering::Relaxed), WAITING - 2);
+        done.cancel();
+    }
+}
