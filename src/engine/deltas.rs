@@ -108,13 +108,13 @@ impl Shared {
         let mut rest = &cuts[..];
         while !rest.is_empty() {
             let (call, later) = rest.split_at(fitting(rest));
-            match self.call(call).await {
+            let mut outcome = self.call(call).await;
+            if matches!(outcome, Err(StoreError::Corrupt(_))) {
+                // One broken job must not take the text of its neighbours along.
+                outcome = self.one_by_one(call).await;
+            }
+            match outcome {
                 Ok(places) => call.iter().zip(places).for_each(|((of, _), place)| AttemptDeltas::wrote(of, place)),
-                // No later try would mend this.
-                Err(StoreError::Corrupt(what)) => {
-                    tracing::error!(%what, "Redis could not digest the text of streaming answers");
-                    call.iter().for_each(|(of, _)| of.close());
-                }
                 Err(error) => {
                     for (of, _) in rest {
                         of.change(Answer::failed);
@@ -126,6 +126,22 @@ impl Shared {
             rest = later;
         }
         Ok(())
+    }
+
+    /// An entry that Redis cannot digest ends the text of its attempt, as if that were stale: no later try mends it.
+    async fn one_by_one(&self, call: &[(Arc<AttemptDeltas>, Cut)]) -> Result<Vec<Option<DeltaPlace>>, StoreError> {
+        let mut places = Vec::with_capacity(call.len());
+        for one in call {
+            match self.call(std::slice::from_ref(one)).await {
+                Ok(place) => places.extend(place),
+                Err(StoreError::Corrupt(what)) => {
+                    tracing::error!(job.id = %one.0.lease.of.job, %what, "Redis could not digest text of a streaming answer");
+                    places.push(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(places)
     }
 
     async fn call(&self, call: &[(Arc<AttemptDeltas>, Cut)]) -> Result<Vec<Option<DeltaPlace>>, StoreError> {
@@ -220,7 +236,9 @@ impl AttemptSink {
                 self.0.written.notified().await;
             }
         };
-        if tokio::time::timeout(LAST, written).await.is_err() {
+        // Most attempts stream nothing.
+        let nothing = lock(&self.0.answer).is_written();
+        if !nothing && tokio::time::timeout(LAST, written).await.is_err() {
             tracing::debug!(job.id = %self.0.lease.of.job, "the last text of a streaming answer was left out");
         }
         self.0.close();

@@ -50,8 +50,7 @@ enum End {
 
 /// Serves a connection to its end. `caller` is there when the key came with the request.
 pub(super) async fn serve(socket: WebSocket, state: HttpState, caller: Option<Caller>, headers: HeaderMap) {
-    let gauge = ::metrics::gauge!(metrics::WEBSOCKETS.name);
-    gauge.increment(1);
+    let _counted = Counted::new();
     let mut line = Line { socket };
     let end = Box::pin(converse(&mut line, &state, caller, headers)).await;
     let (code, reason) = match end {
@@ -65,7 +64,22 @@ pub(super) async fn serve(socket: WebSocket, state: HttpState, caller: Option<Ca
     let frame = Frame::Close(Some(CloseFrame { code, reason: reason.into() }));
     // Whoever is gone does not need it.
     drop(tokio::time::timeout(CLOSING, line.socket.send(frame)).await);
-    gauge.decrement(1);
+}
+
+/// Counts as open while it lives, also when its task is dropped.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        ::metrics::gauge!(metrics::WEBSOCKETS.name).increment(1);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        ::metrics::gauge!(metrics::WEBSOCKETS.name).decrement(1);
+    }
 }
 
 async fn converse(line: &mut Line, state: &HttpState, caller: Option<Caller>, headers: HeaderMap) -> Result<(), End> {

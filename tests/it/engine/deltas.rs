@@ -1,6 +1,7 @@
 //! The text of streaming answers on its way from handlers to Redis.
 
 use windlass::domain::{JobId, JobState, RawJson};
+use windlass::engine::WorkerOptions;
 use windlass::store::{Delta, Store};
 
 use crate::support::fleet::{options, reaches, registry, start, until};
@@ -98,12 +99,34 @@ async fn many_streams_share_few_calls_and_all_text_is_there_at_the_end() {
         Ok(RawJson::from_compact("1"))
     });
     let ids = enqueue_many(&store, "ws", "r", 50, |_| {}).await;
-    let worker = start(&store, &registry, windlass::engine::WorkerOptions { slots: 50, ..options() });
+    let worker = start(&store, &registry, WorkerOptions { slots: 50, ..options() });
     for id in &ids {
         reaches(&store, *id, JobState::Succeeded).await;
         assert_eq!(text(&store, *id).await.len(), PIECES);
     }
     let calls = redis.cli_int(&["XLEN", "ai:streamed"]);
     assert!(calls <= 150, "{calls} calls for {} pieces", 50 * PIECES);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_cannot_be_written_leaves_its_neighbours_alone() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let registry = registry(|context| async move {
+        context.delta("text");
+        Ok(RawJson::from_compact("1"))
+    });
+    let ids = enqueue_many(&store, "ws", "r", 20, |_| {}).await;
+    let broken = format!("ai:job:{}:stream", ids[7]);
+    redis.cli(&["SET", &broken, "of a wrong type"]);
+    let worker = start(&store, &registry, WorkerOptions { slots: 20, ..options() });
+    for id in &ids {
+        reaches(&store, *id, JobState::Succeeded).await;
+    }
+    redis.cli(&["DEL", &broken]);
+    for (number, id) in ids.iter().enumerate() {
+        assert_eq!(text(&store, *id).await, if number == 7 { "" } else { "text" });
+    }
     worker.stop().await;
 }
