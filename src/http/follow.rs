@@ -208,7 +208,8 @@ impl Follower {
     fn hold_job(&mut self, told: Told, ended: bool) {
         self.ended = ended;
         // A client that comes to a job that ended finds everything in the job.
-        if ended && self.text == Text::Live && !self.has_text {
+        let late = ended && matches!(told, Told::Job(_));
+        if late && self.text == Text::Live && !self.has_text {
             self.held.push_back(Held::Told(told));
         } else {
             self.hold_in_order(told);
