@@ -166,6 +166,8 @@ catalogue! {
         "Time from the request's head to the response's head.";
     HTTP_CONNECTIONS = "windlass_http_connections" Gauge Process Count [] &[],
         "Open HTTP connections.";
+    WEBSOCKETS = "windlass_websockets_open" Gauge Process Count [] &[],
+        "Open WebSockets.";
 
     JOB_WAIT = "windlass_job_wait_seconds" Histogram Process Seconds [QUEUE] WAIT_SECONDS,
         "Time from when a job could first run to its handler's start, for first attempts.";

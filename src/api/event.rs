@@ -17,4 +17,42 @@ pub struct EventView {
     /// When.
     #[schema(format = DateTime)]
     pub at: String,
+    /// With the terminal state: what the result says of the tokens it took, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub usage: Option<serde_json::Value>,
+}
+
+/// The data of a `delta` event: a piece of the text of a streaming answer.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(title = "JobDelta")]
+pub struct DeltaView {
+    /// The job.
+    pub job_id: String,
+    /// The attempt that wrote it.
+    pub attempt: u32,
+    /// Its number: pieces of a job are counted from 1, over all attempts.
+    pub seq: u64,
+    /// The text, possibly empty.
+    pub text: String,
+    /// Text was left out here; the result has all of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+}
+
+impl std::fmt::Debug for DeltaView {
+    /// The text is a completion.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeltaView").field("job_id", &self.job_id).field("seq", &self.seq).finish_non_exhaustive()
+    }
+}
+
+/// The data of a `delta_reset` event: all text so far is void.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(title = "JobDeltaReset")]
+pub struct DeltaResetView {
+    /// The job.
+    pub job_id: String,
+    /// The attempt that began an answer.
+    pub attempt: u32,
 }

@@ -20,5 +20,6 @@ pub mod types;
 pub mod why;
 pub mod worker;
 pub mod workspace;
+pub mod ws;
 
 pub use problem::{ErrorCode, FieldError, PROBLEM_JSON, Problem};

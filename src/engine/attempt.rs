@@ -14,7 +14,8 @@ use crate::domain::{Failure, FailureReason, HeldReason, RawJson, RetryPolicy, Ti
 use crate::metrics;
 use crate::store::{Claimed, Ending, Store, StoreError};
 
-use super::executor::{Disposition, EffectGate, ExecutionError, JobContext, ProgressError, ProgressSink};
+use super::deltas::{AttemptSink, DeltaWriter};
+use super::executor::{DeltaSink, Disposition, EffectGate, ExecutionError, JobContext, ProgressError, ProgressSink};
 use super::lease::{Lease, Stop};
 use super::registry::{Registry, TypeRefusal};
 use super::tasks;
@@ -40,6 +41,7 @@ pub(super) struct Attempt {
     pub(super) registry: Arc<Registry>,
     pub(super) claimed: Claimed,
     pub(super) lease: Arc<Lease>,
+    pub(super) deltas: DeltaWriter,
 }
 
 struct Progress {
@@ -67,13 +69,20 @@ impl Attempt {
     /// Runs the attempt to its end.
     pub(super) async fn run(self) -> Ended {
         let started = clock::now();
+        let sink = Arc::new(self.deltas.open(&self.lease, self.claimed.job.attempt));
         // The handler runs in a task of its own; this guards the executor's own check, whose panic
         // would otherwise keep slot and lease for ever.
         let (ending, leaked, outcome) =
-            AssertUnwindSafe(self.supervise()).catch_unwind().await.unwrap_or_else(|panic| {
+            AssertUnwindSafe(self.supervise(&sink)).catch_unwind().await.unwrap_or_else(|panic| {
                 let (ending, word) = self.failed(&panicked(panic), RetryPolicy::default());
                 (Some(ending), false, word)
             });
+        match ending {
+            // The text of an attempt that is given back begins anew.
+            None | Some(Ending::Released) => sink.abandon(),
+            // What is told of the end must not overtake the text.
+            Some(_) => sink.finish().await,
+        }
         let kind = self.claimed.job.job_type.to_string();
         ::metrics::histogram!(metrics::JOB_RUN.name, "type" => kind.clone()).record(started.elapsed().as_secs_f64());
         ::metrics::counter!(metrics::ATTEMPTS.name, "type" => kind, "outcome" => outcome).increment(1);
@@ -85,7 +94,7 @@ impl Attempt {
         Ended { ending, leaked }
     }
 
-    async fn supervise(&self) -> (Option<Ending>, bool, &'static str) {
+    async fn supervise(&self, sink: &Arc<AttemptSink>) -> (Option<Ending>, bool, &'static str) {
         let job = &self.claimed.job;
         let input = job.input.as_ref().map(RawJson::to_value).unwrap_or_default();
         let executor = match self.registry.admit(job.job_type.as_str(), &input) {
@@ -102,7 +111,9 @@ impl Attempt {
             last: Mutex::new(job.progress.clone()),
         });
         let deadline = clock::now() + job.timeout;
-        let context = self.context(deadline, Arc::clone(&progress) as Arc<dyn ProgressSink>);
+        let context = self
+            .context(deadline, Arc::clone(&progress) as Arc<dyn ProgressSink>)
+            .with_deltas(Arc::clone(sink) as Arc<dyn DeltaSink>);
         let policy = executor.info().retry;
         let mut handler = tasks::spawn("handler", async move { executor.run(context).await });
         tokio::select! {

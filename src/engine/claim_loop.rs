@@ -20,6 +20,7 @@ use crate::metrics;
 use crate::store::{Answer, Bell, Claimed, Claims, Finished, LeaseRef, Store, StoreError};
 
 use super::attempt::{Attempt, Ended, repeatable};
+use super::deltas::DeltaWriter;
 use super::keeper::Keeper;
 use super::lease::Lease;
 use super::listener::{BellListener, Heard};
@@ -52,6 +53,7 @@ pub(super) struct ClaimLoop {
     options: WorkerOptions,
     keeper: Arc<Keeper>,
     vitals: Arc<Vitals>,
+    deltas: DeltaWriter,
     reports: UnboundedSender<Report>,
     inbox: UnboundedReceiver<Report>,
     waiting: HashMap<QueueName, VecDeque<Finished>>,
@@ -78,7 +80,7 @@ impl ClaimLoop {
     pub(super) fn new(
         (worker, store, registry, types): (WorkerId, Store, Arc<Registry>, Vec<JobType>),
         (options, slots): (WorkerOptions, Slots),
-        (keeper, vitals): (Arc<Keeper>, Arc<Vitals>),
+        (keeper, vitals, deltas): (Arc<Keeper>, Arc<Vitals>, DeltaWriter),
         (reports, inbox): (UnboundedSender<Report>, UnboundedReceiver<Report>),
     ) -> Self {
         Self {
@@ -90,6 +92,7 @@ impl ClaimLoop {
             options,
             keeper,
             vitals,
+            deltas,
             reports,
             inbox,
             waiting: HashMap::new(),
@@ -350,8 +353,8 @@ impl ClaimLoop {
 
     fn start(&self, claimed: Claimed, lease: Arc<Lease>) {
         let (store, registry) = (self.store.clone(), Arc::clone(&self.registry));
-        let reports = self.reports.clone();
-        let attempt = Attempt { store, registry, claimed: claimed.clone(), lease };
+        let (reports, deltas) = (self.reports.clone(), self.deltas.clone());
+        let attempt = Attempt { store, registry, claimed: claimed.clone(), lease, deltas };
         tasks::spawn("attempt", async move {
             let ended = attempt.run().await;
             // The loop outlives every attempt.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{JobId, JobState, Timestamp};
@@ -42,6 +42,9 @@ pub enum Delivery {
     Event(JobEvent),
     /// Events were missed (trimmed, state lost, or the subscriber was slow): read the job anew.
     Reset,
+    /// The job's stream got text: read it from where you stand. A hint: told once for any number of entries, and
+    /// possibly lost, so whoever follows the text reads it after every other delivery too.
+    Text,
 }
 
 #[derive(Debug)]
@@ -49,6 +52,7 @@ struct Listener {
     number: u64,
     sender: mpsc::Sender<Delivery>,
     missed: Arc<AtomicBool>,
+    text: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -67,13 +71,18 @@ pub struct Subscription {
     number: u64,
     receiver: mpsc::Receiver<Delivery>,
     missed: Arc<AtomicBool>,
+    text: Arc<Notify>,
     hub: EventHub,
 }
 
 impl Subscription {
-    /// The next delivery; `None` when the hub stops.
+    /// The next delivery; `None` when the hub stops. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Delivery> {
-        let delivery = self.receiver.recv().await?;
+        let delivery = tokio::select! {
+            biased;
+            delivery = self.receiver.recv() => delivery?,
+            () = self.text.notified() => return Some(Delivery::Text),
+        };
         if self.missed.swap(false, Ordering::Relaxed) {
             return Some(Delivery::Reset);
         }
@@ -127,9 +136,10 @@ impl EventHub {
         let (sender, receiver) = mpsc::channel(BEHIND);
         let number = self.inner.next_number.fetch_add(1, Ordering::Relaxed);
         let missed = Arc::new(AtomicBool::new(false));
-        let listener = Listener { number, sender, missed: Arc::clone(&missed) };
+        let text = Arc::new(Notify::new());
+        let listener = Listener { number, sender, missed: Arc::clone(&missed), text: Arc::clone(&text) };
         self.listeners().entry(job).or_default().push(listener);
-        Subscription { job, number, receiver, missed, hub: self.clone() }
+        Subscription { job, number, receiver, missed, text, hub: self.clone() }
     }
 
     /// Events of `job` after `cursor`, oldest first, as far as the stream still has them;
@@ -160,8 +170,9 @@ impl EventHub {
                 continue;
             }
             match tail.next(BLOCK).await {
-                Ok(events) => {
-                    events.iter().for_each(|event| self.deliver(&store, event));
+                Ok(tailed) => {
+                    tailed.transitions.iter().for_each(|event| self.deliver(&store, event));
+                    self.hint(&tailed.streamed);
                     // Whoever looked at Redis last may have found state lost.
                     let now = store.known_epoch();
                     broken = now != epoch;
@@ -200,9 +211,8 @@ impl EventHub {
     /// Gives the tail a place, then tells every listener of the shard that what happened before may be missed. The
     /// first thing a hub does, so that few listeners come before it.
     async fn take_place(&self, store: &Store, tail: &mut EventTail, anew: bool) -> bool {
-        if anew || !tail.has_place() {
-            let Ok(newest) = store.newest_event().await else { return false };
-            tail.place(newest);
+        if (anew || !tail.has_place()) && tail.take_place().await.is_err() {
+            return false;
         }
         let ours = |job: &JobId| self.inner.store.of(*job).shard() == store.shard();
         for listener in self.listeners().iter().filter(|(job, _)| ours(job)).flat_map(|(_, of_job)| of_job) {
@@ -220,6 +230,13 @@ impl EventHub {
             if listener.sender.try_send(Delivery::Event(job_event(epoch, event))).is_err() {
                 listener.missed.store(true, Ordering::Relaxed);
             }
+        }
+    }
+
+    fn hint(&self, streamed: &[JobId]) {
+        let listeners = self.listeners();
+        for listener in streamed.iter().filter_map(|job| listeners.get(job)).flatten() {
+            listener.text.notify_one();
         }
     }
 

@@ -3,6 +3,7 @@
 mod attempt;
 mod claim_loop;
 mod control;
+mod deltas;
 mod events;
 mod executor;
 mod findings;

@@ -14,6 +14,7 @@ use crate::metrics;
 use crate::store::{Shards, StoreError, WorkerAbout};
 
 use super::claim_loop::ClaimLoop;
+use super::deltas::DeltaWriter;
 use super::keeper::Keeper;
 use super::registry::Registry;
 use super::slots::Slots;
@@ -251,11 +252,15 @@ impl Worker {
     ) -> Result<(), StoreError> {
         let slots = Slots::new(self.options.slots, self.shards.count());
         let mut loops = Vec::with_capacity(self.shards.count());
+        let done = CancellationToken::new();
+        let _stop = done.clone().drop_guard();
         for store in self.shards.all() {
+            let deltas = DeltaWriter::new(store.clone());
+            tasks::spawn("deltas", deltas.clone().run(done.clone()));
             let claim_loop = ClaimLoop::new(
                 (self.id, store.clone(), Arc::clone(&self.registry), types.clone()),
                 (self.options.clone(), slots.clone()),
-                (Arc::clone(&self.keeper), Arc::clone(&self.vitals)),
+                (Arc::clone(&self.keeper), Arc::clone(&self.vitals), deltas),
                 mpsc::unbounded_channel(),
             );
             loops.push(claim_loop.run(store.bell(queues)?, shutdown.clone()));

@@ -119,8 +119,15 @@ impl Auth {
         self.cache.clear();
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
-        let key = bearer(headers)?;
+    pub(super) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+        self.caller_with(bearer(headers)?, headers).await
+    }
+
+    /// The caller that this key stands for, in the workspace that the headers name.
+    ///
+    /// # Errors
+    /// 401 without a key or with one that is unknown or revoked, 403 for another's workspace, and what Redis says.
+    pub(super) async fn caller_with(&self, key: Option<&str>, headers: &HeaderMap) -> Result<Caller, ApiError> {
         let unknown = || ApiError::new(ErrorCode::Unauthorized, "the API key is missing, unknown or revoked");
         let key = key.filter(|key| key.len() <= KEY_LIMIT).ok_or_else(unknown)?;
         let digest = mint::digest(key);
@@ -145,7 +152,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
 }
 
 /// The header in which a key for all workspaces names one.
-const WORKSPACE_HEADER: &str = "x-windlass-workspace";
+pub(super) const WORKSPACE_HEADER: &str = "x-windlass-workspace";
 
 /// The workspace the request is about: the key's own, or the one that a key for all names.
 fn chosen_workspace(info: &KeyInfo, headers: &HeaderMap) -> Result<Option<Workspace>, ApiError> {

@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod cursor;
 mod error;
+mod follow;
 mod layers;
 mod metrics;
 mod openapi;
@@ -19,6 +20,7 @@ mod server;
 mod state;
 mod views;
 mod wait;
+mod ws;
 
 pub use auth::{hash_key, mint_key};
 pub use openapi::{openapi, openapi_json};

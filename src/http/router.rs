@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::layers;
-use super::routes::{batch, dead, docs, events, health, jobs, keys, queues, types, workers, workspaces};
+use super::routes::{batch, dead, docs, events, health, jobs, keys, queues, types, workers, workspaces, ws};
 use super::state::HttpState;
 
 /// The documented endpoints; their paths and methods stand in the annotation of each handler.
@@ -21,6 +21,7 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(jobs::redrive))
         .routes(routes!(events::stream))
         .routes(routes!(jobs::why))
+        .routes(routes!(ws::open))
         .routes(routes!(types::list))
         .routes(routes!(queues::list))
         .routes(routes!(queues::show))

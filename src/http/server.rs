@@ -19,6 +19,8 @@ use tokio_util::task::TaskTracker;
 use crate::engine::tasks;
 use crate::metrics::HTTP_CONNECTIONS;
 
+pub(super) use connection::TakenOver;
+
 /// Limits of the server. The defaults are for production.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerOptions {

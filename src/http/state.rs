@@ -73,8 +73,13 @@ pub struct HttpOptions {
     pub max_in_flight: usize,
     /// Waiting reads and event streams at once; more are refused or answered without waiting.
     pub max_waiting: usize,
+    /// WebSockets at once; more are refused with 503.
+    pub max_websockets: usize,
     /// Comments on an idle event stream come this often, so that proxies keep it.
     pub keep_alive: Duration,
+    /// Between two pings on a WebSocket; below the minute after which proxies close what is silent. A client that
+    /// gives no sign of itself over two of them is gone.
+    pub ping: Duration,
     /// Ends event streams, so that a server can stop.
     pub shutdown: CancellationToken,
 }
@@ -92,7 +97,9 @@ impl Default for HttpOptions {
             request_timeout: Duration::from_secs(30),
             max_in_flight: 4096,
             max_waiting: 2048,
+            max_websockets: 2048,
             keep_alive: Duration::from_secs(15),
+            ping: Duration::from_secs(20),
             shutdown: CancellationToken::new(),
         }
     }
@@ -116,6 +123,7 @@ struct Inner {
     fleet: Fleet,
     in_flight: Semaphore,
     waiting: Arc<Semaphore>,
+    websockets: Arc<Semaphore>,
     openapi: Bytes,
     started: Instant,
 }
@@ -130,6 +138,7 @@ impl HttpState {
             fleet: Fleet::new(services.store.clone()),
             in_flight: Semaphore::new(options.max_in_flight),
             waiting: Arc::new(Semaphore::new(options.max_waiting)),
+            websockets: Arc::new(Semaphore::new(options.max_websockets)),
             openapi: openapi_json().into(),
             started: clock::now(),
             services,
@@ -163,6 +172,10 @@ impl HttpState {
 
     pub(super) fn waiting(&self) -> &Arc<Semaphore> {
         &self.0.waiting
+    }
+
+    pub(super) fn websockets(&self) -> &Arc<Semaphore> {
+        &self.0.websockets
     }
 
     pub(super) fn openapi(&self) -> Bytes {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::api::dead::DeadGroupView;
-use crate::api::event::EventView;
+use crate::api::event::{DeltaView, EventView};
 use crate::api::health::CheckView;
 use crate::api::key::KeyView;
 use crate::api::queue::{QueueView, SwitchView};
@@ -12,8 +12,13 @@ use crate::api::types::TypeView;
 use crate::api::why::WhyView;
 use crate::api::worker::{ServedQueue, WorkerView};
 use crate::api::workspace::Limits;
+use crate::domain::{Job, JobId};
 use crate::engine::{Check, JobEvent, Level, TypeInfo};
-use crate::store::{Blocker, DeadGroup, KeyRecord, QueueSummary, SwitchedBy, Why, WorkerSummary, WorkspaceLimits};
+use crate::store::{
+    Blocker, DeadGroup, Delta, KeyRecord, QueueSummary, SwitchedBy, Why, WorkerSummary, WorkspaceLimits,
+};
+
+use super::follow;
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -103,12 +108,24 @@ pub(super) fn job_type(info: &TypeInfo, allowed: bool) -> TypeView {
     }
 }
 
-pub(super) fn event(event: &JobEvent) -> EventView {
+/// `job`: the job, with the event of its end.
+pub(super) fn event(event: &JobEvent, job: Option<&Job>) -> EventView {
     EventView {
         job_id: event.job.to_string(),
         state: event.state.to_string(),
         attempt: event.attempt,
         at: event.at.to_string(),
+        usage: job.and_then(follow::usage),
+    }
+}
+
+pub(super) fn delta(job: JobId, delta: &Delta) -> DeltaView {
+    DeltaView {
+        job_id: job.to_string(),
+        attempt: delta.attempt,
+        seq: delta.place.seq,
+        text: delta.text.clone(),
+        truncated: delta.truncated,
     }
 }
 

@@ -31,12 +31,23 @@ pub struct Transitioned {
     pub at: Timestamp,
 }
 
-/// Follows the stream from now on, on a connection of its own.
+/// What came since the last look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tailed {
+    /// Transitions, oldest first.
+    pub transitions: Vec<Transitioned>,
+    /// Jobs whose streams got text; a hint, which may be lost.
+    pub streamed: Vec<JobId>,
+}
+
+/// Follows the stream from now on, on a connection of its own; and beside it the jobs whose streams got text.
 pub struct EventTail {
     store: Store,
     reader: Reader,
-    key: String,
-    last: Option<String>,
+    /// Of transitions, and of jobs that got text.
+    keys: [String; 2],
+    /// How far it is in each.
+    last: Option<[String; 2]>,
 }
 
 impl EventTail {
@@ -44,7 +55,7 @@ impl EventTail {
     ///
     /// # Errors
     /// When the connection broke; the next call goes on where this one stood.
-    pub async fn next(&mut self, limit: Duration) -> Result<Vec<Transitioned>, StoreError> {
+    pub async fn next(&mut self, limit: Duration) -> Result<Tailed, StoreError> {
         let blocking = match self.reader.ready(limit).await {
             Ok(blocking) => blocking,
             Err(error) => {
@@ -57,25 +68,31 @@ impl EventTail {
         let block = u64::try_from(limit.as_millis()).unwrap_or(1);
         let asked = clock::now();
         let read: Result<Value, _> =
-            blocking.client.xread(Some(200), Some(block), self.key.as_str(), from.as_str()).await;
+            blocking.client.xread(Some(200), Some(block), self.keys.to_vec(), from.to_vec()).await;
         let value = match read {
             Ok(value) => value,
             Err(error) => {
-                let Some(error) = blocking.judge(error, limit, asked.elapsed()) else { return Ok(Vec::new()) };
+                let Some(error) = blocking.judge(error, limit, asked.elapsed()) else { return Ok(Tailed::default()) };
                 self.store.inner.lineage.broke();
                 self.reader.heed(&error).await;
                 return Err(error);
             }
         };
         let mut streams = Reply::array(value)?;
-        let mut found = Vec::new();
+        let mut found = Tailed::default();
         while !streams.is_empty() {
             let mut stream = streams.nested()?;
-            stream.text()?;
+            let of_transitions = stream.text()? == self.keys[0];
             for (id, packed) in entries(stream.value()?)? {
-                unpack(&id, &packed, &mut found);
-                self.store.inner.lineage.saw(&id, self.store.link_breaks());
-                self.last = Some(id);
+                if of_transitions {
+                    unpack(&id, &packed, &mut found.transitions);
+                    self.store.inner.lineage.saw(&id, self.store.link_breaks());
+                } else {
+                    found.streamed.extend(packed.split(' ').filter_map(|job| job.parse::<JobId>().ok()));
+                }
+                if let Some(last) = &mut self.last {
+                    last[usize::from(!of_transitions)] = id;
+                }
             }
         }
         Ok(found)
@@ -87,9 +104,14 @@ impl EventTail {
         self.last.is_some()
     }
 
-    /// Goes on after this entry.
-    pub fn place(&mut self, entry: String) {
-        self.last = Some(entry);
+    /// Goes on after what there is now.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn take_place(&mut self) -> Result<(), StoreError> {
+        // `$` would skip what comes between two reads.
+        self.last = Some([self.store.newest(&self.keys[0]).await?, self.store.newest(&self.keys[1]).await?]);
+        Ok(())
     }
 }
 
@@ -99,17 +121,12 @@ impl Store {
     /// # Errors
     /// When the connection cannot be configured.
     pub fn event_tail(&self) -> Result<EventTail, StoreError> {
-        let (reader, key) = (self.inner.link.reader()?, self.inner.keys.events());
-        Ok(EventTail { store: self.clone(), reader, key, last: None })
+        let (reader, keys) = (self.inner.link.reader()?, [self.inner.keys.events(), self.inner.keys.streamed()]);
+        Ok(EventTail { store: self.clone(), reader, keys, last: None })
     }
 
-    /// The newest entry of the stream: the place for a tail to start from. (`$` would skip what comes
-    /// between two reads.)
-    ///
-    /// # Errors
-    /// When Redis did not answer.
-    pub async fn newest_event(&self) -> Result<String, StoreError> {
-        let key = self.inner.keys.events();
+    /// The newest entry of a stream.
+    async fn newest(&self, key: &str) -> Result<String, StoreError> {
         let newest = vec![key.into(), "+".into(), "-".into(), "COUNT".into(), "1".into()];
         Ok(entries(self.inner.link.command("XREVRANGE", newest).await?)?
             .pop()
@@ -151,7 +168,7 @@ fn order(id: &str) -> (u64, u64) {
 }
 
 /// Stream entries as (id, packed transitions).
-fn entries(value: Value) -> Result<Vec<(String, String)>, StoreError> {
+pub(super) fn entries(value: Value) -> Result<Vec<(String, String)>, StoreError> {
     let mut list = Reply::array(value)?;
     let mut found = Vec::with_capacity(list.len());
     while !list.is_empty() {

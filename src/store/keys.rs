@@ -41,6 +41,16 @@ impl Keys {
         format!("{}:events", self.base)
     }
 
+    /// Stream: the jobs that got text, one entry per call.
+    pub(super) fn streamed(&self) -> String {
+        format!("{}:streamed", self.base)
+    }
+
+    /// Stream: the text of a job's streaming answer.
+    pub(super) fn stream(&self, job: &str) -> String {
+        format!("{}:job:{job}:stream", self.base)
+    }
+
     /// Hash: groups of dead letters.
     pub(super) fn dead_groups(&self) -> String {
         format!("{}:dead:groups", self.base)

@@ -194,6 +194,7 @@ async fn ended(state: &HttpState, scope: &Scope, id: JobId, limit: Duration) -> 
     let end = async {
         loop {
             match events.next().await {
+                Some(Delivery::Text) => {}
                 Some(Delivery::Event(event)) if !event.state.is_terminal() => {}
                 Some(Delivery::Event(_)) | None => return,
                 Some(Delivery::Reset) => match read(state, scope, id).await {

@@ -11,6 +11,7 @@ pub(super) mod queues;
 pub(super) mod types;
 pub(super) mod workers;
 pub(super) mod workspaces;
+pub(super) mod ws;
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;

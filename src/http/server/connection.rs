@@ -14,6 +14,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt as _;
 
 use crate::clock::{self, Instant};
@@ -53,13 +55,24 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
     builder
 }
 
+/// In the extensions of every request: whoever takes the connection over (a WebSocket) keeps it, so that the connection
+/// is counted, and waited for when the server stops, until that has ended too.
+#[derive(Clone)]
+pub(in crate::http) struct TakenOver {
+    _counted: TaskTrackerToken,
+}
+
 /// Serves requests until the client leaves, a limit is hit, or the server stops.
 pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, shutdown: CancellationToken) {
     // Answers are small and written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
     let activity = Arc::new(Activity::new());
     let seen = activity.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let takers = TaskTracker::new();
+    takers.close();
+    let tracker = takers.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(TakenOver { _counted: tracker.token() });
         let (router, guard) = (router.clone(), Activity::begin(&seen));
         async move {
             let response: Result<Response<Body>, _> = router.oneshot(request.map(Body::new)).await;
@@ -67,7 +80,7 @@ pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, shu
         }
     });
     let builder = builder(limits);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let mut stopping = false;
     loop {
@@ -77,7 +90,7 @@ pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, shu
                 if let Err(error) = result {
                     tracing::debug!(error = %error, "a connection ended early");
                 }
-                return;
+                break;
             }
             () = shutdown.cancelled(), if !stopping => {
                 stopping = true;
@@ -94,6 +107,7 @@ pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, shu
             }
         }
     }
+    takers.wait().await;
 }
 
 enum State {

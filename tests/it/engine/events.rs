@@ -25,7 +25,7 @@ async fn next_event(subscription: &mut Subscription) -> JobEvent {
 fn states(deliveries: &[Delivery]) -> Vec<Option<JobState>> {
     let state = |d: &Delivery| match d {
         Delivery::Event(event) => Some(event.state),
-        Delivery::Reset => None,
+        Delivery::Reset | Delivery::Text => None,
     };
     deliveries.iter().map(state).collect()
 }
@@ -65,7 +65,7 @@ async fn a_subscriber_that_comes_before_the_tail_is_told_to_read() {
     loop {
         match next(&mut subscription).await {
             Delivery::Event(event) if event.state == JobState::Succeeded => break,
-            Delivery::Event(_) => {}
+            Delivery::Event(_) | Delivery::Text => {}
             // A reader that looks now cannot miss the end.
             Delivery::Reset => {
                 let job = store.job(&windlass::store::Scope::All, id).await.unwrap().unwrap();

@@ -1,6 +1,7 @@
 //! The worker and its companions, against a real redis-server.
 
 mod bell;
+mod deltas;
 mod drain;
 mod events;
 mod fencing;

@@ -4,66 +4,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use http::Method;
-use serde_json::Value;
 
 use crate::support::api::{Api, send};
+use crate::support::feed::{Event, Feed};
 use crate::support::jobs::{TestWorker, success};
-
-/// One event: id, name, data.
-#[derive(Clone, Debug, PartialEq)]
-struct Event {
-    id: Option<String>,
-    name: String,
-    data: Value,
-}
-
-/// An open stream of events.
-struct Feed {
-    response: futures_util::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
-    buffer: String,
-    comments: usize,
-}
-
-impl Feed {
-    async fn open(api: &Api, key: &str, id: impl std::fmt::Display, last: Option<&str>) -> Self {
-        let mut request = api.request(Method::GET, &format!("/ai/jobs/{id}/events")).bearer_auth(key);
-        if let Some(last) = last {
-            request = request.header("last-event-id", last);
-        }
-        let response = request.send().await.expect("an answer");
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        assert_eq!(response.headers()["x-accel-buffering"], "no");
-        Self { response: response.bytes_stream().boxed(), buffer: String::new(), comments: 0 }
-    }
-
-    /// The next event; `None` at the end of the stream.
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            while let Some(end) = self.buffer.find("\n\n") {
-                let block: String = self.buffer.drain(..end + 2).collect();
-                let field = |name: &str| block.lines().find_map(|l| l.strip_prefix(name)).map(|v| v.trim().to_owned());
-                match field("data:") {
-                    Some(data) => {
-                        let data = serde_json::from_str(&data).expect("JSON");
-                        return Some(Event { id: field("id:"), name: field("event:").expect("a name"), data });
-                    }
-                    None => self.comments += 1,
-                }
-            }
-            let chunk = tokio::time::timeout(Duration::from_secs(20), self.response.next()).await.expect("in time")?;
-            self.buffer.push_str(std::str::from_utf8(&chunk.expect("a chunk")).expect("UTF-8"));
-        }
-    }
-
-    async fn rest(mut self) -> Vec<Event> {
-        let mut events = Vec::new();
-        while let Some(event) = self.next().await {
-            events.push(event);
-        }
-        events
-    }
-}
 
 fn states(events: &[Event]) -> Vec<&str> {
     events.iter().map(|e| e.data["state"].as_str().expect("a state")).collect()

@@ -24,6 +24,7 @@ const TABLE: &[(&str, Option<&str>, bool)] = &[
     ("redrive_job", Some(WRITE), false),
     ("follow_job", Some(READ), false),
     ("why_job", Some(READ), false),
+    ("open_websocket", Some(READ), false),
     ("list_types", Some(READ), false),
     ("list_queues", Some(OPERATE), true),
     ("get_queue", Some(OPERATE), true),

@@ -6,6 +6,7 @@ mod claim;
 mod compact;
 mod confirm;
 mod cycle;
+mod deltas;
 mod enqueue;
 mod epoch;
 mod fairness;

@@ -89,9 +89,22 @@ impl Api {
         store: impl Into<Shards>,
         change: impl FnOnce(&mut HttpOptions, &mut ServerOptions),
     ) -> Self {
+        let allow = AllowList { actions_enabled: true, ..AllowList::default() };
+        let mut registry = Registry::new(allow);
+        register_all(&mut registry, &ExecutorOptions::default()).expect("executors");
+        Self::start_offering(redis, store, Arc::new(registry), change).await
+    }
+
+    /// An API that takes the jobs of this registry.
+    pub(crate) async fn start_offering(
+        redis: TestRedis,
+        store: impl Into<Shards>,
+        registry: Arc<Registry>,
+        change: impl FnOnce(&mut HttpOptions, &mut ServerOptions),
+    ) -> Self {
         let (shutdown, stopped) = (CancellationToken::new(), CancellationToken::new());
         let shards = store.into();
-        let services = services(&shards, &shutdown).await;
+        let services = services(&shards, &shutdown, registry).await;
         let store = shards.first().clone();
         let mut options = HttpOptions {
             admin_key: Some(ADMIN.into()),
@@ -161,7 +174,7 @@ impl Api {
     }
 }
 
-async fn services(store: &Shards, shutdown: &CancellationToken) -> Services {
+async fn services(store: &Shards, shutdown: &CancellationToken, registry: Arc<Registry>) -> Services {
     let guard = Guard::start(store.clone(), shutdown.clone());
     guard.first_look().await;
     let hub = EventHub::start(store.clone(), shutdown.clone()).expect("a hub");
@@ -171,15 +184,12 @@ async fn services(store: &Shards, shutdown: &CancellationToken) -> Services {
         // Told before it subscribed, which a busy machine makes possible, it is not told again.
         drop(tokio::time::timeout(Duration::from_secs(2), told.next()).await);
     }
-    let allow = AllowList { actions_enabled: true, ..AllowList::default() };
-    let mut registry = Registry::new(allow);
-    register_all(&mut registry, &ExecutorOptions::default()).expect("executors");
     Services {
         submitter: Submitter::start(store.clone(), guard.clone(), shutdown.clone()),
         control: Control::new(store.clone()),
         hub,
         guard,
-        registry: Arc::new(registry),
+        registry,
         store: store.clone(),
     }
 }

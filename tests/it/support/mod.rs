@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod book;
 pub(crate) mod cluster;
 pub(crate) mod context;
+pub(crate) mod feed;
 pub(crate) mod fleet;
 pub(crate) mod jobs;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
@@ -14,3 +15,5 @@ pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod redis;
+pub(crate) mod scripted;
+pub(crate) mod socket;
