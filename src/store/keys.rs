@@ -51,6 +51,16 @@ impl Keys {
         format!("{}:limits", self.base)
     }
 
+    /// Hash: workspace → its own limits of calls to language models.
+    pub(super) fn llm_limits(&self) -> String {
+        self.llm("limits")
+    }
+
+    /// Any key of the verbs `reserve` and `settle`; scripts derive them in `lua/lib/llm.lua`.
+    fn llm(&self, name: &str) -> String {
+        format!("{}:llm:{name}", self.base)
+    }
+
     /// Hash: pauses and drain of a queue.
     pub(super) fn blocked(&self, queue: &str) -> String {
         self.queue("blocked", queue)
