@@ -6,7 +6,7 @@ use crate::domain::llm::Quota;
 use super::reply::text;
 use super::reserve::quota;
 use super::views::WorkspaceLimits;
-use super::{Store, StoreError};
+use super::{Shards, Store, StoreError};
 
 impl Store {
     /// The limits of a workspace, the defaults if none were set.
@@ -63,8 +63,26 @@ impl Store {
     }
 }
 
+impl Shards {
+    /// See [`Store::llm_limits`]; they hold over all shards, so the first has them.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn llm_limits(&self, workspace: &Workspace) -> Result<Option<Quota>, StoreError> {
+        self.first().llm_limits(workspace).await
+    }
+
+    /// See [`Store::set_llm_limits`].
+    ///
+    /// # Errors
+    /// When Redis did not answer; repeating is safe.
+    pub async fn set_llm_limits(&self, workspace: &Workspace, limits: Option<Quota>) -> Result<(), StoreError> {
+        self.first().set_llm_limits(workspace, limits).await
+    }
+}
+
 /// As stored: requests \t tokens \t calls at once \t nano-USD a day, each empty for no limit.
-pub(super) fn read_quota(stored: &str) -> Quota {
+fn read_quota(stored: &str) -> Quota {
     let mut parts = stored.split('\t').map(|part| part.parse().ok());
     let mut next = || parts.next().flatten();
     Quota { requests_per_minute: next(), tokens_per_minute: next(), concurrency: next(), nano_usd_per_day: next() }

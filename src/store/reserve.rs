@@ -3,16 +3,13 @@
 use fred::prelude::Value;
 
 use crate::domain::Timestamp;
-use crate::domain::llm::{Block, BlockKind, Candidate, Demand, Quota, Reserved};
+use crate::domain::llm::{Block, BlockKind, Candidate, Demand, MOST, Quota, Reserved};
 
 use super::reply::{Reply, corrupt};
 use super::{Shards, Store, StoreError};
 
 /// Candidates that one call looks at; those behind are left out. Each costs the script some ten reads.
 pub const MOST_CANDIDATES: usize = 32;
-
-/// Amounts in scripts are doubles, exact to 2^53: sums of nine of these still are. As nano-USD, a million dollars.
-const MOST: u64 = 1_000_000_000_000_000;
 
 /// An amount as scripts take it.
 pub(super) fn amount(n: u64) -> String {

@@ -7,8 +7,10 @@ pub(super) mod events;
 pub(super) mod health;
 pub(super) mod jobs;
 pub(super) mod keys;
+pub(super) mod providers;
 pub(super) mod queues;
 pub(super) mod types;
+pub(super) mod usage;
 pub(super) mod workers;
 pub(super) mod workspaces;
 

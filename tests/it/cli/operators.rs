@@ -68,5 +68,5 @@ async fn limits_of_a_workspace_are_set_and_shown() {
     server.run(&["workspaces", "limits", "acme", "--weight", "3", "--max-running", "20"]).ok();
     server.run(&["workspaces", "limits", "acme", "--max-running", "none"]).ok();
     let limits = server.run(&["workspaces", "limits", "acme", "-o", "json"]).json();
-    assert_eq!(limits, serde_json::json!({"weight": 3, "max_running": null}));
+    assert_eq!(limits, serde_json::json!({"weight": 3, "max_running": null, "llm": null}));
 }

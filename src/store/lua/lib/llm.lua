@@ -60,11 +60,12 @@ local function hold(job, r, expiry)
   redis.call('ZADD', holds_key, int(expiry), job)
 end
 
--- Adds the keys that a reservation touches to those whose types are checked.
+-- Adds the keys that a reservation touches to those whose types are checked. A booking may be for tomorrow.
+local AHEAD = 3600
 local function held_types(types, r)
   for _, scope in ipairs(r.scopes) do
     types[calls_key(scope)], types[rate_key(scope)] = 'zset', 'hash'
-    types[money_key(scope, r.day)] = 'hash'
+    types[money_key(scope, r.day)], types[money_key(scope, day_of(second + AHEAD))] = 'hash', 'hash'
   end
   types[breaker_key(r.target)], types[usage_key(day_of(second))] = 'hash', 'hash'
   return types

@@ -1,5 +1,4 @@
 -- Begins the first candidate that can, or books the one whose time comes first.
-local HORIZON = 3600
 
 local function grant(job, c, expiry)
   c.state, c.cell = 'g', second
@@ -26,8 +25,8 @@ local function wait(job, c, b)
   if b.turn then
     rate(b.scope).turn = b.turn
   end
-  if b.book and b.book > second + HORIZON then
-    b.at = now + (HORIZON + (string.byte(job, -5) * 64 + string.byte(job, -6)) % 600) * 1000
+  if b.book and b.book > second + AHEAD then
+    b.at = now + (AHEAD + (string.byte(job, -5) * 64 + string.byte(job, -6)) % 600) * 1000
   elseif b.book then
     c.state, c.cell, c.day, c.probe, c.at = 'b', b.book, day_of(b.book), false, int(b.at)
     c.whose, c.kind = b.whose, b.kind

@@ -9,8 +9,8 @@ local WINDOW, KEPT = 60, '7200'
 local FIGURES = { 'head', 'r', 't', 'last', 'br', 'bt', 'took', 'turn', 'lr', 'lt' }
 
 local function cell_of(text)
-  local r, t = string.match(text or '', '^(%d+) (%d+)$')
-  return tonumber(r) or 0, tonumber(t) or 0
+  local r, t = string.match(text or '0 0', '^(%d+) (%d+)$')
+  return tonumber(r), tonumber(t)
 end
 
 -- The cells of seconds from..to, by second.
@@ -21,10 +21,8 @@ local function cells(s, prefix, from, to)
   end
   if #fields > 0 then
     for i, text in ipairs(redis.call('HMGET', s.key, unpack(fields))) do
-      if text then
-        local r, t = cell_of(text)
-        found[from + i - 1] = { r = r, t = t }
-      end
+      local r, t = cell_of(text)
+      found[from + i - 1] = text and { r = r, t = t } or nil
     end
   end
   return found, fields

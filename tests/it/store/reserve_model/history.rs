@@ -201,7 +201,7 @@ impl<'a> History<'a> {
     /// Asks in turn through either handle; what comes back is what the model says.
     async fn ask(&mut self, n: usize) {
         self.asked += 1;
-        let store = if self.asked % 2 == 0 { &self.other } else { &self.bridge.store };
+        let store = if self.asked.is_multiple_of(2) { &self.other } else { &self.bridge.store };
         let answer = store.reserve(&self.jobs[n].demand).await.unwrap();
         self.model.run_out(self.now);
         let own = match self.jobs[n].call.map(|call| (call, self.model.calls[call].state)) {
