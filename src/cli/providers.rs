@@ -96,6 +96,55 @@ mod tests {
     use super::*;
 
     #[test]
+    fn providers_and_their_models_are_rows() {
+        let usage = serde_json::json!({"requests": 3, "tokens": 200, "under_way": 1, "booked": 0,
+            "spent_nano_usd": 2_000_000, "reserved_nano_usd": 0, "average_ms": 1_400});
+        let limits = |limit: Option<LimitView>, money: Option<LimitView>| LimitsView {
+            requests_per_minute: limit,
+            tokens_per_minute: None,
+            concurrency: None,
+            nano_usd_per_day: money,
+        };
+        let usage: crate::api::provider::MeterView = serde_json::from_value(usage).expect("a meter");
+        let model = ModelView {
+            name: "gpt".into(),
+            aliases: Vec::new(),
+            context_window: None,
+            priced: false,
+            breaker: "open".into(),
+            cooling_until: Some("2027-01-15T08:00:30.000Z".into()),
+            reason: Some("timeout".into()),
+            calls_last_minute: 9,
+            failures_last_minute: 5,
+            limits: limits(Some(LimitView { limit: 10, left: 7 }), None),
+            usage,
+        };
+        let provider = ProviderView {
+            name: "openai".into(),
+            kind: "openai".into(),
+            open_models: true,
+            limits: limits(None, Some(LimitView { limit: 5_000_000_000, left: 4_500_000_000 })),
+            usage,
+            models: vec![model],
+        };
+        let expected = [
+            ["openai", "(all, and others)", "", "3", "", "1400 ms", "1", "$0.002", "$4.50 of $5.00 a day"],
+            [
+                "openai",
+                "gpt",
+                "open until 2027-01-15T08:00:30.000Z (timeout)",
+                "3",
+                "5",
+                "1400 ms",
+                "1",
+                "unpriced",
+                "7 of 10 requests",
+            ],
+        ];
+        assert_eq!(rows(&ProviderList { providers: vec![provider] }), expected);
+    }
+
+    #[test]
     fn money_is_exact_and_short() {
         for (nano, text) in [
             (0, "$0.00"),

@@ -9,9 +9,8 @@ local function enter(r, figures)
     model = 'other'
   end
   for figure, n in pairs(figures) do
-    if n > 0 then
-      redis.call('HINCRBY', key, owner .. model .. '\t' .. figure, int(n))
+    if n > 0 and redis.call('HINCRBY', key, owner .. model .. '\t' .. figure, int(n)) == n then
+      redis.call('EXPIRE', key, int(DAYS_KEPT * DAY))
     end
   end
-  redis.call('EXPIRE', key, int(DAYS_KEPT * DAY))
 end

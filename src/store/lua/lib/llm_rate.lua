@@ -35,10 +35,10 @@ local function rate(scope)
   if s then
     return s
   end
-  s = { key = rate_key(scope) }
+  s = { key = rate_key(scope), was = {} }
   local f = redis.call('HMGET', s.key, unpack(FIGURES))
   for i, name in ipairs(FIGURES) do
-    s[name] = tonumber(f[i]) or 0
+    s[name], s.was[name] = tonumber(f[i]) or 0, tonumber(f[i])
   end
   if s.head > 0 and s.head < second then
     local left, fields = cells(s, '', s.head - WINDOW, math.min(s.head, second - WINDOW - 1))

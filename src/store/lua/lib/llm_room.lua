@@ -59,14 +59,20 @@ local function earliest(scope, tokens, from, own)
   return sec
 end
 
--- Ends every call that looked at a rate.
+-- Ends every call that looked at a rate: writes what changed.
 local function flush_rates()
   for _, s in pairs(rates) do
-    local pairs_of = {}
-    for i, name in ipairs(FIGURES) do
-      pairs_of[2 * i - 1], pairs_of[2 * i] = name, int(s[name])
+    local changed = {}
+    for _, name in ipairs(FIGURES) do
+      if s[name] ~= s.was[name] then
+        changed[#changed + 1], changed[#changed + 2] = name, int(s[name])
+      end
     end
-    redis.call('HSET', s.key, unpack(pairs_of))
-    redis.call('EXPIRE', s.key, KEPT)
+    if #changed > 0 then
+      redis.call('HSET', s.key, unpack(changed))
+    end
+    if s.head ~= s.was.head then
+      redis.call('EXPIRE', s.key, KEPT)
+    end
   end
 end

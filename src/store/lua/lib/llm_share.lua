@@ -19,14 +19,16 @@ local function turn_of(scope)
 end
 
 local function pay(scope, day, spent, reserved)
-  local key = money_key(scope, day)
+  local key, fresh = money_key(scope, day), false
   if spent ~= 0 then
-    redis.call('HINCRBY', key, 'spent', int(spent))
+    fresh = redis.call('HINCRBY', key, 'spent', int(spent)) == spent
   end
   if reserved ~= 0 then
-    redis.call('HINCRBY', key, 'reserved', int(reserved))
+    fresh = redis.call('HINCRBY', key, 'reserved', int(reserved)) == reserved or fresh
   end
-  redis.call('EXPIRE', key, int(3 * DAY))
+  if fresh then
+    redis.call('EXPIRE', key, int(3 * DAY))
+  end
 end
 
 local function paid_out(scope, day, nano)
