@@ -108,6 +108,24 @@ impl Fields {
         number
     }
 
+    /// An object, read by `read`; what is wrong inside is named by its whole pointer.
+    pub(super) fn object<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let members = match self.take(key)? {
+            Json::Object(members) => members,
+            other => {
+                self.fail(ErrorCode::InvalidField, key, format!("must be an object, not {}", other.type_name()));
+                return None;
+            }
+        };
+        let mut inner = Self { members, errors: Vec::new() };
+        let value = read(&mut inner);
+        for (code, mut error) in inner.wrong() {
+            error.pointer.insert_str(0, &pointer(key));
+            self.errors.push((code, error));
+        }
+        Some(value)
+    }
+
     pub(super) fn time(&mut self, key: &str) -> Option<Timestamp> {
         self.parsed(key, Timestamp::parse)
     }
@@ -122,14 +140,19 @@ impl Fields {
     /// # Errors
     /// Everything that was wrong, unknown fields first: their code is the one a client that
     /// speaks another dialect should see.
-    pub(super) fn finish(mut self) -> Result<(), Box<Problem>> {
+    pub(super) fn finish(self) -> Result<(), Box<Problem>> {
+        let errors = self.wrong();
+        if errors.is_empty() { Ok(()) } else { Err(refuse(errors)) }
+    }
+
+    fn wrong(mut self) -> Vec<(ErrorCode, FieldError)> {
         let mut errors: Vec<_> = self
             .members
             .drain(..)
             .map(|(key, _)| (ErrorCode::UnknownField, FieldError::new(pointer(&key), "is not a field of this API")))
             .collect();
         errors.append(&mut self.errors);
-        if errors.is_empty() { Ok(()) } else { Err(refuse(errors)) }
+        errors
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::StartError;
 use crate::config::Config;
 use crate::engine::{AllowList, Registry};
-use crate::executors::llm::LlmOptions;
+use crate::executors::llm::{Fleet, LlmOptions};
 use crate::executors::{ExecutorOptions, actions, register_all};
 use crate::store::{Shards, StoreOptions, Strict};
 
@@ -40,19 +40,20 @@ pub(super) async fn store(config: &Config) -> Result<Shards, StartError> {
 }
 
 /// The job types of this process. Allowed actions that this build does not have are a warning: the
-/// list may be meant for another version, and they stay refused.
-pub(super) fn registry(config: &Config) -> Result<Arc<Registry>, StartError> {
+/// list may be meant for another version, and they stay refused. A process that runs jobs needs `fleet`, where
+/// calls to models ask for their share of the limits.
+pub(super) fn registry(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<Arc<Registry>, StartError> {
     let allow =
         AllowList { actions_enabled: config.actions.enabled, allowed: config.actions.allow.iter().cloned().collect() };
     let mut registry = Registry::new(allow);
-    register_all(&mut registry, &executor_options(config)?).map_err(StartError::part)?;
+    register_all(&mut registry, &executor_options(config, fleet)?).map_err(StartError::part)?;
     for name in registry.unknown_allowed() {
         tracing::warn!(action = name, "ALLOW_ACTIONS_DEFAULT names an action that this build does not have");
     }
     Ok(Arc::new(registry))
 }
 
-fn executor_options(config: &Config) -> Result<ExecutorOptions, StartError> {
+fn executor_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<ExecutorOptions, StartError> {
     let llm = config.llm.as_ref().map(|llm| LlmOptions {
         default_provider: llm.default_provider.clone(),
         fallback: llm.fallback,
@@ -60,6 +61,7 @@ fn executor_options(config: &Config) -> Result<ExecutorOptions, StartError> {
         max_output_tokens: llm.max_output_tokens,
         timeout: llm.timeout,
         workspace: llm.workspace,
+        fleet,
         ..LlmOptions::with_providers(llm.providers.clone())
     });
     let webhook = actions::WebhookOptions {

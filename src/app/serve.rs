@@ -5,7 +5,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, bootstrap, compose};
-use crate::config::Config;
+use crate::config::{Config, LlmConfig};
 use crate::engine::{Control, EventHub, Guard, Janitor, Submitter, tasks};
 use crate::http::{HttpOptions, HttpState, ServerOptions, ServiceState, Services, router, serve};
 use crate::store::Shards;
@@ -58,7 +58,7 @@ pub(super) async fn serve_on(
 }
 
 fn services(config: &Config, store: Shards, background: &CancellationToken) -> Result<Services, StartError> {
-    let registry = compose::registry(config)?;
+    let registry = compose::registry(config, None)?;
     let guard = Guard::start(store.clone(), background.clone());
     let hub = EventHub::start(store.clone(), background.clone()).map_err(StartError::part)?;
     let submitter = Submitter::start(store.clone(), guard.clone(), background.clone());
@@ -73,6 +73,7 @@ fn http_options(config: &Config, prometheus: Option<PrometheusHandle>, shutdown:
         environment: config.server.environment.clone(),
         llm: if config.llm.is_some() { ServiceState::Ok } else { ServiceState::Disabled },
         prometheus,
+        providers: config.llm.as_ref().map(LlmConfig::infos).unwrap_or_default().into(),
         request_timeout: config.server.request_timeout,
         shutdown: shutdown.clone(),
         ..HttpOptions::default()

@@ -1,5 +1,7 @@
 //! `windlass worker`: claims jobs and runs them.
 
+use std::sync::Arc;
+
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +19,8 @@ pub(super) async fn run(
         Some(port) => Some(compose::listen(&config.server.host, port).await?),
         None => None,
     };
-    let registry = compose::registry(config)?;
     let store = compose::store(config).await?;
+    let registry = compose::registry(config, Some(Arc::new(store.clone())))?;
     // Not our token: while running jobs finish, the store must keep working.
     let background = CancellationToken::new();
     let _stop_background = background.clone().drop_guard();

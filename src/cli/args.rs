@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::dead::DeadCommand;
 use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
+use super::providers::ProvidersCommand;
 use super::queues::QueuesCommand;
+use super::usage::UsageArgs;
 use super::workers::WorkersCommand;
 use super::workspaces::WorkspacesCommand;
 use crate::domain::JobId;
@@ -115,6 +117,11 @@ pub enum OperatorCommand {
     /// List live worker processes
     #[command(subcommand)]
     Workers(WorkersCommand),
+    /// Show the providers of language models
+    #[command(subcommand)]
+    Providers(ProvidersCommand),
+    /// Show what calls to language models used and cost
+    Usage(UsageArgs),
     /// List dead letters by cause
     #[command(subcommand)]
     Dead(DeadCommand),

@@ -10,7 +10,9 @@ mod failure;
 mod jobs;
 mod keys;
 mod output;
+mod providers;
 mod queues;
+mod usage;
 mod workers;
 mod workspaces;
 
@@ -32,6 +34,8 @@ pub async fn operate(command: OperatorCommand, client: &Client, out: &mut Output
         OperatorCommand::Why { job } => jobs::why(job, client, out).await,
         OperatorCommand::Queues(command) => queues::run(command, client, out).await,
         OperatorCommand::Workers(command) => workers::run(command, client, out).await,
+        OperatorCommand::Providers(command) => providers::run(command, client, out).await,
+        OperatorCommand::Usage(args) => usage::run(args, client, out).await,
         OperatorCommand::Dead(command) => dead::run(command, client, out).await,
         OperatorCommand::Keys(command) => keys::run(command, client, out).await,
         OperatorCommand::Workspaces(command) => workspaces::run(command, client, out).await,

@@ -6,7 +6,9 @@ use super::{Client, ClientError};
 use crate::api::dead::DeadList;
 use crate::api::health::Ready;
 use crate::api::key::{CreateKey, KeyList, NewKey};
+use crate::api::provider::ProviderList;
 use crate::api::queue::{QueueCommand, QueueList};
+use crate::api::usage::{GroupBy, UsageReport};
 use crate::api::worker::WorkerList;
 use crate::api::workspace::Limits;
 use crate::domain::{QueueName, Workspace};
@@ -34,6 +36,30 @@ impl Client {
     /// See [`ClientError`].
     pub async fn workers(&self) -> Result<WorkerList, ClientError> {
         self.get(&["workers"], &[]).await
+    }
+
+    /// The configured providers of language models.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn providers(&self) -> Result<ProviderList, ClientError> {
+        self.get(&["providers"], &[]).await
+    }
+
+    /// What calls to language models used, from one day to another; absent ones are today.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn usage(
+        &self,
+        from: Option<&str>,
+        to: Option<&str>,
+        group_by: GroupBy,
+    ) -> Result<UsageReport, ClientError> {
+        let mut query = vec![("group_by", group_by.word().to_owned())];
+        let days = [("from", from), ("to", to)];
+        query.extend(days.into_iter().filter_map(|(name, day)| Some((name, day?.to_owned()))));
+        self.get(&["usage"], &query).await
     }
 
     /// Dead letters by cause.

@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use super::{JobId, ProviderName, Timestamp, Workspace};
 
+/// The largest amount of tokens, calls, milliseconds or nano-USD (a million USD) that limits know; what is larger counts
+/// as this. Redis' scripts add in doubles, exact to 2^53: sums of nine of these still are.
+pub const MOST: u64 = 1_000_000_000_000_000;
+
 /// A model as one provider offers it: what a call goes to, and what limits, prices and breakers are kept for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {

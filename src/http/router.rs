@@ -8,7 +8,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::layers;
-use super::routes::{batch, dead, docs, events, health, jobs, keys, queues, types, workers, workspaces, ws};
+use super::routes::{
+    batch, dead, docs, events, health, jobs, keys, providers, queues, types, usage, workers, workspaces, ws,
+};
 use super::state::HttpState;
 
 /// The documented endpoints; their paths and methods stand in the annotation of each handler.
@@ -30,6 +32,8 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(queues::drain))
         .routes(routes!(workers::list))
         .routes(routes!(dead::list))
+        .routes(routes!(providers::list))
+        .routes(routes!(usage::report))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(workspaces::limits, workspaces::set_limits))

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
+use crate::domain::llm::ProviderInfo;
 use crate::engine::{Control, EventHub, Guard, Registry, Submitter};
 use crate::store::Shards;
 
@@ -62,6 +63,8 @@ pub struct HttpOptions {
     pub llm: ServiceState,
     /// The GitHub actions in `GET /health`.
     pub github: ServiceState,
+    /// The providers of language models in `GET /providers`, without their credentials.
+    pub providers: Arc<[ProviderInfo]>,
     /// Renders what this process recorded, for `GET /metrics`.
     pub prometheus: Option<PrometheusHandle>,
     /// A body has to arrive within this time.
@@ -92,6 +95,7 @@ impl Default for HttpOptions {
             environment: "production".into(),
             llm: ServiceState::Disabled,
             github: ServiceState::Disabled,
+            providers: Arc::from([]),
             prometheus: None,
             body_timeout: Duration::from_secs(20),
             request_timeout: Duration::from_secs(30),

@@ -11,7 +11,8 @@ use crate::api::queue::{QueueView, SwitchView};
 use crate::api::types::TypeView;
 use crate::api::why::WhyView;
 use crate::api::worker::{ServedQueue, WorkerView};
-use crate::api::workspace::Limits;
+use crate::api::workspace::{Limits, LlmLimits};
+use crate::domain::llm::Quota;
 use crate::domain::{Job, JobId};
 use crate::engine::{Check, JobEvent, Level, TypeInfo};
 use crate::store::{
@@ -92,8 +93,24 @@ pub(super) fn key(record: &KeyRecord) -> KeyView {
     }
 }
 
-pub(super) fn limits(limits: WorkspaceLimits) -> Limits {
-    Limits { weight: limits.weight, max_running: limits.max_running }
+pub(super) fn limits(limits: WorkspaceLimits, llm: Option<Quota>) -> Limits {
+    let llm = llm.map(|quota| LlmLimits {
+        requests_per_minute: quota.requests_per_minute,
+        tokens_per_minute: quota.tokens_per_minute,
+        concurrency: quota.concurrency,
+        nano_usd_per_day: quota.nano_usd_per_day,
+    });
+    Limits { weight: limits.weight, max_running: limits.max_running, llm }
+}
+
+/// What the store keeps of a workspace's own limits of calls.
+pub(super) fn quota(limits: LlmLimits) -> Quota {
+    Quota {
+        requests_per_minute: limits.requests_per_minute,
+        tokens_per_minute: limits.tokens_per_minute,
+        concurrency: limits.concurrency,
+        nano_usd_per_day: limits.nano_usd_per_day,
+    }
 }
 
 pub(super) fn job_type(info: &TypeInfo, allowed: bool) -> TypeView {

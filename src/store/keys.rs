@@ -61,6 +61,41 @@ impl Keys {
         format!("{}:limits", self.base)
     }
 
+    /// Hash: workspace → its own limits of calls to language models.
+    pub(super) fn llm_limits(&self) -> String {
+        self.llm("limits")
+    }
+
+    /// Hash: requests and tokens of any minute of a scope (`p:<provider>`, `m:<provider>/<model>`).
+    pub(super) fn llm_rate(&self, scope: &str) -> String {
+        self.llm(&format!("rate:{scope}"))
+    }
+
+    /// Sorted set: calls under way in a scope, by the end of their hold.
+    pub(super) fn llm_calls(&self, scope: &str) -> String {
+        self.llm(&format!("calls:{scope}"))
+    }
+
+    /// Hash: money spent and reserved in a scope on a UTC day.
+    pub(super) fn llm_money(&self, day: i64, scope: &str) -> String {
+        self.llm(&format!("money:{day}:{scope}"))
+    }
+
+    /// Hash: the breaker of a target (`<provider>/<model>`).
+    pub(super) fn llm_breaker(&self, target: &str) -> String {
+        self.llm(&format!("breaker:{target}"))
+    }
+
+    /// Hash: the ledger of a UTC day.
+    pub(super) fn llm_usage(&self, day: i64) -> String {
+        self.llm(&format!("usage:{day}"))
+    }
+
+    /// Any key of the verbs `reserve` and `settle`; scripts derive them in `lua/lib/llm.lua`.
+    fn llm(&self, name: &str) -> String {
+        format!("{}:llm:{name}", self.base)
+    }
+
     /// Hash: pauses and drain of a queue.
     pub(super) fn blocked(&self, queue: &str) -> String {
         self.queue("blocked", queue)

@@ -1,9 +1,12 @@
-//! Verb `limit`: a workspace's weight in line and its cap on running jobs.
+//! Verb `limit`: a workspace's weight in line and its cap on running jobs; and its limits of calls to language models.
 
 use crate::domain::Workspace;
+use crate::domain::llm::Quota;
 
+use super::reply::text;
+use super::reserve::quota;
 use super::views::WorkspaceLimits;
-use super::{Store, StoreError};
+use super::{Shards, Store, StoreError};
 
 impl Store {
     /// The limits of a workspace, the defaults if none were set.
@@ -31,4 +34,56 @@ impl Store {
         }
         Ok(())
     }
+
+    /// A workspace's own limits of calls to language models; `None` when those of the settings hold.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn llm_limits(&self, workspace: &Workspace) -> Result<Option<Quota>, StoreError> {
+        let args = vec![self.inner.keys.llm_limits().into(), workspace.as_str().into()];
+        let stored = text(self.inner.link.command("HGET", args).await?)?;
+        Ok((!stored.is_empty()).then(|| read_quota(&stored)))
+    }
+
+    /// Sets a workspace's own limits of calls to language models, or gives it those of the settings again. Verb
+    /// `reserve` reads them: they hold from its next call on, for all that the last minute has counted.
+    ///
+    /// # Errors
+    /// When Redis did not answer; repeating is safe.
+    pub async fn set_llm_limits(&self, workspace: &Workspace, limits: Option<Quota>) -> Result<(), StoreError> {
+        let mut args = vec![self.inner.keys.llm_limits().into(), workspace.as_str().into()];
+        let command = match limits {
+            Some(limits) => {
+                args.push(quota(&limits).join("\t").into());
+                "HSET"
+            }
+            None => "HDEL",
+        };
+        self.inner.link.command(command, args).await.map(drop)
+    }
+}
+
+impl Shards {
+    /// See [`Store::llm_limits`]; they hold over all shards, so the first has them.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn llm_limits(&self, workspace: &Workspace) -> Result<Option<Quota>, StoreError> {
+        self.first().llm_limits(workspace).await
+    }
+
+    /// See [`Store::set_llm_limits`].
+    ///
+    /// # Errors
+    /// When Redis did not answer; repeating is safe.
+    pub async fn set_llm_limits(&self, workspace: &Workspace, limits: Option<Quota>) -> Result<(), StoreError> {
+        self.first().set_llm_limits(workspace, limits).await
+    }
+}
+
+/// As stored: requests \t tokens \t calls at once \t nano-USD a day, each empty for no limit.
+fn read_quota(stored: &str) -> Quota {
+    let mut parts = stored.split('\t').map(|part| part.parse().ok());
+    let mut next = || parts.next().flatten();
+    Quota { requests_per_minute: next(), tokens_per_minute: next(), concurrency: next(), nano_usd_per_day: next() }
 }

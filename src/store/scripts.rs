@@ -37,6 +37,16 @@ const PARTS: &[(&str, &str)] = &[
     ("claim_record", include_str!("lua/lib/claim_record.lua")),
     ("claim_batch", include_str!("lua/lib/claim_batch.lua")),
     ("serve", include_str!("lua/lib/serve.lua")),
+    ("llm", include_str!("lua/lib/llm.lua")),
+    ("llm_rate", include_str!("lua/lib/llm_rate.lua")),
+    ("llm_room", include_str!("lua/lib/llm_room.lua")),
+    ("llm_share", include_str!("lua/lib/llm_share.lua")),
+    ("llm_breaker", include_str!("lua/lib/llm_breaker.lua")),
+    ("llm_verdict", include_str!("lua/lib/llm_verdict.lua")),
+    ("llm_ledger", include_str!("lua/lib/llm_ledger.lua")),
+    ("llm_close", include_str!("lua/lib/llm_close.lua")),
+    ("llm_choose", include_str!("lua/lib/llm_choose.lua")),
+    ("llm_pick", include_str!("lua/lib/llm_pick.lua")),
 ];
 
 macro_rules! verbs {
@@ -65,7 +75,7 @@ macro_rules! verbs {
 
 verbs!(
     cancel, claim, compact, confirm, cycle, deltas, enqueue, epoch, fleet, heartbeat, limit, list, locate, pause,
-    progress, read, redrive, release, resume, retire, ring, summary, sweep, tend,
+    progress, read, redrive, release, reserve, resume, retire, ring, settle, summary, sweep, tend,
 );
 
 /// The verbs whose answers somebody relies on: under strict these wait until they are durable.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use crate::domain::Timestamp;
 use crate::domain::llm::{Demand, Reserved, Settlement};
-use crate::store::StoreError;
+use crate::store::{Shards, StoreError};
 
 /// A call to the fleet's book.
 pub type FleetFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -27,6 +27,20 @@ pub trait Fleet: Send + Sync {
 
     /// The book's time, to which [`Reserved::Later`] refers.
     fn now(&self) -> Timestamp;
+}
+
+impl Fleet for Shards {
+    fn reserve(&self, demand: Demand) -> FleetFuture<'_, Reserved> {
+        Box::pin(async move { Self::reserve(self, &demand).await })
+    }
+
+    fn settle(&self, settlement: Settlement) -> FleetFuture<'_, ()> {
+        Box::pin(async move { Self::settle(self, &settlement).await })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now_estimate()
+    }
 }
 
 impl fmt::Debug for dyn Fleet {

@@ -6,7 +6,7 @@ use axum::extract::{Path, Request, State};
 use crate::api::ErrorCode;
 use crate::api::workspace::Limits;
 use crate::domain::Workspace;
-use crate::store::WorkspaceLimits;
+use crate::store::{StoreError, WorkspaceLimits};
 
 use super::super::auth::{Caller, Permission};
 use super::super::error::ApiError;
@@ -35,7 +35,8 @@ pub(in crate::http) async fn limits(
     if caller.info.workspace.as_ref().is_some_and(|own| *own != workspace) {
         return Err(ApiError::new(ErrorCode::NotFound, "there is no such workspace"));
     }
-    Ok(Json(views::limits(state.services().store.workspace_limits(&workspace).await?)))
+    let store = &state.services().store;
+    Ok(Json(views::limits(store.workspace_limits(&workspace).await?, store.llm_limits(&workspace).await?)))
 }
 
 /// Set the limits of a workspace. Shares are relative to other workspaces, so this takes a key
@@ -57,13 +58,16 @@ pub(in crate::http) async fn set_limits(
     let document = body::document(request, COMMAND, state.options().body_timeout).await?;
     let wanted = Limits::read(document)?;
     let limits = WorkspaceLimits { weight: wanted.weight, max_running: wanted.max_running };
-    let least = state.services().store.least_cap();
+    let store = &state.services().store;
+    let least = store.least_cap();
     if limits.max_running.is_some_and(|cap| (1..least).contains(&cap)) {
         let detail =
             format!("must be at least {least}: a cap is divided among the {least} shards of this installation");
         return Err(ApiError::at(ErrorCode::InvalidField, "/max_running", detail));
     }
-    state.services().store.set_workspace_limits(&workspace, limits).await?;
-    tracing::info!(workspace = %workspace, limits = ?limits, by = caller.name(), "limits set");
-    Ok(Json(views::limits(limits)))
+    store.set_workspace_limits(&workspace, limits).await?;
+    let llm = wanted.llm.map(views::quota);
+    store.set_llm_limits(&workspace, llm).await.map_err(StoreError::after_change)?;
+    tracing::info!(workspace = %workspace, limits = ?limits, llm = ?llm, by = caller.name(), "limits set");
+    Ok(Json(views::limits(limits, llm)))
 }

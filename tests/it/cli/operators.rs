@@ -3,6 +3,8 @@
 use std::io::Write;
 
 use super::process::{ADMIN_KEY, Server, run_in};
+use crate::support::calls::{demand, settlement};
+use crate::support::jobs::workspace;
 use crate::support::redis::TestRedis;
 
 #[tokio::test]
@@ -68,5 +70,32 @@ async fn limits_of_a_workspace_are_set_and_shown() {
     server.run(&["workspaces", "limits", "acme", "--weight", "3", "--max-running", "20"]).ok();
     server.run(&["workspaces", "limits", "acme", "--max-running", "none"]).ok();
     let limits = server.run(&["workspaces", "limits", "acme", "-o", "json"]).json();
-    assert_eq!(limits, serde_json::json!({"weight": 3, "max_running": null}));
+    assert_eq!(limits, serde_json::json!({"weight": 3, "max_running": null, "llm": null}));
+    server.run(&["workspaces", "limits", "acme", "--llm-requests", "60", "--llm-usd-per-day", "12.50"]).ok();
+    let table = server.run(&["workspaces", "limits", "acme", "--llm-tokens", "9000"]).ok();
+    assert!(["60", "9000", "none", "$12.50"].iter().all(|cell| table.contains(cell)), "{table}");
+    let limits = server.run(&["workspaces", "limits", "acme", "--llm-default", "-o", "json"]).json();
+    assert_eq!(limits, serde_json::json!({"weight": 3, "max_running": null, "llm": null}));
+    assert_eq!(server.run(&["workspaces", "limits", "acme", "--llm-tokens", "0"]).code, 2);
+}
+
+#[tokio::test]
+async fn usage_of_models_is_shown_by_what_is_asked() {
+    let redis = TestRedis::start().await;
+    let (server, store) = (Server::start(&redis).await, redis.store().await);
+    for ws in ["acme", "other"] {
+        let call = demand(|d| d.workspace = workspace(ws));
+        store.reserve(&call).await.unwrap();
+        let mut settlement = settlement(&call, 0);
+        settlement.nano_usd = Some(1_500_000_000);
+        store.settle(&settlement).await.unwrap();
+    }
+    let table = server.run(&["usage", "--by", "workspace"]).ok();
+    assert!(["acme", "other", "total", "$1.50", "$3.00"].iter().all(|cell| table.contains(cell)), "{table}");
+    let report = server.run(&["usage", "-o", "json"]).json();
+    assert_eq!((&report["lines"][0]["name"], &report["total"]["calls"]), (&"openai/gpt".into(), &2.into()));
+    assert!(server.run(&["usage", "--from", "2020-01-01", "--to", "2020-01-02"]).stderr.contains("(none)"));
+    let refused = server.run(&["usage", "--from", "tomorrow"]);
+    assert!(refused.code == 4 && refused.stderr.contains("invalid_query"), "{}", refused.stderr);
+    assert_eq!(server.run(&["providers", "list", "-o", "json"]).json(), serde_json::json!({"providers": []}));
 }

@@ -88,6 +88,8 @@ async fn answers_to_operators_fit_the_document() {
     document.check("list_keys", &api.get(ADMIN, "/keys").await);
     let path = format!("/keys/{}", made.json()["id"].as_str().expect("an id"));
     document.check("revoke_key", &send(api.request(Method::DELETE, &path).bearer_auth(ADMIN)).await);
+    document.check("list_providers", &api.get(ADMIN, "/providers").await);
+    document.check("get_usage", &api.get(ADMIN, "/usage").await);
     document.check("get_limits", &api.get(ADMIN, "/workspaces/a/limits").await);
     let put = api.request(Method::PUT, "/workspaces/a/limits").bearer_auth(ADMIN).json(&json!({"max_running": 2}));
     document.check("set_limits", &send(put).await);

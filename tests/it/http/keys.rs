@@ -77,9 +77,12 @@ async fn limits_are_set_by_the_system_and_read_by_the_workspace() {
     let put = |key: &str, body: serde_json::Value| {
         send(api.request(Method::PUT, "/workspaces/a/limits").bearer_auth(key).json(&body))
     };
-    assert_eq!(api.get(&own, "/workspaces/a/limits").await.json(), json!({"weight": 1, "max_running": null}));
+    assert_eq!(
+        api.get(&own, "/workspaces/a/limits").await.json(),
+        json!({"weight": 1, "max_running": null, "llm": null})
+    );
     assert_eq!(put(ADMIN, json!({"weight": 3, "max_running": 5})).await.status, 200);
-    assert_eq!(api.get(&own, "/workspaces/a/limits").await.json(), json!({"weight": 3, "max_running": 5}));
+    assert_eq!(api.get(&own, "/workspaces/a/limits").await.json(), json!({"weight": 3, "max_running": 5, "llm": null}));
     assert_eq!(put(&own, json!({"weight": 100})).await.code(), "forbidden");
     assert_eq!(api.get(&own, "/workspaces/b/limits").await.status, 404);
     assert_eq!(put(ADMIN, json!({"weight": 0})).await.pointers(), ["/weight"]);

@@ -33,6 +33,8 @@ const TABLE: &[(&str, Option<&str>, bool)] = &[
     ("drain_queue", Some(OPERATE), true),
     ("list_workers", Some(OPERATE), true),
     ("list_dead_letters", Some(OPERATE), true),
+    ("list_providers", Some(OPERATE), true),
+    ("get_usage", Some(READ), false),
     ("list_keys", Some(ADMIN), false),
     ("create_key", Some(ADMIN), false),
     ("revoke_key", Some(ADMIN), false),

@@ -10,6 +10,7 @@ mod health;
 mod keys;
 mod limits;
 mod list;
+mod llm;
 mod matrix;
 mod openapi;
 mod operators;

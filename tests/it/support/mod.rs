@@ -3,10 +3,12 @@
 pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod book;
+pub(crate) mod calls;
 pub(crate) mod cluster;
 pub(crate) mod context;
 pub(crate) mod feed;
 pub(crate) mod fleet;
+pub(crate) mod halted;
 pub(crate) mod jobs;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod llmock;

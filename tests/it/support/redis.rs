@@ -13,6 +13,7 @@ use windlass::domain::WorkerId;
 use windlass::store::{Shards, Store, StoreOptions};
 
 use super::cluster::TestCluster;
+use super::halted::HaltedClock;
 
 /// What keys begin with in tests, and on the shard of a cluster.
 const BASE: &str = "ai";
@@ -25,6 +26,8 @@ pub(crate) struct TestRedis {
     extra: Vec<String>,
     /// A cluster, and which of its servers has the shard.
     cluster: Option<(TestCluster, usize)>,
+    /// A clock that tests set.
+    clock: Option<HaltedClock>,
 }
 
 /// The server that tests start.
@@ -56,10 +59,31 @@ impl TestRedis {
             return Self::cluster(3, 0, extra);
         }
         let dir = TempDir::new().expect("a temporary folder");
-        let mut redis =
-            Self { child: None, dir, extra: extra.iter().map(ToString::to_string).collect(), cluster: None };
+        let mut redis = Self {
+            child: None,
+            dir,
+            extra: extra.iter().map(ToString::to_string).collect(),
+            cluster: None,
+            clock: None,
+        };
         redis.launch().await;
         redis
+    }
+
+    /// A single server whose clock stands at `unix_ms` until [`Self::set_clock`]; without an append-only file.
+    pub(crate) async fn start_halted(unix_ms: i64) -> Self {
+        let dir = TempDir::new().expect("a temporary folder");
+        let clock = HaltedClock::new(dir.path());
+        clock.set(unix_ms);
+        let extra = vec!["--appendonly".to_owned(), "no".to_owned()];
+        let mut redis = Self { child: None, dir, extra, cluster: None, clock: Some(clock) };
+        redis.launch().await;
+        redis
+    }
+
+    /// Sets the clock of a server that was started with one.
+    pub(crate) fn set_clock(&self, unix_ms: i64) {
+        self.clock.as_ref().expect("a halted clock").set(unix_ms);
     }
 
     /// A cluster of masters, and of replicas of the first.
@@ -67,7 +91,7 @@ impl TestRedis {
         let dir = TempDir::new().expect("a temporary folder");
         let cluster = TestCluster::start(masters, replicas, extra);
         let home = cluster.owner("{ai:0}:jobs");
-        Self { child: None, dir, extra: Vec::new(), cluster: Some((cluster, home)) }
+        Self { child: None, dir, extra: Vec::new(), cluster: Some((cluster, home)), clock: None }
     }
 
     /// The servers of a cluster.
@@ -99,6 +123,7 @@ impl TestRedis {
             .args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
             .args(["--maxmemory", "256mb", "--maxmemory-policy", "noeviction", "--enable-debug-command", "local"])
             .args(&self.extra)
+            .envs(self.clock.iter().flat_map(HaltedClock::variables))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
