@@ -41,7 +41,7 @@ pub(in crate::http) async fn report(
     let today = store.now_estimate().unix_ms().div_euclid(DAY_MS);
     let to = query.parsed("to", day)?.unwrap_or(today);
     let from = query.parsed("from", day)?.unwrap_or(to.min(today));
-    if from > to || to - from >= LEDGER_DAYS + 1 {
+    if from > to || to - from > LEDGER_DAYS {
         let detail = format!("must be a day at or before `to`, and no more than {LEDGER_DAYS} days before it");
         return Err(ApiError::at(ErrorCode::InvalidQuery, "from", detail));
     }
