@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-valkey llmock check lint bench bench-peers durability chaos chaos-bugs install-deps
+.PHONY: help demo test test-cluster test-valkey test-litellm llmock check lint bench bench-peers durability chaos chaos-bugs install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --features chaos --bins --test chaos -- -D warnings
+
+test-litellm: ## model calls and their costs against LiteLLM's proxy, which it installs (over 700 MB)
+	@scripts/litellm.sh >/dev/null
+	cargo test --locked --test litellm
 
 llmock: ## only install llmock into target, the judge of LLM calls that `make test` starts
 	@scripts/llmock.sh

@@ -15,6 +15,7 @@ pub(super) async fn run(args: &FakeLlmArgs, shutdown: CancellationToken) -> Resu
     tracing::info!(url = compose::local_url(&listener)?, "the fake model is served");
     let options = FakeLlmOptions {
         delay: Duration::from_millis(args.delay_ms),
+        chunk_delay: CHUNK_DELAY,
         requests_per_minute: args.requests_per_minute,
         concurrency: args.concurrency,
         fault_rate: args.fault_rate,
@@ -23,12 +24,15 @@ pub(super) async fn run(args: &FakeLlmArgs, shutdown: CancellationToken) -> Resu
     fake::serve(listener, options, shutdown).await.map_err(StartError::part)
 }
 
+/// Between the words of a streamed answer: about as fast as people read.
+const CHUNK_DELAY: Duration = Duration::from_millis(40);
+
 /// Serves on a listener, waiting `delay` before each answer.
 pub(super) async fn serve(
     listener: TcpListener,
     delay: Duration,
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
-    let options = FakeLlmOptions { delay, ..FakeLlmOptions::default() };
+    let options = FakeLlmOptions { delay, chunk_delay: CHUNK_DELAY, ..FakeLlmOptions::default() };
     fake::serve(listener, options, shutdown).await.map_err(StartError::part)
 }

@@ -35,6 +35,11 @@ Submitting the same --id with the same body again is safe and returns the same j
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
         wait: u64,
     },
+    /// Follow a job to its end: its states, and the text of a streaming answer as it is written
+    Follow {
+        /// The job's id
+        job: JobId,
+    },
     /// Cancel jobs, running ones included
     Cancel {
         /// The jobs' ids
@@ -136,6 +141,7 @@ pub(super) async fn run(command: JobsCommand, client: &Client, out: &mut Output)
             let job = client.job(job, Duration::from_secs(wait)).await?;
             out.text(&job, describe)
         }
+        JobsCommand::Follow { job } => super::follow::run(job, client, out).await,
         JobsCommand::Cancel { jobs } => {
             for id in jobs {
                 let job = client.cancel(id).await?;

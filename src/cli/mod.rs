@@ -7,6 +7,7 @@
 mod args;
 mod dead;
 mod failure;
+mod follow;
 mod jobs;
 mod keys;
 mod output;

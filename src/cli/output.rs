@@ -79,6 +79,16 @@ impl Output {
         accept_closed_pipe(written.and_then(|()| stdout.flush()))
     }
 
+    /// Prints a piece of a text that goes on, without the control characters that could move a terminal's cursor.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn piece(&mut self, text: &str) -> Result<(), Failure> {
+        let plain: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+        let mut stdout = io::stdout().lock();
+        accept_closed_pipe(stdout.write_all(plain.as_bytes()).and_then(|()| stdout.flush()))
+    }
+
     /// Says something to people, on stderr, where it never mixes with data.
     ///
     /// # Errors

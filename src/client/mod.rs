@@ -5,6 +5,7 @@
 //! else is repeated: whoever calls knows whether that is wanted.
 
 mod error;
+mod follow;
 mod jobs;
 mod operators;
 mod transport;
@@ -17,6 +18,7 @@ use url::Url;
 use crate::domain::Workspace;
 
 pub use error::ClientError;
+pub use follow::{Follow, JobEvent};
 pub use jobs::{JobFilter, Receipt};
 
 /// How long connecting may take.

@@ -148,7 +148,7 @@ impl Client {
         ClientError::Unreachable { url: self.base.to_string(), reason, may_pass: !error.is_timeout() }
     }
 
-    fn unexpected(&self, status: u16, text: String) -> ClientError {
+    pub(super) fn unexpected(&self, status: u16, text: String) -> ClientError {
         ClientError::Unexpected { url: self.base.to_string(), status, text }
     }
 }

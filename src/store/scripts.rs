@@ -39,6 +39,7 @@ const PARTS: &[(&str, &str)] = &[
     ("serve", include_str!("lua/lib/serve.lua")),
     ("llm", include_str!("lua/lib/llm.lua")),
     ("llm_rate", include_str!("lua/lib/llm_rate.lua")),
+    ("llm_cells", include_str!("lua/lib/llm_cells.lua")),
     ("llm_room", include_str!("lua/lib/llm_room.lua")),
     ("llm_share", include_str!("lua/lib/llm_share.lua")),
     ("llm_breaker", include_str!("lua/lib/llm_breaker.lua")),

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::plan::{self, Planned};
 use super::progress::Standing;
 use super::report::Figures;
-use super::{Demo, StartError};
+use super::{Demo, StartError, streamed};
 use crate::api::job::JobView;
 use crate::api::queue::QueueView;
 use crate::client::{Client, ClientError, Receipt};
@@ -62,6 +62,7 @@ pub(super) async fn run(demo: &mut Demo) -> Result<Figures, StartError> {
     kill(demo).await?;
     watch(demo, &admin, before, 100).await?;
     let ends = ends(demo, &jobs, &receipts).await?;
+    let streamed = streamed::run(demo, &run).await?;
     let (deliveries, distinct) = demo.receiver.counts();
     Ok(Figures {
         submitted: receipts.len(),
@@ -72,6 +73,7 @@ pub(super) async fn run(demo: &mut Demo) -> Result<Figures, StartError> {
         webhook_jobs: jobs.iter().filter(|p| p.job.job_type == "webhook.send").count(),
         deliveries,
         distinct,
+        streamed,
         ends,
     })
 }

@@ -9,6 +9,7 @@ mod plan;
 mod progress;
 mod receiver;
 mod report;
+mod streamed;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -49,6 +49,13 @@ fn request(id: String, job_type: &str, input: &Value) -> CreateJob {
     }
 }
 
+/// A model call whose answer is streamed, for the first workspace.
+pub(super) fn streamed(run: &str) -> Planned {
+    let prompt = "A windlass hauls a heavy load, and its pawl never lets it slip back.";
+    let input = json!({"messages": [{"role": "user", "content": prompt}], "stream": true});
+    Planned { workspace: 0, job: request(format!("{run}-streamed"), "llm.chat", &input) }
+}
+
 /// The same id with another body, which has to be refused.
 pub(super) fn with_other_body(planned: &Planned) -> Planned {
     let other = request(planned.job.client_request_id.clone(), "echo", &json!({"another": "body"}));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::streamed::Streamed;
 use crate::api::job::JobView;
 use crate::cli::render;
 use crate::domain::Timestamp;
@@ -25,6 +26,8 @@ pub(super) struct Figures {
     pub(super) deliveries: u64,
     /// Distinct ids among them.
     pub(super) distinct: usize,
+    /// The answer that was shown while it was written.
+    pub(super) streamed: Streamed,
     /// Every job at the end; `None` for one that is gone.
     pub(super) ends: Vec<Option<JobView>>,
 }
@@ -47,6 +50,7 @@ impl Figures {
             && self.replayed == self.replays_sent
             && self.conflicts_refused
             && self.distinct == self.webhook_jobs
+            && self.streamed.whole
     }
 
     /// The table, and whether it says what it should.
@@ -70,6 +74,10 @@ impl Figures {
                     format!("{} / {} / {}", self.deliveries, self.distinct, self.webhook_jobs),
                     "a kill may repeat one; receivers see it by its id",
                 ),
+            ),
+            (
+                "streamed answer: pieces / complete",
+                count(format!("{} / {}", self.streamed.pieces, yes(self.streamed.whole)), "shown while it was written"),
             ),
             ("wait for the first start, p50 / p99", count(wait, "with the queue filled at once")),
             ("submit to end, p50 / p99", count(total, "the kill and the retries included")),
@@ -128,6 +136,7 @@ mod tests {
             webhook_jobs: 0,
             deliveries: 0,
             distinct: 0,
+            streamed: Streamed::default(),
             ends: vec![None],
         };
         assert_eq!(figures.lost(), 1);

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: take a call's share of every limit before it begins, or book one for later.
--- Uses: base llm llm_rate llm_room llm_share llm_breaker llm_ledger llm_close llm_choose llm_pick
+-- Uses: base llm llm_rate llm_cells llm_room llm_share llm_breaker llm_ledger llm_close llm_choose llm_pick
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 '-', 2 job, 3 call, 4 workspace, 5 hold (ms), 6-9 limits of a workspace that has none of its own, then 12 per
 --       candidate: provider, model, tokens, nano-USD, limits of the provider (4), of the model (4)

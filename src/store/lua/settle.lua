@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: end a call: what it used instead of what it might have used, its place free, its cost in the ledger.
--- Uses: base llm llm_rate llm_room llm_share llm_breaker llm_verdict llm_ledger llm_close
+-- Uses: base llm llm_rate llm_cells llm_room llm_share llm_breaker llm_verdict llm_ledger llm_close
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 '-', 2 job, 3 call, 4 input, 5 cached, 6 reasoning, 7 output tokens, 8 estimated (1 or 0), 9 nano-USD or '',
 --       10 verdict, 11 ms to leave the target alone, 12 status, 13, 14 requests and tokens that the provider says are

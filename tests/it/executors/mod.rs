@@ -2,7 +2,7 @@
 
 mod basic;
 mod fake_llm;
-mod llm;
+pub(crate) mod llm;
 mod llm_account;
 mod llm_dialects;
 mod llm_jobs;

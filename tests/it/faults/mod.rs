@@ -4,4 +4,5 @@ mod api;
 mod chaos;
 mod fairness;
 mod poison;
+mod providers;
 mod shutdown;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use windlass::domain::llm::{BlockKind, Quota, Usage};
+use windlass::domain::llm::{BlockKind, Quota, Reserved, Usage, Verdict};
 
-use crate::support::audit::{Snapshot, refuses_wrong_types};
+use crate::support::audit::{Snapshot, assert_no_leak, refuses_wrong_types};
 use crate::support::calls::{Bridge, DAY, a_day, candidate, demand, later, limited, requests, settlement, tokens};
 use crate::support::jobs::workspace;
 
@@ -185,16 +185,20 @@ async fn a_full_ledger_counts_new_models_as_other_and_old_ones_on() {
 }
 
 #[tokio::test]
-async fn a_settled_call_leaves_no_reservation() {
+async fn nothing_is_left_of_calls_but_what_runs_out_by_itself() {
     let bridge = Bridge::start().await;
     for n in 0..5 {
         let one = demand(|d| d.workspace = workspace(&format!("ws{n}")));
         bridge.begin(&one).await;
         bridge.settle(&one, |s| s.took = Duration::from_secs(2)).await;
     }
-    for key in ["reserved", "holds", "calls:p:openai", "calls:w:ws0"] {
-        assert_eq!(bridge.redis.cli_int(&["EXISTS", &format!("ai:llm:{key}")]), 0, "{key}");
-    }
+    let booked = limited(requests(5));
+    assert!(matches!(bridge.reserve(&booked).await, Reserved::Later { .. }));
+    bridge.at(122_000);
+    let last = demand(|_| {});
+    bridge.begin(&last).await;
+    bridge.settle(&last, |s| s.verdict = Verdict::Faulty).await;
+    assert_no_leak(&bridge.redis);
 }
 
 #[tokio::test]

@@ -243,6 +243,11 @@ const MAY_STAY: &[&str] = &[
     "ai:events",
     "ai:worker",
     "ai:limits",
+    "ai:llm:breaker:",
+    "ai:llm:limits",
+    "ai:llm:money:",
+    "ai:llm:rate:",
+    "ai:llm:usage:",
     "ai:layout",
     "ai:epoch",
 ];
@@ -260,6 +265,9 @@ pub(crate) fn assert_no_leak(redis: &TestRedis) {
         if key.starts_with("ai:idempotency:") {
             assert!((1..=86_400_000).contains(&content.pttl), "{key} lives {} ms", content.pttl);
         }
+    }
+    for (key, content) in all.keys.iter().filter(|(key, _)| key.starts_with("ai:llm:") && *key != "ai:llm:limits") {
+        assert!(content.pttl > 0, "{key} stays for ever");
     }
     assert!(all.members("ai:queue:running").is_empty());
 }

@@ -6,6 +6,7 @@
 --   took, turn   how long calls take on average (ms), and whose turn it is at a scope that is full (llm_share)
 --   lr, lt       its limits as the latest call met them, 0 for none
 local WINDOW, KEPT = 60, '7200'
+local second_text = int(second)
 local FIGURES = { 'head', 'r', 't', 'last', 'br', 'bt', 'took', 'turn', 'lr', 'lt' }
 
 local function cell_of(text)
@@ -22,7 +23,7 @@ local function cells(s, prefix, from, to)
   if #fields > 0 then
     for i, text in ipairs(redis.call('HMGET', s.key, unpack(fields))) do
       local r, t = cell_of(text)
-      found[from + i - 1] = text and { r = r, t = t } or nil
+      found[from + i - 1] = s.cells[fields[i]] or (text and { r = r, t = t }) or nil
     end
   end
   return found, fields
@@ -35,10 +36,12 @@ local function rate(scope)
   if s then
     return s
   end
-  s = { key = rate_key(scope), was = {} }
-  local f = redis.call('HMGET', s.key, unpack(FIGURES))
+  s = { key = rate_key(scope), was = {}, cells = {}, dirty = {} }
+  local f = redis.call('HMGET', s.key, second_text, unpack(FIGURES))
+  local r, t = cell_of(f[1])
+  s.cells[second_text] = { r = r, t = t }
   for i, name in ipairs(FIGURES) do
-    s[name], s.was[name] = tonumber(f[i]) or 0, tonumber(f[i])
+    s[name], s.was[name] = tonumber(f[i + 1]) or 0, tonumber(f[i + 1])
   end
   if s.head > 0 and s.head < second then
     local left, fields = cells(s, '', s.head - WINDOW, math.min(s.head, second - WINDOW - 1))
@@ -50,30 +53,4 @@ local function rate(scope)
   s.head = math.max(s.head, second)
   rates[scope.id] = s
   return s
-end
-
--- Changes a cell, by no more than it has; returns by how much.
-local function change(s, field, r, t)
-  local had_r, had_t = cell_of(redis.call('HGET', s.key, field))
-  r, t = math.max(r, -had_r), math.max(t, -had_t)
-  if had_r + r == 0 and had_t + t == 0 then
-    redis.call('HDEL', s.key, field)
-  else
-    redis.call('HSET', s.key, field, int(had_r + r) .. ' ' .. int(had_t + t))
-  end
-  return r, t
-end
-
--- Counts into the cell of a second that is in the window.
-local function count_begun(s, sec, r, t)
-  if sec >= s.head - WINDOW then
-    r, t = change(s, int(sec), r, t)
-    s.r, s.t = s.r + r, s.t + t
-  end
-end
-
-local function count_booked(s, sec, r, t)
-  r, t = change(s, 'b' .. int(sec), r, t)
-  s.br, s.bt = s.br + r, s.bt + t
-  s.last = s.br > 0 and math.max(s.last, r > 0 and sec or 0) or 0
 end

@@ -58,21 +58,3 @@ local function earliest(scope, tokens, from, own)
   end
   return sec
 end
-
--- Ends every call that looked at a rate: writes what changed.
-local function flush_rates()
-  for _, s in pairs(rates) do
-    local changed = {}
-    for _, name in ipairs(FIGURES) do
-      if s[name] ~= s.was[name] then
-        changed[#changed + 1], changed[#changed + 2] = name, int(s[name])
-      end
-    end
-    if #changed > 0 then
-      redis.call('HSET', s.key, unpack(changed))
-    end
-    if s.head ~= s.was.head then
-      redis.call('EXPIRE', s.key, KEPT)
-    end
-  end
-end
