@@ -14,7 +14,7 @@ pub struct WhyView {
     /// Its state.
     #[schema(schema_with = super::schema::states)]
     pub state: String,
-    /// The one thing it waits for: `none`, `in_line`, `run_at`, `backoff`, `queue_paused`,
+    /// The one thing it waits for: `none`, `in_line`, `run_at`, `backoff`, `limit`, `queue_paused`,
     /// `type_paused`, `workspace_paused`, `workspace_cap`, `no_worker`, `type_not_offered`,
     /// `suspect` or `held`.
     pub blocker: String,

@@ -13,7 +13,7 @@ use crate::api::why::WhyView;
 use crate::api::worker::{ServedQueue, WorkerView};
 use crate::api::workspace::{Limits, LlmLimits};
 use crate::domain::llm::Quota;
-use crate::domain::{Job, JobId};
+use crate::domain::{FailureReason, Job, JobId};
 use crate::engine::{Check, JobEvent, Level, TypeInfo};
 use crate::store::{
     Blocker, DeadGroup, Delta, KeyRecord, QueueSummary, SwitchedBy, Why, WorkerSummary, WorkspaceLimits,
@@ -156,6 +156,11 @@ pub(super) fn check(check: &Check) -> CheckView {
     CheckView { status: status.to_owned(), detail: check.detail.clone(), remedy }
 }
 
+/// What a job said that waits for room in a limit, or for a provider that asked for patience.
+fn limited(job: &Job) -> Option<String> {
+    job.failure.as_ref().filter(|failure| failure.reason == FailureReason::RateLimited).map(|f| f.message.clone())
+}
+
 /// The word of a blocker, a sentence about it, and who switched something off.
 fn blocker(why: &Why) -> (&'static str, String, Option<&SwitchedBy>) {
     let job = &why.job;
@@ -163,6 +168,7 @@ fn blocker(why: &Why) -> (&'static str, String, Option<&SwitchedBy>) {
         Blocker::None => ("none", format!("the job is {}; it waits for nothing", job.state), None),
         Blocker::InLine => ("in_line", "it waits for its turn".into(), None),
         Blocker::RunAt(at) => ("run_at", format!("it is not to run before {at}"), None),
+        Blocker::Backoff(_) if limited(job).is_some() => ("limit", limited(job).unwrap_or_default(), None),
         Blocker::Backoff(at) => ("backoff", format!("attempt {} failed; the next comes at {at}", job.attempt), None),
         Blocker::QueuePaused(by) => ("queue_paused", format!("queue {} is paused", job.queue), Some(by)),
         Blocker::TypePaused(by) => {

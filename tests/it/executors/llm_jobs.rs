@@ -8,11 +8,12 @@ use windlass::clock;
 use windlass::domain::{JobSpec, JobState, JobType, RawJson};
 use windlass::engine::{AllowList, Control, Registry};
 use windlass::executors::llm::fake::FakeLlmOptions;
-use windlass::executors::llm::{Balancing, LlmChat, LlmOptions};
-use windlass::store::Scope;
+use windlass::executors::llm::{Balancing, Fleet, LlmChat, LlmOptions};
+use windlass::store::{Scope, Shards};
 
 use super::llm::Fake;
 use super::llm_routing::{model, provider, say};
+use crate::support::api::Api;
 use crate::support::book::Book;
 use crate::support::fleet::{options, reaches, start};
 use crate::support::jobs::{enqueue_new, spec};
@@ -105,5 +106,30 @@ async fn a_model_that_only_the_door_knew_ends_the_job_at_the_worker() {
     let job = reaches(&store, id, JobState::Dead).await;
     assert!(job.failure.unwrap().message.contains("no configured provider has the model `gone`"));
     assert_eq!(never.connections(), 0);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_without_room_in_a_limit_is_booked_uncharged_and_says_so() {
+    let api = Api::start().await;
+    let store = api.store.clone();
+    let fake = Fake::start(FakeLlmOptions::default()).await;
+    let mut tight = provider("tight", fake.url(""), vec![model("m")]);
+    tight.info.quota.requests_per_minute = Some(1);
+    let fleet: Arc<dyn Fleet> = Arc::new(Shards::from(store.clone()));
+    let llm = LlmOptions { fleet: Some(fleet), ..LlmOptions::with_providers(vec![tight]) };
+    let worker = start(&store, &registry(&llm), options());
+    let first = enqueue_new(&store, chat_job("first")).await;
+    reaches(&store, first, JobState::Succeeded).await;
+    let second = enqueue_new(&store, chat_job("second")).await;
+    let job = reaches(&store, second, JobState::Scheduled).await;
+    assert_eq!(job.attempt, 0);
+    let message = job.failure.unwrap().message;
+    assert!(message.contains("for room in the requests per minute of provider tight"), "{message}");
+    let key = api.client_key(job.workspace.as_str()).await;
+    let why = api.get(&key, &format!("/ai/jobs/{second}/why")).await.json();
+    assert_eq!((why["blocker"].as_str(), why["detail"].as_str()), (Some("limit"), Some(message.as_str())));
+    assert!(why["until"].is_string(), "{why}");
+    assert_eq!(fake.get("/requests").await["count"], 1);
     worker.stop().await;
 }
