@@ -46,10 +46,24 @@ pub(super) fn family(key: &str) -> Family<'_> {
         ("idempotency", _) => tail.split_once(':').map_or(Family::Unknown, |(ws, id)| Family::Idempotency(ws, id)),
         ("queue", _) => queue(tail),
         ("index", _) | ("worker", _) => Family::Expires,
+        ("job", _) if tail.ends_with(":stream") => Family::Expires,
+        ("llm", _) => llm(tail),
         ("dead", "groups") => Family::Known,
-        ("indexes" | "sifting" | "workers" | "queues" | "limits" | "keys" | "events" | "layout" | "epoch", "") => {
-            Family::Known
-        }
+        (
+            "indexes" | "sifting" | "workers" | "queues" | "limits" | "keys" | "events" | "streamed" | "layout"
+            | "epoch",
+            "",
+        ) => Family::Known,
+        _ => Family::Unknown,
+    }
+}
+
+/// Limits, breakers and the bill of calls to models.
+fn llm(tail: &str) -> Family<'_> {
+    match tail.split(':').next().unwrap_or_default() {
+        "rate" | "money" | "usage" | "breaker" | "probe" | "health" => Family::Expires,
+        // What a dead worker held is in them until its hold ends.
+        "calls" | "reserved" | "holds" | "limits" => Family::Known,
         _ => Family::Unknown,
     }
 }
