@@ -30,6 +30,21 @@ async fn a_job_is_submitted_listed_shown_cancelled_and_redriven() {
 }
 
 #[tokio::test]
+async fn a_job_is_followed_to_its_end() {
+    let redis = TestRedis::start().await;
+    let server = Server::start(&redis).await;
+    let job = server.run(&["jobs", "submit", "echo", "--workspace", "acme", "-o", "json"]).json();
+    let id = job["id"].as_str().unwrap();
+    server.run(&["jobs", "cancel", id]).ok();
+    let followed = server.run(&["jobs", "follow", id]);
+    assert_eq!(followed.code, 1, "it did not succeed");
+    assert!(followed.stderr.contains("cancelled"), "{}", followed.stderr);
+    let event = server.run(&["jobs", "follow", id, "-o", "json"]).json();
+    assert_eq!((&event["event"], &event["data"]["state"]), (&"job".into(), &"cancelled".into()));
+    assert_eq!(server.run(&["jobs", "follow", "01dYYPmhqlwgqv9oepz~O0"]).code, 3, "there is no such job");
+}
+
+#[tokio::test]
 async fn a_queue_is_paused_resumed_and_drained() {
     let redis = TestRedis::start().await;
     let server = Server::start(&redis).await;
