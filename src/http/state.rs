@@ -19,6 +19,7 @@ use super::auth::Auth;
 use super::cursor::Cursors;
 use super::metrics::Fleet;
 use super::openapi::openapi_json;
+use super::probes::Probes;
 
 /// The parts of the engine behind the API.
 #[derive(Clone, Debug)]
@@ -125,6 +126,7 @@ struct Inner {
     auth: Auth,
     cursors: Cursors,
     fleet: Fleet,
+    probes: Probes,
     in_flight: Semaphore,
     waiting: Arc<Semaphore>,
     websockets: Arc<Semaphore>,
@@ -140,6 +142,7 @@ impl HttpState {
             auth: Auth::new(services.store.clone(), options.admin_key.as_ref()),
             cursors: Cursors::new(&options.cursor_secret),
             fleet: Fleet::new(services.store.clone()),
+            probes: Probes::new(services.store.clone(), options.providers.iter().map(|p| p.name.clone()).collect()),
             in_flight: Semaphore::new(options.max_in_flight),
             waiting: Arc::new(Semaphore::new(options.max_waiting)),
             websockets: Arc::new(Semaphore::new(options.max_websockets)),
@@ -168,6 +171,10 @@ impl HttpState {
 
     pub(super) fn fleet(&self) -> &Fleet {
         &self.0.fleet
+    }
+
+    pub(super) fn probes(&self) -> &Probes {
+        &self.0.probes
     }
 
     pub(super) fn in_flight(&self) -> &Semaphore {
