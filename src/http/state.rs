@@ -84,6 +84,8 @@ pub struct HttpOptions {
     /// Between two pings on a WebSocket; below the minute after which proxies close what is silent. A client that
     /// gives no sign of itself over two of them is gone.
     pub ping: Duration,
+    /// A test of a provider waits this long for its probe.
+    pub probe_patience: Duration,
     /// Ends event streams, so that a server can stop.
     pub shutdown: CancellationToken,
 }
@@ -105,6 +107,8 @@ impl Default for HttpOptions {
             max_websockets: 2048,
             keep_alive: Duration::from_secs(15),
             ping: Duration::from_secs(20),
+            // A worker may be in the middle of a round, and a round and a probe take 5 s each at most.
+            probe_patience: Duration::from_secs(12),
             shutdown: CancellationToken::new(),
         }
     }

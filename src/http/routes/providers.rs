@@ -19,9 +19,6 @@ use super::super::error::ApiError;
 use super::super::state::HttpState;
 use super::Param;
 
-/// How long a test waits for its probe: a worker may be in the middle of a round, and each takes 5 s at most.
-const PROBE_PATIENCE: Duration = Duration::from_secs(12);
-
 /// Between two looks for what a probe found.
 const PROBE_LOOK: Duration = Duration::from_millis(100);
 
@@ -164,7 +161,7 @@ pub(in crate::http) async fn test(
     caller.require_fleet(Permission::QueueOperate)?;
     let (info, store) = (named(&state, provider)?, &state.services().store);
     let asked = store.probe(&info.name).await?;
-    let until = clock::now() + PROBE_PATIENCE;
+    let until = clock::now() + state.options().probe_patience;
     while asked.told > 0 && clock::now() < until {
         match store.provider_health(&info.name).await? {
             Some(found) if found.at >= asked.at => return Ok(Json(health(store, &found))),
