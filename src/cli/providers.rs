@@ -67,7 +67,8 @@ pub(super) async fn run(command: ProvidersCommand, client: &Client, out: &mut Ou
 
 fn health_text(found: &HealthView) -> String {
     let state = found.reason.as_deref().unwrap_or("ok");
-    let models = found.models.map(|models| format!(", {models} models")).unwrap_or_default();
+    let plural = if found.models == Some(1) { "" } else { "s" };
+    let models = found.models.map(|models| format!(", {models} model{plural}")).unwrap_or_default();
     format!("{state} in {} ms, {} s ago{models}", found.latency_ms, found.age_seconds)
 }
 
@@ -150,8 +151,26 @@ pub(super) fn usd(nano: u64) -> String {
 mod tests {
     use super::*;
 
+    fn refused() -> HealthView {
+        HealthView {
+            at: "2027-01-15T08:00:00.000Z".into(),
+            age_seconds: 4,
+            ok: false,
+            reason: Some("refused".into()),
+            latency_ms: 80,
+            models: None,
+        }
+    }
+
     #[test]
-    fn providers_and_their_models_are_rows() {
+    fn a_health_is_one_line() {
+        assert_eq!(health_text(&refused()), "refused in 80 ms, 4 s ago");
+        let well = |models| HealthView { ok: true, reason: None, models: Some(models), ..refused() };
+        assert_eq!(health_text(&well(1)), "ok in 80 ms, 4 s ago, 1 model");
+        assert_eq!(health_text(&well(12)), "ok in 80 ms, 4 s ago, 12 models");
+    }
+
+    fn provider() -> ProviderView {
         let usage = serde_json::json!({"requests": 3, "tokens": 200, "under_way": 1, "booked": 0,
             "spent_nano_usd": 2_000_000, "reserved_nano_usd": 0, "average_ms": 1_400});
         let limits = |limit: Option<LimitView>, money: Option<LimitView>| LimitsView {
@@ -174,22 +193,19 @@ mod tests {
             limits: limits(Some(LimitView { limit: 10, left: 7 }), None),
             usage,
         };
-        let provider = ProviderView {
+        ProviderView {
             name: "openai".into(),
             kind: "openai".into(),
             open_models: true,
-            health: Some(HealthView {
-                at: "2027-01-15T08:00:00.000Z".into(),
-                age_seconds: 4,
-                ok: false,
-                reason: Some("refused".into()),
-                latency_ms: 80,
-                models: None,
-            }),
+            health: Some(refused()),
             limits: limits(None, Some(LimitView { limit: 5_000_000_000, left: 4_500_000_000 })),
             usage,
             models: vec![model],
-        };
+        }
+    }
+
+    #[test]
+    fn providers_and_their_models_are_rows() {
         let expected = [
             [
                 "openai",
@@ -216,7 +232,7 @@ mod tests {
                 "7 of 10 requests",
             ],
         ];
-        assert_eq!(rows(&ProviderList { providers: vec![provider] }), expected);
+        assert_eq!(rows(&ProviderList { providers: vec![provider()] }), expected);
     }
 
     #[test]

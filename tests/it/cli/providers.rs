@@ -30,14 +30,18 @@ async fn a_provider_is_tested_and_its_models_are_listed() {
     loop {
         let tested = providers(&server, &["test", "local"]);
         if tested.code == 0 {
-            assert!(tested.stdout.contains("local: ok in ") && tested.stdout.contains("1 models"), "{}", tested.stdout);
+            assert!(
+                tested.stdout.contains("local: ok in ") && tested.stdout.contains(", 1 model\n"),
+                "{}",
+                tested.stdout
+            );
             break;
         }
         patience.last_seen = tested.stderr;
         patience.pause().await;
     }
     let list = providers(&server, &["list"]).ok();
-    assert!(list.contains("HEALTH") && list.contains("ok in ") && list.contains("s ago, 1 models"), "{list}");
+    assert!(list.contains("HEALTH") && list.contains("ok in ") && list.contains("s ago, 1 model"), "{list}");
     let table = providers(&server, &["models", "local"]).ok();
     assert!(["llama", "qwen", "OFFERED"].iter().all(|cell| table.contains(cell)), "{table}");
     let models = providers(&server, &["models", "local", "-o", "json"]).json()["models"].clone();
