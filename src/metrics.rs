@@ -206,6 +206,8 @@ catalogue! {
         "Tokens of model calls, estimated ones included; cached_input is part of input, reasoning of output.";
     LLM_COST = "windlass_llm_cost_nano_usd_total" Counter Process Count [PROVIDER, MODEL] &[],
         "What model calls cost, in billionths of a US dollar; calls of models without a price are not in it.";
+    LLM_PROVIDER_UP = "windlass_llm_provider_up" Gauge Fleet Count [PROVIDER] &[],
+        "Whether the last probe of the provider found it well; absent before the first.";
     BUILD_INFO = "windlass_build_info" Gauge Process Count [VERSION] &[],
         "Always 1; the label tells the version.";
 }

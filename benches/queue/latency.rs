@@ -58,6 +58,7 @@ pub(crate) async fn idle(table: &mut Table, jobs: usize) {
         drain_grace: Duration::from_secs(1),
         host: "bench".into(),
         version: "0",
+        probes: None,
     };
     let worker = Worker::new(worker_store, Arc::new(registry(sender)), options);
     let shutdown = CancellationToken::new();

@@ -179,6 +179,8 @@ codes! {
     DurabilityUnknown = 503 "durability_unknown" "It was written, and is not known to be durable; repeating it is safe.",
     /// The server has no room for this request.
     Overloaded = 503 "overloaded" "The server is too busy for this request.",
+    /// Nobody did what only a worker can do.
+    NoWorker = 503 "no_worker" "No live worker did it in time.",
     /// The server gave up on a read.
     Timeout = 503 "timeout" "The server could not answer in time.",
 }

@@ -13,12 +13,53 @@ pub struct ProviderView {
     pub kind: String,
     /// Whether jobs may name models that are not listed.
     pub open_models: bool,
+    /// What its last probe found; `null` before the first, and when there was none in the last five minutes.
+    pub health: Option<HealthView>,
     /// Its limits as a whole.
     pub limits: LimitsView,
     /// What its calls use.
     pub usage: MeterView,
     /// Its models; the first is its default.
     pub models: Vec<ModelView>,
+}
+
+/// What a probe of a provider found: a worker asked it for its models, which costs nothing. It says nothing of
+/// completions, so it opens and closes no breaker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthView {
+    /// When it was asked.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// How long ago that is, in seconds.
+    pub age_seconds: u64,
+    /// Whether it answered as a provider does.
+    pub ok: bool,
+    /// Why not: `unreachable`, `timeout`, `refused` (its key), `rate_limited`, `unavailable` or `bad_answer`.
+    pub reason: Option<String>,
+    /// How long the answer took, in milliseconds.
+    pub latency_ms: u64,
+    /// How many models it said it has, 200 at most; `null` when it did not say.
+    pub models: Option<u64>,
+}
+
+/// The models of a provider: those that are configured, and those it offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProviderModels {
+    /// The probe that found them.
+    pub health: Option<HealthView>,
+    /// Configured ones that it does not offer first, then what it offers, in its order.
+    pub models: Vec<OfferedModel>,
+}
+
+/// A model that is configured or offered, or both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OfferedModel {
+    /// The name that the provider knows.
+    pub name: String,
+    /// Whether the provider offers it; `null` when it did not say what it offers.
+    pub offered: Option<bool>,
+    /// Whether it is configured.
+    pub configured: bool,
 }
 
 /// A model of a provider.

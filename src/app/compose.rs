@@ -53,8 +53,9 @@ pub(super) fn registry(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result
     Ok(Arc::new(registry))
 }
 
-fn executor_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<ExecutorOptions, StartError> {
-    let llm = config.llm.as_ref().map(|llm| LlmOptions {
+/// What calls to models need to know; `None` without a provider.
+pub(super) fn llm_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Option<LlmOptions> {
+    config.llm.as_ref().map(|llm| LlmOptions {
         default_provider: llm.default_provider.clone(),
         fallback: llm.fallback,
         balancing: llm.balancing,
@@ -63,7 +64,10 @@ fn executor_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<Ex
         workspace: llm.workspace,
         fleet,
         ..LlmOptions::with_providers(llm.providers.clone())
-    });
+    })
+}
+
+fn executor_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<ExecutorOptions, StartError> {
     let webhook = actions::WebhookOptions {
         signing_secret: config.webhook.signing_secret.clone(),
         allowed_hosts: rules("WEBHOOK_ALLOWED_HOSTS", &config.webhook.allowed_hosts)?,
@@ -73,7 +77,7 @@ fn executor_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<Ex
         planted: config.planted,
         ..actions::WebhookOptions::default()
     };
-    Ok(ExecutorOptions { llm, webhook })
+    Ok(ExecutorOptions { llm: llm_options(config, fleet), webhook })
 }
 
 fn rules(setting: &str, hosts: &[String]) -> Result<Vec<actions::HostRule>, StartError> {

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, compose, worker_http};
 use crate::config::Config;
+use crate::domain::ProviderName;
 use crate::engine::{Guard, Janitor, Worker, WorkerOptions, tasks};
+use crate::executors::llm::Prober;
+use crate::store::Shards;
 
 /// Runs a worker until `shutdown` fires and its jobs are finished or handed back.
 pub(super) async fn run(
@@ -26,7 +30,8 @@ pub(super) async fn run(
     let _stop_background = background.clone().drop_guard();
     let guard = Guard::start(store.clone(), background.clone());
     Janitor::start(store.clone(), background.clone());
-    let worker = Worker::new(store, registry, options(config));
+    let probes = start_prober(config, &store, background.clone())?;
+    let worker = Worker::new(store, registry, WorkerOptions { probes, ..options(config) });
     if let Some(listener) = listener {
         let url = compose::local_url(&listener)?;
         tracing::info!(url, "worker health is served");
@@ -40,6 +45,19 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// Probes the providers of models, if there are any; demands for a probe go into the channel. Ones that find it full
+/// are dropped, so it has room for one of each provider that anybody would have.
+fn start_prober(
+    config: &Config,
+    store: &Shards,
+    background: CancellationToken,
+) -> Result<Option<mpsc::Sender<ProviderName>>, StartError> {
+    let Some(llm) = compose::llm_options(config, None) else { return Ok(None) };
+    let (sender, asked) = mpsc::channel(64);
+    Prober::new(&llm, store.clone()).map_err(StartError::part)?.start(asked, background);
+    Ok(Some(sender))
+}
+
 fn options(config: &Config) -> WorkerOptions {
     WorkerOptions {
         queues: config.worker.queues.clone(),
@@ -48,5 +66,6 @@ fn options(config: &Config) -> WorkerOptions {
         drain_grace: config.worker.drain_grace,
         host: nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default(),
         version: crate::VERSION,
+        probes: None,
     }
 }

@@ -117,7 +117,7 @@ pub enum OperatorCommand {
     /// List live worker processes
     #[command(subcommand)]
     Workers(WorkersCommand),
-    /// Show the providers of language models
+    /// Show and test the providers of language models
     #[command(subcommand)]
     Providers(ProvidersCommand),
     /// Show what calls to language models used and cost

@@ -54,6 +54,7 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "outcome_unknown" => "run the same command again with the same --id; it cannot create a second job",
         "redis_unavailable" | "redis_unsafe" | "redis_full" => "`windlass doctor` says more",
         "queue_draining" => "`windlass queues resume QUEUE` opens it again",
+        "no_worker" => "`windlass workers list` shows who is there; workers need the provider in their settings",
         "unknown_type" => "GET /ai/types lists what the server knows",
         _ => return None,
     })

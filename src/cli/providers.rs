@@ -2,16 +2,28 @@
 
 use clap::Subcommand;
 
-use super::failure::Failure;
+use super::failure::{Code, Failure};
 use super::output::Output;
-use crate::api::provider::{LimitView, LimitsView, ModelView, ProviderList, ProviderView};
+use crate::api::provider::{
+    HealthView, LimitView, LimitsView, ModelView, OfferedModel, ProviderList, ProviderModels, ProviderView,
+};
 use crate::client::Client;
 
-/// Show the providers of language models.
+/// Show and test the providers of language models.
 #[derive(Debug, Subcommand)]
 pub enum ProvidersCommand {
     /// List providers and models: whether they are called, and what is left of their limits
     List,
+    /// Have a worker ask a provider for its models now, which costs nothing; fails when it is not well
+    Test {
+        /// The provider's name
+        provider: String,
+    },
+    /// List the models that a provider offers, and which of them are configured
+    Models {
+        /// The provider's name
+        provider: String,
+    },
 }
 
 /// Runs one of the commands.
@@ -19,11 +31,53 @@ pub(super) async fn run(command: ProvidersCommand, client: &Client, out: &mut Ou
     match command {
         ProvidersCommand::List => {
             let list = client.providers().await?;
-            let header =
-                ["PROVIDER", "MODEL", "BREAKER", "CALLS/MIN", "FAILED", "AVERAGE", "UNDER WAY", "TODAY", "LEFT"];
+            let header = [
+                "PROVIDER",
+                "MODEL",
+                "HEALTH",
+                "BREAKER",
+                "CALLS/MIN",
+                "FAILED",
+                "AVERAGE",
+                "UNDER WAY",
+                "TODAY",
+                "LEFT",
+            ];
             out.table(&list, &header, rows)
         }
+        ProvidersCommand::Test { provider } => {
+            let found = client.test_provider(&provider).await?;
+            out.text(&found, |found| format!("{provider}: {}", health_text(found)))?;
+            match found.reason {
+                Some(reason) if !found.ok => {
+                    Err(Failure::new(Code::Failure, format!("{provider} is not well: {reason}")))
+                }
+                _ => Ok(()),
+            }
+        }
+        ProvidersCommand::Models { provider } => {
+            let models = client.provider_models(&provider).await?;
+            if models.health.as_ref().is_none_or(|health| health.models.is_none()) {
+                out.note("the provider has not said what it offers; these are the configured models")?;
+            }
+            out.table(&models, &["MODEL", "OFFERED", "CONFIGURED"], model_rows)
+        }
     }
+}
+
+fn health_text(found: &HealthView) -> String {
+    let state = found.reason.as_deref().unwrap_or("ok");
+    let plural = if found.models == Some(1) { "" } else { "s" };
+    let models = found.models.map(|models| format!(", {models} model{plural}")).unwrap_or_default();
+    format!("{state} in {} ms, {} s ago{models}", found.latency_ms, found.age_seconds)
+}
+
+fn model_rows(models: &ProviderModels) -> Vec<Vec<String>> {
+    let word = |yes: bool| if yes { "yes" } else { "no" };
+    let row = |model: &OfferedModel| {
+        vec![model.name.clone(), model.offered.map_or("unknown", word).to_owned(), word(model.configured).to_owned()]
+    };
+    models.models.iter().map(row).collect()
 }
 
 /// A row for each provider as a whole, and one for each of its models.
@@ -40,6 +94,7 @@ fn provider_row(provider: &ProviderView) -> Vec<String> {
     vec![
         provider.name.clone(),
         models.to_owned(),
+        provider.health.as_ref().map_or_else(|| "unknown".to_owned(), health_text),
         String::new(),
         provider.usage.requests.to_string(),
         String::new(),
@@ -57,6 +112,7 @@ fn model_row(provider: &str, model: &ModelView) -> Vec<String> {
     vec![
         provider.to_owned(),
         model.name.clone(),
+        String::new(),
         format!("{}{until}{why}", model.breaker),
         model.usage.requests.to_string(),
         model.failures_last_minute.to_string(),
@@ -95,8 +151,26 @@ pub(super) fn usd(nano: u64) -> String {
 mod tests {
     use super::*;
 
+    fn refused() -> HealthView {
+        HealthView {
+            at: "2027-01-15T08:00:00.000Z".into(),
+            age_seconds: 4,
+            ok: false,
+            reason: Some("refused".into()),
+            latency_ms: 80,
+            models: None,
+        }
+    }
+
     #[test]
-    fn providers_and_their_models_are_rows() {
+    fn a_health_is_one_line() {
+        assert_eq!(health_text(&refused()), "refused in 80 ms, 4 s ago");
+        let well = |models| HealthView { ok: true, reason: None, models: Some(models), ..refused() };
+        assert_eq!(health_text(&well(1)), "ok in 80 ms, 4 s ago, 1 model");
+        assert_eq!(health_text(&well(12)), "ok in 80 ms, 4 s ago, 12 models");
+    }
+
+    fn provider() -> ProviderView {
         let usage = serde_json::json!({"requests": 3, "tokens": 200, "under_way": 1, "booked": 0,
             "spent_nano_usd": 2_000_000, "reserved_nano_usd": 0, "average_ms": 1_400});
         let limits = |limit: Option<LimitView>, money: Option<LimitView>| LimitsView {
@@ -119,19 +193,36 @@ mod tests {
             limits: limits(Some(LimitView { limit: 10, left: 7 }), None),
             usage,
         };
-        let provider = ProviderView {
+        ProviderView {
             name: "openai".into(),
             kind: "openai".into(),
             open_models: true,
+            health: Some(refused()),
             limits: limits(None, Some(LimitView { limit: 5_000_000_000, left: 4_500_000_000 })),
             usage,
             models: vec![model],
-        };
+        }
+    }
+
+    #[test]
+    fn providers_and_their_models_are_rows() {
         let expected = [
-            ["openai", "(all, and others)", "", "3", "", "1400 ms", "1", "$0.002", "$4.50 of $5.00 a day"],
+            [
+                "openai",
+                "(all, and others)",
+                "refused in 80 ms, 4 s ago",
+                "",
+                "3",
+                "",
+                "1400 ms",
+                "1",
+                "$0.002",
+                "$4.50 of $5.00 a day",
+            ],
             [
                 "openai",
                 "gpt",
+                "",
                 "open until 2027-01-15T08:00:30.000Z (timeout)",
                 "3",
                 "5",
@@ -141,7 +232,7 @@ mod tests {
                 "7 of 10 requests",
             ],
         ];
-        assert_eq!(rows(&ProviderList { providers: vec![provider] }), expected);
+        assert_eq!(rows(&ProviderList { providers: vec![provider()] }), expected);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{Client, ClientError};
 use crate::api::dead::DeadList;
 use crate::api::health::Ready;
 use crate::api::key::{CreateKey, KeyList, NewKey};
-use crate::api::provider::ProviderList;
+use crate::api::provider::{HealthView, ProviderList, ProviderModels};
 use crate::api::queue::{QueueCommand, QueueList};
 use crate::api::usage::{GroupBy, UsageReport};
 use crate::api::worker::WorkerList;
@@ -44,6 +44,22 @@ impl Client {
     /// See [`ClientError`].
     pub async fn providers(&self) -> Result<ProviderList, ClientError> {
         self.get(&["providers"], &[]).await
+    }
+
+    /// What a provider offers, and what of it is configured.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn provider_models(&self, provider: &str) -> Result<ProviderModels, ClientError> {
+        self.get(&["providers", provider, "models"], &[]).await
+    }
+
+    /// Has a worker probe a provider now; takes some 12 s at most.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. A provider that is not well is an answer, not an error.
+    pub async fn test_provider(&self, provider: &str) -> Result<HealthView, ClientError> {
+        self.call(Method::POST, &["providers", provider, "test"], None::<&()>).await
     }
 
     /// What calls to language models used, from one day to another; absent ones are today.

@@ -5,11 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
-use crate::domain::{AttemptId, JobId, LeaseTiming, WorkerId, bounds};
+use crate::domain::{AttemptId, JobId, LeaseTiming, ProviderName, WorkerId, bounds};
 use crate::store::{LeaseRef, Message, Shards, Store, StoreError, StoreOptions, WorkerAbout};
 
 use super::lease::{Lease, Stop};
@@ -46,6 +46,8 @@ pub(super) struct Keeper {
     timing: LeaseTiming,
     /// The claim loops' stores: a break there counts as well.
     claims: Shards,
+    /// Where demands to probe a provider go.
+    probes: Option<mpsc::Sender<ProviderName>>,
 }
 
 /// The heartbeats of one shard.
@@ -56,10 +58,16 @@ struct Beat {
 }
 
 impl Keeper {
-    pub(super) fn new(worker: WorkerId, timing: LeaseTiming, about: WorkerAbout, claims: Shards) -> Arc<Self> {
+    pub(super) fn new(
+        worker: WorkerId,
+        timing: LeaseTiming,
+        about: WorkerAbout,
+        claims: Shards,
+        probes: Option<mpsc::Sender<ProviderName>>,
+    ) -> Arc<Self> {
         let (held, early, about) = (Mutex::default(), Mutex::default(), Mutex::new(about));
         let beats = claims.all().iter().map(|_| Beat::default()).collect();
-        Arc::new(Self { held, early, about, beats, worker, timing, claims })
+        Arc::new(Self { held, early, about, beats, worker, timing, claims, probes })
     }
 
     pub(super) fn link(&self, shard: usize) -> watch::Receiver<Link> {
@@ -221,6 +229,10 @@ impl Keeper {
             match inbox.wait(INBOX_BLOCK).await {
                 Ok(Some(Message::Cancel(job, attempt))) => {
                     self.cancel((job, attempt));
+                }
+                Ok(Some(Message::Probe(provider))) => {
+                    // A full channel has demands enough; whoever made this one may make it again.
+                    self.probes.as_ref().map(|probes| probes.try_send(provider));
                 }
                 Ok(Some(Message::Unknown) | None) => {}
                 Err(_) => tokio::time::sleep(RETRY).await,

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
-use crate::domain::{JobType, LeaseTiming, QueueName, WorkerId};
+use crate::domain::{JobType, LeaseTiming, ProviderName, QueueName, WorkerId};
 use crate::metrics;
 use crate::store::{Shards, StoreError, WorkerAbout};
 
@@ -39,6 +39,8 @@ pub struct WorkerOptions {
     pub host: String,
     /// This build's version, for operators.
     pub version: &'static str,
+    /// Where demands to probe a provider of language models go; one that finds no room is dropped.
+    pub probes: Option<mpsc::Sender<ProviderName>>,
 }
 
 impl Default for WorkerOptions {
@@ -51,6 +53,7 @@ impl Default for WorkerOptions {
             drain_grace: Duration::from_secs(25),
             host: String::new(),
             version: crate::VERSION,
+            probes: None,
         }
     }
 }
@@ -196,7 +199,7 @@ impl Worker {
             status: "running".to_owned(),
             started_ms: clock::wall().unix_ms(),
         };
-        let keeper = Keeper::new(id, options.timing, about, shards.clone());
+        let keeper = Keeper::new(id, options.timing, about, shards.clone(), options.probes.clone());
         Self { id, shards, registry, options, vitals, keeper }
     }
 

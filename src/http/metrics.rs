@@ -149,6 +149,7 @@ mod tests {
     fn every_fleet_family_of_the_catalogue_is_rendered() {
         let mut out = String::new();
         render_queues(&mut out, &[]);
+        super::super::probes::render(&mut out, &[]);
         for metric in catalogue::CATALOGUE.iter().filter(|m| m.source == catalogue::Source::Fleet) {
             assert!(out.contains(&format!("# TYPE {} ", metric.name)), "{}", metric.name);
         }

@@ -13,6 +13,7 @@ mod follow;
 mod layers;
 mod metrics;
 mod openapi;
+mod probes;
 mod query;
 mod router;
 mod routes;

@@ -33,6 +33,8 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(workers::list))
         .routes(routes!(dead::list))
         .routes(routes!(providers::list))
+        .routes(routes!(providers::models))
+        .routes(routes!(providers::test))
         .routes(routes!(usage::report))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))

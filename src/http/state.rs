@@ -19,6 +19,7 @@ use super::auth::Auth;
 use super::cursor::Cursors;
 use super::metrics::Fleet;
 use super::openapi::openapi_json;
+use super::probes::Probes;
 
 /// The parts of the engine behind the API.
 #[derive(Clone, Debug)]
@@ -83,6 +84,8 @@ pub struct HttpOptions {
     /// Between two pings on a WebSocket; below the minute after which proxies close what is silent. A client that
     /// gives no sign of itself over two of them is gone.
     pub ping: Duration,
+    /// A test of a provider waits this long for its probe.
+    pub probe_patience: Duration,
     /// Ends event streams, so that a server can stop.
     pub shutdown: CancellationToken,
 }
@@ -104,6 +107,8 @@ impl Default for HttpOptions {
             max_websockets: 2048,
             keep_alive: Duration::from_secs(15),
             ping: Duration::from_secs(20),
+            // A worker may be in the middle of a round, and a round and a probe take 5 s each at most.
+            probe_patience: Duration::from_secs(12),
             shutdown: CancellationToken::new(),
         }
     }
@@ -125,6 +130,7 @@ struct Inner {
     auth: Auth,
     cursors: Cursors,
     fleet: Fleet,
+    probes: Probes,
     in_flight: Semaphore,
     waiting: Arc<Semaphore>,
     websockets: Arc<Semaphore>,
@@ -140,6 +146,7 @@ impl HttpState {
             auth: Auth::new(services.store.clone(), options.admin_key.as_ref()),
             cursors: Cursors::new(&options.cursor_secret),
             fleet: Fleet::new(services.store.clone()),
+            probes: Probes::new(services.store.clone(), options.providers.iter().map(|p| p.name.clone()).collect()),
             in_flight: Semaphore::new(options.max_in_flight),
             waiting: Arc::new(Semaphore::new(options.max_waiting)),
             websockets: Arc::new(Semaphore::new(options.max_websockets)),
@@ -168,6 +175,10 @@ impl HttpState {
 
     pub(super) fn fleet(&self) -> &Fleet {
         &self.0.fleet
+    }
+
+    pub(super) fn probes(&self) -> &Probes {
+        &self.0.probes
     }
 
     pub(super) fn in_flight(&self) -> &Semaphore {

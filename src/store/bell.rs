@@ -6,7 +6,7 @@ use fred::interfaces::ListInterface;
 use fred::prelude::Value;
 
 use crate::clock;
-use crate::domain::{AttemptId, JobId, QueueName, WorkerId};
+use crate::domain::{AttemptId, JobId, ProviderName, QueueName, WorkerId};
 
 use super::link::BLOCKING_LIMIT;
 use super::reply::Reply;
@@ -37,6 +37,8 @@ impl Bell {
 pub enum Message {
     /// Abort this attempt: its job was cancelled.
     Cancel(JobId, AttemptId),
+    /// Probe this provider of language models, if it is yours and no other does.
+    Probe(ProviderName),
     /// Of a newer version; ignored.
     Unknown,
 }
@@ -54,11 +56,18 @@ impl Inbox {
     /// When the connection broke.
     pub async fn wait(&self, limit: Duration) -> Result<Option<Message>, StoreError> {
         let Some((_, text)) = pop(&self.reader, vec![self.key.as_str()], limit).await? else { return Ok(None) };
-        let message = text.strip_prefix("cancel ").and_then(|member| {
+        Ok(Some(message(&text).unwrap_or(Message::Unknown)))
+    }
+}
+
+fn message(text: &str) -> Option<Message> {
+    match text.split_once(' ')? {
+        ("cancel", member) => {
             let (job, attempt) = member.split_once(':')?;
             Some(Message::Cancel(job.parse().ok()?, attempt.parse().ok()?))
-        });
-        Ok(Some(message.unwrap_or(Message::Unknown)))
+        }
+        ("probe", provider) => ProviderName::new(provider).ok().map(Message::Probe),
+        _ => None,
     }
 }
 

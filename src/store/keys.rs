@@ -91,7 +91,17 @@ impl Keys {
         self.llm(&format!("usage:{day}"))
     }
 
-    /// Any key of the verbs `reserve` and `settle`; scripts derive them in `lua/lib/llm.lua`.
+    /// String: who has the turn to probe a provider.
+    pub(super) fn llm_probe(&self, provider: &str) -> String {
+        self.llm(&format!("probe:{provider}"))
+    }
+
+    /// Hash: what the last probe of a provider found.
+    pub(super) fn llm_health(&self, provider: &str) -> String {
+        self.llm(&format!("health:{provider}"))
+    }
+
+    /// Any key of the verbs about language models; scripts derive them from the base.
     fn llm(&self, name: &str) -> String {
         format!("{}:llm:{name}", self.base)
     }

@@ -35,6 +35,8 @@ mod options;
 mod pause;
 #[cfg(feature = "chaos")]
 pub mod planted;
+mod probe;
+mod probed;
 mod progress;
 mod read;
 mod redrive;
@@ -77,6 +79,8 @@ pub use ledger::{Figures, LEDGER_DAYS, LedgerLine};
 pub use meter::{BreakerState, LimitUse, TargetState};
 pub use options::{StoreOptions, Strict};
 pub use pause::Switch;
+pub use probe::{ProbeAsked, Turn};
+pub use probed::{Found, ProviderHealth};
 pub use read::Stored;
 pub use redrive::Redriven;
 pub use reserve::MOST_CANDIDATES;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_openai::Client;
+use async_openai::config::Config;
 use async_openai::traits::RequestOptionsBuilder;
 use serde_json::Value;
 
@@ -74,6 +75,11 @@ impl Provider {
     pub(super) fn client(&self, noted: &Noted) -> Client<Endpoint> {
         // `Client::with_config` would build a default HTTP client first, with proxies and redirects.
         Client::build(self.http.clone(), self.endpoint.clone()).with_http_service(self.door(self.first_byte, noted))
+    }
+
+    /// The head of the answer to a question for its models, which costs nothing.
+    pub(super) async fn list_models(&self) -> Result<reqwest::Response, reqwest::Error> {
+        self.http.get(self.endpoint.url("/models")).headers(self.endpoint.headers()).send().await
     }
 
     /// One unary chat completion.

@@ -65,7 +65,12 @@ pub(in crate::http) async fn health(State(state): State<HttpState>) -> Json<Heal
     let options = state.options();
     let findings = state.services().guard.findings();
     let database = redis(&findings);
-    let services = [database, options.llm, options.github];
+    // Without Redis nobody knows, and health is not the place to wait for it.
+    let llm = match options.llm {
+        ServiceState::Ok if database == ServiceState::Ok && state.probes().all_down().await => ServiceState::Error,
+        other => other,
+    };
+    let services = [database, llm, options.github];
     let ok = findings.ready() && !findings.degraded() && !services.contains(&ServiceState::Error);
     Json(Health {
         status: if ok { "ok" } else { "degraded" }.to_owned(),
@@ -74,7 +79,7 @@ pub(in crate::http) async fn health(State(state): State<HttpState>) -> Json<Heal
         environment: options.environment.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         services: ServiceWords {
-            llm: word(options.llm),
+            llm: word(llm),
             database: word(database),
             websocket: word(ServiceState::Disabled),
             github: word(options.github),
@@ -119,5 +124,6 @@ pub(in crate::http) async fn meta() -> Json<Meta> {
 pub(in crate::http) async fn metrics(State(state): State<HttpState>) -> Response {
     let mut out = state.options().prometheus.as_ref().map(|handle| handle.render()).unwrap_or_default();
     state.fleet().render(&mut out).await;
+    state.probes().render(&mut out).await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], out).into_response()
 }

@@ -38,7 +38,7 @@ fn every_noun_has_its_verbs() {
         ("queues", &["list", "pause", "resume", "drain"]),
         ("workers", &["list"]),
         ("dead", &["list"]),
-        ("providers", &["list"]),
+        ("providers", &["list", "test", "models"]),
         ("keys", &["create", "list", "revoke"]),
         ("workspaces", &["limits"]),
         ("config", &["check"]),

@@ -7,5 +7,6 @@ mod exit_codes;
 mod help;
 mod operators;
 mod process;
+mod providers;
 mod roles;
 mod settings;

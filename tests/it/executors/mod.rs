@@ -1,4 +1,4 @@
-//! Executors over real sockets, without Redis and without a worker.
+//! Executors over real sockets, without a worker; of these only probes know Redis.
 
 mod basic;
 mod fake_llm;
@@ -6,6 +6,7 @@ pub(crate) mod llm;
 mod llm_account;
 mod llm_dialects;
 mod llm_jobs;
+mod llm_probe;
 mod llm_routing;
 mod llm_secrets;
 mod llm_stream;

@@ -34,6 +34,8 @@ const TABLE: &[(&str, Option<&str>, bool)] = &[
     ("list_workers", Some(OPERATE), true),
     ("list_dead_letters", Some(OPERATE), true),
     ("list_providers", Some(OPERATE), true),
+    ("list_provider_models", Some(OPERATE), true),
+    ("test_provider", Some(OPERATE), true),
     ("get_usage", Some(READ), false),
     ("list_keys", Some(ADMIN), false),
     ("create_key", Some(ADMIN), false),
@@ -56,7 +58,14 @@ fn operations() -> Vec<(Method, String, String)> {
         for (method, operation) in item.as_object().expect("an item") {
             let method = method.to_uppercase().parse().expect("a method");
             let id = operation["operationId"].as_str().expect("an id").to_owned();
-            all.push((method, path.replace("{id}", "x").replace("{queue}", "q").replace("{workspace}", "ws"), id));
+            all.push((
+                method,
+                path.replace("{id}", "x")
+                    .replace("{queue}", "q")
+                    .replace("{provider}", "p")
+                    .replace("{workspace}", "ws"),
+                id,
+            ));
         }
     }
     all

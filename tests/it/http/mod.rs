@@ -15,6 +15,7 @@ mod matrix;
 mod openapi;
 mod operators;
 mod outage;
+mod providers;
 mod read;
 mod submit;
 mod ws;

@@ -20,6 +20,8 @@ mod locate;
 mod outage;
 mod pause;
 mod planted;
+mod probe;
+mod probed;
 mod progress;
 mod read;
 mod reap;

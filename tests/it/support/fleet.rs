@@ -128,6 +128,7 @@ pub(crate) fn options() -> WorkerOptions {
         drain_grace: Duration::from_secs(10),
         host: "test".into(),
         version: "0",
+        probes: None,
     }
 }
 

@@ -7,7 +7,8 @@
 //! - `POST /faults` scripts the next answers ([`Fault`]), `GET /faults` lists what is left,
 //!   `DELETE /faults` clears
 //! - `GET /requests` counts calls, those refused over a limit, those at once at the most, and those whose client left
-//!   before the end of the answer, and shows the latest ones without their prompts
+//!   before the end of the answer, and shows the latest ones without their prompts; it counts questions for the models
+//!   apart (`listed`)
 
 mod answer;
 mod faults;
@@ -74,6 +75,7 @@ struct FakeState {
     script: Mutex<FaultScript>,
     latest: Mutex<VecDeque<Value>>,
     calls: AtomicU64,
+    listed: AtomicU64,
     faulted: AtomicU64,
     left: Arc<AtomicU64>,
     shutdown: CancellationToken,
@@ -96,6 +98,7 @@ pub async fn serve(listener: TcpListener, options: FakeLlmOptions, shutdown: Can
         script: Mutex::new(FaultScript::new(options.faults.clone())),
         latest: Mutex::default(),
         calls: AtomicU64::new(0),
+        listed: AtomicU64::new(0),
         faulted: AtomicU64::new(0),
         left: Arc::default(),
         shutdown: shutdown.clone(),
@@ -169,8 +172,12 @@ impl FakeState {
     }
 }
 
-async fn models() -> Response {
-    let model = json!({"id": "fake", "object": "model", "created": 0, "owned_by": "windlass"});
+async fn models(State(state): Shared, headers: HeaderMap) -> Response {
+    state.listed.fetch_add(1, Ordering::Relaxed);
+    if !authorized(&state.options, &headers) {
+        return respond::error(401, "invalid_api_key", "Incorrect API key provided.");
+    }
+    let model = json!({"id": "fake-model", "object": "model", "created": 0, "owned_by": "windlass"});
     axum::Json(json!({"object": "list", "data": [model]})).into_response()
 }
 
@@ -196,10 +203,13 @@ async fn clear_faults(State(state): Shared) -> Response {
 async fn requests(State(state): Shared) -> Response {
     let count = state.calls.load(Ordering::Relaxed);
     let faulted = state.faulted.load(Ordering::Relaxed);
+    let listed = state.listed.load(Ordering::Relaxed);
     let left = state.left.load(Ordering::Relaxed);
     let (peak, limited) = state.limits.seen();
     let latest = &*lock(&state.latest);
-    let seen =
-        json!({"count": count, "faulted": faulted, "left": left, "limited": limited, "peak": peak, "latest": latest});
+    let seen = json!({
+        "count": count, "faulted": faulted, "left": left, "limited": limited, "listed": listed, "peak": peak,
+        "latest": latest,
+    });
     axum::Json(seen).into_response()
 }
