@@ -81,7 +81,7 @@ pub(in crate::http) async fn health(State(state): State<HttpState>) -> Json<Heal
         services: ServiceWords {
             llm: word(llm),
             database: word(database),
-            websocket: word(ServiceState::Disabled),
+            websocket: word(ServiceState::Ok),
             github: word(options.github),
         },
     })
