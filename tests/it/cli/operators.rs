@@ -39,7 +39,8 @@ async fn a_job_is_followed_to_its_end() {
     let followed = server.run(&["jobs", "follow", id]);
     assert_eq!(followed.code, 1, "it did not succeed");
     assert!(followed.stderr.contains("cancelled"), "{}", followed.stderr);
-    let event = server.run(&["jobs", "follow", id, "-o", "json"]).json();
+    let event = server.run(&["jobs", "follow", id, "-o", "json"]).stdout;
+    let event: serde_json::Value = serde_json::from_str(&event).unwrap();
     assert_eq!((&event["event"], &event["data"]["state"]), (&"job".into(), &"cancelled".into()));
     assert_eq!(server.run(&["jobs", "follow", "01dYYPmhqlwgqv9oepz~O0"]).code, 3, "there is no such job");
 }
