@@ -101,6 +101,9 @@ impl Drop for Llmock {
     }
 }
 
+/// What a claim adds to a wait. llmock's clock of a retry starts a moment after its answer was read.
+const CLAIM: Duration = Duration::from_millis(250);
+
 /// Runs a job to its end with the type's own retries, as the worker and the queue do together. The jitter is always a
 /// quarter, so that the waits are short and grow.
 pub(crate) async fn work(executor: &dyn Executor, input: &Value) -> Result<Value, Failed> {
@@ -126,6 +129,6 @@ pub(crate) async fn work(executor: &dyn Executor, input: &Value) -> Result<Value
                 return Err(failed);
             }
         };
-        tokio::time::sleep(wait).await;
+        tokio::time::sleep(wait + CLAIM).await;
     }
 }
