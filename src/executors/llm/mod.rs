@@ -5,7 +5,7 @@
 //! async-openai with its own retry switched off, because the queue is the only owner of retries: the
 //! library's 4 attempts inside 3 of ours would make 12 calls.
 //!
-//! One attempt of a job is one call to one provider. [`route`] lists where it may go, the fleet's book
+//! One attempt of a job is one call to one provider. `route` lists where it may go, the fleet's book
 //! ([`Fleet`]) says where it may go now, and what is learnt of the call is settled there.
 
 mod assemble;
