@@ -8,6 +8,9 @@ use crate::domain::JobId;
 /// A stream is asked for this long at the most; then it is resumed.
 const AT_ONCE: std::time::Duration = std::time::Duration::from_secs(600);
 
+/// Between two connections: a server that ends each at once must not be stormed.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
+
 /// An event larger than this is none of ours: a job with its result, and then some.
 const EVENT_LIMIT: usize = 8 * 1024 * 1024;
 
@@ -63,7 +66,10 @@ impl Follow {
             };
             match response.chunk().await {
                 Ok(Some(piece)) => self.buffer.extend_from_slice(&piece),
-                Ok(None) | Err(_) => self.hang_up(),
+                Ok(None) | Err(_) => {
+                    self.hang_up();
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     }

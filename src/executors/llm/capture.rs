@@ -147,12 +147,19 @@ pub(super) struct Capture {
     pub(super) idle: Duration,
     /// Where the provider's word on its limits goes.
     pub(super) noted: Noted,
+    /// Where the response of a streaming call goes, whole and unread, while the library gets `null` in its place.
+    pub(super) aside: Option<Aside>,
 }
+
+/// A place for one response.
+pub(super) type Aside = Arc<Mutex<Option<reqwest::Response>>>;
 
 impl Capture {
     async fn attempt(&self, factory: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
         let response = self.send(factory).await?;
-        self.read(response).await.map_err(boxed)
+        let Some(aside) = &self.aside else { return self.read(response).await.map_err(boxed) };
+        *aside.lock().unwrap_or_else(PoisonError::into_inner) = Some(response);
+        Ok(http::Response::new("null").into())
     }
 
     /// Makes one attempt; the answer is a 2xx whose body was not read yet.
@@ -200,32 +207,6 @@ fn left(head: &HeaderMap) -> Remaining {
     (count("x-ratelimit-remaining-requests"), count("x-ratelimit-remaining-tokens"))
 }
 
-/// The tower service of one streaming call: the response of a 2xx is kept for the caller, whole and unread, and the
-/// library gets `null` in its place.
-#[derive(Clone)]
-pub(super) struct HandOver {
-    door: Capture,
-    response: Arc<Mutex<Option<reqwest::Response>>>,
-}
-
-impl HandOver {
-    /// For one call.
-    pub(super) fn new(door: Capture) -> Self {
-        Self { door, response: Arc::default() }
-    }
-
-    /// The response, once.
-    pub(super) fn take(&self) -> Option<reqwest::Response> {
-        self.response.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    async fn attempt(&self, factory: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
-        let response = self.door.send(factory).await?;
-        *self.response.lock().unwrap_or_else(PoisonError::into_inner) = Some(response);
-        Ok(http::Response::new("null").into())
-    }
-}
-
 fn transport(error: &reqwest::Error) -> CallError {
     if error.is_connect() || error.is_dns() {
         return CallError::Connect(root_cause(error));
@@ -239,21 +220,6 @@ pub(super) fn boxed(error: CallError) -> OpenAIError {
 }
 
 impl tower::Service<HttpRequestFactory> for Capture {
-    type Response = reqwest::Response;
-    type Error = OpenAIError;
-    type Future = Pin<Box<dyn Future<Output = Result<reqwest::Response, OpenAIError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), OpenAIError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, factory: HttpRequestFactory) -> Self::Future {
-        let this = self.clone();
-        Box::pin(async move { this.attempt(factory).await })
-    }
-}
-
-impl tower::Service<HttpRequestFactory> for HandOver {
     type Response = reqwest::Response;
     type Error = OpenAIError;
     type Future = Pin<Box<dyn Future<Output = Result<reqwest::Response, OpenAIError>> + Send>>;

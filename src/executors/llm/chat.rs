@@ -75,10 +75,14 @@ impl LlmChat {
             context.reset_deltas();
         }
         let wanted = Wanted { input: wanted.input + first.used.output + MENDING, ..wanted };
-        let (_, account) = self.share(context, &choices[taken..=taken], &wanted).grant().await?;
+        // Without a share at once this attempt is charged: postponed, it would begin anew and pay for the first call
+        // again, as often as there is room for one call and none for two.
+        let unfit = |violated: &Violated| went_wrong(Fault::new(Class::Unfit, violated.to_string()));
+        let share = self.share(context, &choices[taken..=taken], &wanted).grant().await;
+        let (_, account) = share.map_err(|_| unfit(violated))?;
         let second = ask(&body, context, account, &format).await.map_err(went_wrong)?;
         match &second.violated {
-            Some(violated) => Err(went_wrong(Fault::new(Class::Unfit, violated.to_string()))),
+            Some(violated) => Err(unfit(violated)),
             None => Ok(RawJson::from_value(&second.after(&first))),
         }
     }

@@ -68,7 +68,7 @@ impl Provider {
 
     /// The transport of one call, which bears where this call's head is noted.
     fn door(&self, first_byte: Duration, noted: &Noted) -> Capture {
-        Capture { http: self.http.clone(), first_byte, idle: self.patience.idle, noted: Arc::clone(noted) }
+        Capture { http: self.http.clone(), first_byte, idle: self.patience.idle, noted: Arc::clone(noted), aside: None }
     }
 
     /// A client for one call.

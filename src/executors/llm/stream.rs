@@ -7,6 +7,7 @@
 //! the connection open gets more time than a silent one, and not without end.
 
 use std::future::Future;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_openai::error::OpenAIError;
@@ -19,7 +20,7 @@ use tokio::time::timeout;
 use crate::clock::{self, Instant};
 
 use super::assemble::{Assembly, ChunkFault};
-use super::capture::{ANSWER_LIMIT, CallError, Capture, ErrorEvent, HandOver, boxed};
+use super::capture::{ANSWER_LIMIT, Aside, CallError, Capture, ErrorEvent, boxed};
 use super::endpoint::Endpoint;
 use super::sse::{Events, Item, TooLong};
 
@@ -99,12 +100,13 @@ pub(super) async fn complete(
 async fn open(call: &Call<'_>, request: Value) -> Result<reqwest::Response, OpenAIError> {
     // The library reads whole bodies or streams in its own way, so the response leaves it at its transport. A client
     // per call costs a few allocations, and no response can come to another call.
-    let door = HandOver::new(call.door.clone());
-    let http = call.door.http.clone();
-    let client = async_openai::Client::build(http, call.endpoint.clone()).with_http_service(door.clone());
+    let aside = Aside::default();
+    let door = Capture { aside: Some(Arc::clone(&aside)), ..call.door.clone() };
+    let client = async_openai::Client::build(door.http.clone(), call.endpoint.clone()).with_http_service(door);
     let chat = client.chat().header("x-client-request-id", call.trace)?;
     chat.create_byot::<Value, Value>(request).await?;
-    door.take().ok_or_else(|| boxed(CallError::Truncated))
+    let response = aside.lock().unwrap_or_else(PoisonError::into_inner).take();
+    response.ok_or_else(|| boxed(CallError::Truncated))
 }
 
 /// What a body turned out to be.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use windlass::clock;
-use windlass::domain::{JobSpec, JobState, JobType, RawJson};
-use windlass::engine::{AllowList, Control, Registry};
+use windlass::domain::{FailureReason, JobSpec, JobState, JobType, RawJson};
+use windlass::engine::{AllowList, Control, Disposition, Registry};
 use windlass::executors::llm::fake::FakeLlmOptions;
 use windlass::executors::llm::{Balancing, Fleet, LlmChat, LlmOptions};
 use windlass::store::{Scope, Shards};
@@ -15,6 +15,7 @@ use super::llm::Fake;
 use super::llm_routing::{model, provider, say};
 use crate::support::api::Api;
 use crate::support::book::Book;
+use crate::support::context::{FakeJob, run_job};
 use crate::support::fleet::{options, reaches, start};
 use crate::support::jobs::{enqueue_new, spec};
 use crate::support::receiver::Receiver;
@@ -132,4 +133,20 @@ async fn a_job_without_room_in_a_limit_is_booked_uncharged_and_says_so() {
     assert!(why["until"].is_string(), "{why}");
     assert_eq!(fake.get("/requests").await["count"], 1);
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_finds_no_room_to_be_mended_is_charged_and_not_paid_for_without_end() {
+    let redis = TestRedis::start().await;
+    let fake = Fake::start(FakeLlmOptions::default()).await;
+    let mut tight = provider("tight", fake.url(""), vec![model("m")]);
+    tight.info.quota.requests_per_minute = Some(1);
+    let fleet: Arc<dyn Fleet> = Arc::new(Shards::from(redis.store().await));
+    let llm = LlmOptions { fleet: Some(fleet), ..LlmOptions::with_providers(vec![tight]) };
+    let mut input = say("no JSON");
+    input["response_format"] = json!({"type": "json_object"});
+    let failed = run_job(&FakeJob::new(), &LlmChat::new(&llm).unwrap(), input).await.unwrap_err();
+    assert_eq!((failed.0, failed.1), (FailureReason::Error, Disposition::Retry { after: None }), "{}", failed.2);
+    assert!(failed.2.contains("breaks response_format"), "{}", failed.2);
+    assert_eq!(fake.get("/requests").await["count"], 1);
 }
