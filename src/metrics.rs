@@ -175,6 +175,8 @@ catalogue! {
         "Run time of one attempt.";
     ATTEMPTS = "windlass_attempts_total" Counter Process Count [TYPE, OUTCOME] &[],
         "Attempts that ended, by how.";
+    EFFECTS = "windlass_effects_total" Counter Process Count [TYPE, OUTCOME] &[],
+        "Guarded effects, by what came of them: done, not_done, unknown, found, reconciled.";
     UNREADABLE_JOBS = "windlass_unreadable_jobs_total" Counter Process Count [] &[],
         "Claims of a job whose record this process cannot read: a newer version wrote it, or it is damaged.";
     WORKER_SLOTS = "windlass_worker_slots" Gauge Process Count [] &[],

@@ -39,6 +39,7 @@ fn registry(began: mpsc::UnboundedSender<Instant>) -> Registry {
         retry: RetryPolicy::default(),
         timeout: Duration::from_secs(60),
         is_action: false,
+        effect: windlass::domain::EffectClass::Repeatable,
     };
     let mut registry = Registry::new(AllowList::default());
     registry.register(Arc::new(Stamp { info, began })).expect("one type");

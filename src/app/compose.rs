@@ -77,7 +77,7 @@ fn executor_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<Ex
         planted: config.planted,
         ..actions::WebhookOptions::default()
     };
-    Ok(ExecutorOptions { llm: llm_options(config, fleet), webhook })
+    Ok(ExecutorOptions { llm: llm_options(config, fleet), webhook, vault: None })
 }
 
 fn rules(setting: &str, hosts: &[String]) -> Result<Vec<actions::HostRule>, StartError> {

@@ -64,6 +64,12 @@ words! {
         ContentFilter = "content_filter",
         /// The worker process died while it ran the job.
         Crashed = "crashed",
+        /// An effect may have happened, and nobody can tell.
+        OutcomeUnknown = "outcome_unknown",
+        /// A credential is no longer accepted: someone has to renew it.
+        NeedsReauth = "needs_reauth",
+        /// The rules for this action want someone to approve it first.
+        ApprovalRequired = "approval_required",
     }
 }
 

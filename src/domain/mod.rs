@@ -2,6 +2,8 @@
 //!
 //! Nothing here knows Redis, HTTP, tokio or the time of day.
 
+mod action;
+mod effect;
 mod failure;
 mod ids;
 mod job;
@@ -12,6 +14,8 @@ mod retry;
 mod state;
 mod timestamp;
 
+pub use action::ActionFacts;
+pub use effect::{EffectClass, EffectRecord, EffectState, effect_key};
 pub use failure::{Failure, FailureReason, clip_text, fingerprint};
 pub use ids::{AttemptId, IdError, JobId, WorkerId};
 pub use job::{Job, JobSpec, Priority, RawJson, bounds};

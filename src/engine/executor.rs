@@ -11,7 +11,11 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Instant;
-use crate::domain::{FailureReason, HeldReason, JobId, JobType, RawJson, RetryPolicy, Timestamp, Workspace};
+use crate::domain::{
+    ActionFacts, EffectClass, FailureReason, HeldReason, JobId, JobType, RawJson, RetryPolicy, Timestamp, Workspace,
+};
+
+use super::effects::{Effect, Effects};
 
 /// The future of one attempt.
 pub type JobFuture<'a> = Pin<Box<dyn Future<Output = Result<RawJson, ExecutionError>> + Send + 'a>>;
@@ -28,6 +32,11 @@ pub trait Executor: Send + Sync + 'static {
     /// A sentence for the client that says what is wrong with the input.
     fn check(&self, _input: &serde_json::Value) -> Result<(), String> {
         Ok(())
+    }
+
+    /// What the rules for actions look at. Must not do I/O; the input fits the schema.
+    fn facts(&self, _input: &serde_json::Value) -> ActionFacts {
+        ActionFacts::default()
     }
 
     /// Runs one attempt. Dropping the future cancels it: it is dropped when the job is cancelled,
@@ -78,6 +87,8 @@ pub struct TypeInfo {
     pub timeout: Duration,
     /// Whether the type has effects outside and is governed by the allow-list of actions.
     pub is_action: bool,
+    /// What can be known of its effect when an answer is lost; the weakest where the input decides.
+    pub effect: EffectClass,
 }
 
 impl TypeInfo {
@@ -92,6 +103,7 @@ impl TypeInfo {
             retry: RetryPolicy::default(),
             timeout: Duration::from_secs(60),
             is_action: false,
+            effect: EffectClass::Repeatable,
         }
     }
 }
@@ -228,6 +240,7 @@ pub struct JobContext {
     progress: Arc<dyn ProgressSink>,
     gate: Arc<dyn EffectGate>,
     deltas: Option<Arc<dyn DeltaSink>>,
+    effects: Option<Arc<Effects>>,
 }
 
 impl JobContext {
@@ -255,6 +268,7 @@ impl JobContext {
             progress,
             gate,
             deltas: None,
+            effects: None,
         }
     }
 
@@ -270,6 +284,24 @@ impl JobContext {
     pub fn with_deltas(mut self, deltas: Arc<dyn DeltaSink>) -> Self {
         self.deltas = Some(deltas);
         self
+    }
+
+    /// With a record of effects; without one no guarded effect begins.
+    #[must_use]
+    pub fn with_effects(mut self, effects: Arc<Effects>) -> Self {
+        self.effects = Some(effects);
+        self
+    }
+
+    /// Does an effect that must not happen twice unnoticed, unless an earlier attempt did, and returns its receipt.
+    ///
+    /// # Errors
+    /// What the effect failed with. `held` as `outcome_unknown` when nobody can tell whether an earlier attempt did it:
+    /// pass it on.
+    pub async fn effect<E: Effect>(&self, effect: &E) -> Result<RawJson, ExecutionError> {
+        let no_record = || ExecutionError::permanent(FailureReason::Error, "there is no record of effects here");
+        self.before_effect()?;
+        self.effects.as_ref().ok_or_else(no_record)?.run(effect).await
     }
 
     /// Streams a piece of text to whoever follows the job.

@@ -4,6 +4,7 @@ mod attempt;
 mod claim_loop;
 mod control;
 mod deltas;
+mod effects;
 mod events;
 mod executor;
 mod findings;
@@ -19,6 +20,9 @@ pub mod tasks;
 mod worker;
 
 pub use control::{Control, ControlError, Selector};
+pub use effects::{
+    Begun, Effect, EffectFailure, EffectLog, EffectLogError, Effects, Intent, KEY_LIFE, LogFuture, Lookup, Step,
+};
 pub use events::{Delivery, EventHub, JobEvent, Subscription};
 pub use executor::{
     DeltaSink, Disposition, EffectGate, ExecutionError, Executor, JobContext, JobFuture, ProgressError, ProgressSink,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{JobType, NameError, RetryPolicy};
+use crate::domain::{EffectClass, JobType, NameError, RetryPolicy};
 use crate::engine::{Executor, JobContext, JobFuture, TypeInfo};
 
 /// The executor of `echo`.
@@ -24,6 +24,7 @@ impl Echo {
             retry: RetryPolicy::default(),
             timeout: Duration::from_secs(60),
             is_action: false,
+            effect: EffectClass::Repeatable,
         };
         Ok(Self { info })
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::domain::NameError;
 use crate::engine::{Registry, RegistryError};
 
-use actions::{WebhookOptions, WebhookSend, WebhookSetupError};
+use actions::{Vault, WebhookOptions, WebhookSend, WebhookSetupError};
 pub use echo::Echo;
 use llm::{LlmChat, LlmOptions, LlmSetupError};
 pub use outbound::HttpClientError;
@@ -32,6 +32,8 @@ pub struct ExecutorOptions {
     pub llm: Option<LlmOptions>,
     /// `webhook.send`. The type is always registered; the allow-list of actions decides whether it runs.
     pub webhook: WebhookOptions,
+    /// Where actions get credentials from; a process that runs no jobs needs none.
+    pub vault: Option<Arc<dyn Vault>>,
 }
 
 /// Options that no executor can be built from. Messages name the setting and never its secret value.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::domain::{FailureReason, JobType, NameError, RawJson, RetryPolicy};
+use crate::domain::{EffectClass, FailureReason, JobType, NameError, RawJson, RetryPolicy};
 use crate::engine::{ExecutionError, Executor, JobContext, JobFuture, ProgressError, TypeInfo};
 
 /// The longest sleep, in milliseconds: one hour.
@@ -51,6 +51,7 @@ impl Sleep {
             retry: RetryPolicy::default(),
             timeout: Duration::from_millis(LONGEST_MS) + Duration::from_secs(60),
             is_action: false,
+            effect: EffectClass::Repeatable,
         };
         Ok(Self { info })
     }

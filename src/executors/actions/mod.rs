@@ -5,6 +5,7 @@ mod host_rule;
 mod resolver;
 mod signature;
 mod ssrf;
+mod vault;
 mod webhook;
 mod webhook_input;
 
@@ -13,4 +14,5 @@ pub use host_rule::{HostRule, HostRuleError};
 pub use resolver::{Lookup, SystemLookup};
 pub use signature::{SecretError, SigningSecret};
 pub use ssrf::{Destination, SsrfBlocked, UrlGuard};
+pub use vault::{Credential, CredentialKind, Secret, SmtpSecurity, Vault, VaultError, VaultFuture};
 pub use webhook::{WebhookOptions, WebhookSend, WebhookSetupError};

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::domain::{FailureReason, JobType, NameError, RawJson, RetryPolicy, clip_text};
+use crate::domain::{EffectClass, FailureReason, JobType, NameError, RawJson, RetryPolicy, clip_text};
 use crate::engine::{ExecutionError, Executor, JobContext, JobFuture, TypeInfo};
 use crate::executors::HttpClientError;
 use crate::executors::outbound::{client_builder, read_at_most, root_cause};
@@ -114,6 +114,7 @@ impl WebhookSend {
             retry: RetryPolicy { max_attempts: 5, ..RetryPolicy::default() },
             timeout: options.timeout + Duration::from_secs(5),
             is_action: true,
+            effect: EffectClass::Keyed,
         };
         Ok(Self {
             info,

@@ -16,7 +16,7 @@ use super::structured::{self, Format, Violated};
 use super::{LlmOptions, LlmSetupError, redact, reply, usage};
 use crate::clock;
 use crate::domain::llm::{Usage, Verdict};
-use crate::domain::{FailureReason, JobType, RawJson, RetryPolicy};
+use crate::domain::{EffectClass, FailureReason, JobType, RawJson, RetryPolicy};
 use crate::engine::{ExecutionError, Executor, JobContext, JobFuture, TypeInfo};
 
 /// A call ends this long before the attempt does, so that its failure is told by us and not by the queue.
@@ -48,6 +48,7 @@ impl LlmChat {
             retry: RetryPolicy::default(),
             timeout: options.timeout,
             is_action: false,
+            effect: EffectClass::Repeatable,
         };
         let routes = Routes::new(options)?;
         // Addresses and keys live in the routes only.

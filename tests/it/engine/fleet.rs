@@ -81,6 +81,7 @@ async fn a_panic_in_a_check_ends_the_attempt_and_frees_its_slot() {
         retry: RetryPolicy::default(),
         timeout: std::time::Duration::from_secs(60),
         is_action: false,
+        effect: windlass::domain::EffectClass::Repeatable,
     };
     let mut both = Registry::new(AllowList::default());
     both.register(Arc::new(BadCheck(info))).unwrap();

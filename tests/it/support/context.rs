@@ -11,7 +11,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use windlass::clock;
 use windlass::domain::{FailureReason, JobId, JobType, RawJson, Workspace};
-use windlass::engine::{Disposition, EffectGate, Executor, JobContext, ProgressError, ProgressSink};
+use windlass::engine::{Disposition, EffectGate, Effects, Executor, JobContext, ProgressError, ProgressSink};
+
+use super::effects::{MemoryLog, MemoryRecord};
 
 /// A job as a worker would hand it to its executor.
 pub(crate) struct FakeJob {
@@ -19,6 +21,8 @@ pub(crate) struct FakeJob {
     pub(crate) attempt: u32,
     pub(crate) gate: Arc<FakeGate>,
     pub(crate) progress: mpsc::UnboundedReceiver<Value>,
+    /// What is on record of its effects; change `attempt` to see them as the next attempt does.
+    pub(crate) effects: Arc<MemoryRecord>,
     sink: Arc<FakeSink>,
 }
 
@@ -49,7 +53,14 @@ impl FakeJob {
     pub(crate) fn new() -> Self {
         let (sender, progress) = mpsc::unbounded_channel();
         let gate = Arc::new(FakeGate(AtomicBool::new(true)));
-        Self { id: JobId::new(1_000, 0), attempt: 1, gate, progress, sink: Arc::new(FakeSink(sender)) }
+        Self {
+            id: JobId::new(1_000, 0),
+            attempt: 1,
+            gate,
+            progress,
+            effects: Arc::default(),
+            sink: Arc::new(FakeSink(sender)),
+        }
     }
 
     pub(crate) fn context(&self, executor: &dyn Executor, input: &Value) -> JobContext {
@@ -59,6 +70,8 @@ impl FakeJob {
     /// With the input as text, because a `Value` sorts its keys.
     pub(crate) fn context_of(&self, executor: &dyn Executor, input: RawJson) -> JobContext {
         let job_type: JobType = executor.info().name.clone();
+        let log = MemoryLog { record: self.effects.clone(), attempt: self.attempt };
+        let effects = Effects::new(self.id, job_type.as_str(), Arc::new(log), self.gate.clone());
         JobContext::new(
             (self.id, Workspace::new("tests").unwrap(), job_type),
             (self.attempt, 3),
@@ -68,6 +81,7 @@ impl FakeJob {
             self.sink.clone(),
             self.gate.clone(),
         )
+        .with_effects(Arc::new(effects))
     }
 }
 

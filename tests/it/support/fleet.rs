@@ -38,6 +38,7 @@ where
         retry: RetryPolicy { max_attempts: 3, base: Duration::from_millis(1), cap: Duration::from_millis(5) },
         timeout: Duration::from_secs(60),
         is_action: false,
+        effect: windlass::domain::EffectClass::Repeatable,
     };
     let mut registry = Registry::new(AllowList::default());
     registry.register(from_fn(info, run)).unwrap();

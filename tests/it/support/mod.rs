@@ -6,6 +6,7 @@ pub(crate) mod book;
 pub(crate) mod calls;
 pub(crate) mod cluster;
 pub(crate) mod context;
+pub(crate) mod effects;
 pub(crate) mod feed;
 pub(crate) mod fleet;
 pub(crate) mod halted;
