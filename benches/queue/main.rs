@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what a bench is for")]
 #![expect(clippy::disallowed_methods, reason = "a bench starts servers and processes of its own")]
 
+mod effects;
 mod engine;
 mod fleet;
 mod floor;
@@ -74,6 +75,9 @@ async fn measure(only: Option<&str>) {
     }
     if wanted("drain") {
         engine::drain(&mut table, effort.rounds, 5 * effort.jobs / 2).await;
+    }
+    if wanted("effects") {
+        effects::guard(&mut table, effort.rounds, effort.jobs).await;
     }
     if wanted("submit") {
         engine::submit(&mut table, effort.rounds, 5 * effort.jobs / 2).await;
