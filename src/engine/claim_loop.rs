@@ -354,7 +354,8 @@ impl ClaimLoop {
     fn start(&self, claimed: Claimed, lease: Arc<Lease>) {
         let (store, registry) = (self.store.clone(), Arc::clone(&self.registry));
         let (reports, deltas) = (self.reports.clone(), self.deltas.clone());
-        let attempt = Attempt { store, registry, claimed: claimed.clone(), lease, deltas };
+        let rules = self.options.rules.clone();
+        let attempt = Attempt { store, registry, claimed: claimed.clone(), lease, deltas, rules };
         tasks::spawn("attempt", async move {
             let ended = attempt.run().await;
             // The loop outlives every attempt.
@@ -368,7 +369,7 @@ fn lease_of(claimed: &Claimed) -> LeaseRef {
 }
 
 fn size_of(finished: &Finished) -> usize {
-    match &finished.ending {
+    match finished.ending.plain() {
         crate::store::Ending::Succeeded { result, .. } => result.as_str().len(),
         _ => 0,
     }

@@ -4,6 +4,7 @@ mod attempt;
 mod claim_loop;
 mod control;
 mod deltas;
+mod effect_log;
 mod effects;
 mod events;
 mod executor;
@@ -20,9 +21,8 @@ pub mod tasks;
 mod worker;
 
 pub use control::{Control, ControlError, Selector};
-pub use effects::{
-    Begun, Effect, EffectFailure, EffectLog, EffectLogError, Effects, Intent, KEY_LIFE, LogFuture, Lookup, Step,
-};
+pub use effect_log::{Begun, EffectLog, EffectLogError, Intent, Judgement, LogFuture, Rules};
+pub use effects::{Effect, EffectFailure, Effects, KEY_LIFE, Lookup, Step};
 pub use events::{Delivery, EventHub, JobEvent, Subscription};
 pub use executor::{
     DeltaSink, Disposition, EffectGate, ExecutionError, Executor, JobContext, JobFuture, ProgressError, ProgressSink,

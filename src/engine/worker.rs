@@ -15,6 +15,7 @@ use crate::store::{Shards, StoreError, WorkerAbout};
 
 use super::claim_loop::ClaimLoop;
 use super::deltas::DeltaWriter;
+use super::effect_log::Rules;
 use super::keeper::Keeper;
 use super::registry::Registry;
 use super::slots::Slots;
@@ -41,6 +42,8 @@ pub struct WorkerOptions {
     pub version: &'static str,
     /// Where demands to probe a provider of language models go; one that finds no room is dropped.
     pub probes: Option<mpsc::Sender<ProviderName>>,
+    /// The rules that an effect is judged by when others are in force than when its job was; `None` lets it begin.
+    pub rules: Option<Arc<dyn Rules>>,
 }
 
 impl Default for WorkerOptions {
@@ -54,6 +57,7 @@ impl Default for WorkerOptions {
             host: String::new(),
             version: crate::VERSION,
             probes: None,
+            rules: None,
         }
     }
 }
