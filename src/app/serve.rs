@@ -58,7 +58,7 @@ pub(super) async fn serve_on(
 }
 
 fn services(config: &Config, store: Shards, background: &CancellationToken) -> Result<Services, StartError> {
-    let registry = compose::registry(config, None)?;
+    let registry = compose::registry(config, None, None)?;
     let guard = Guard::start(store.clone(), background.clone());
     let hub = EventHub::start(store.clone(), background.clone()).map_err(StartError::part)?;
     let submitter = Submitter::start(store.clone(), guard.clone(), background.clone());

@@ -3,6 +3,7 @@
 mod attempt;
 mod claim_loop;
 mod control;
+mod credentials;
 mod deltas;
 mod effects;
 mod events;
@@ -20,6 +21,7 @@ pub mod tasks;
 mod worker;
 
 pub use control::{Control, ControlError, Selector};
+pub use credentials::{KeyError, Keyring, NewCredential, Resealed, Safe, SafeError, SealError};
 pub use effects::{
     Begun, Effect, EffectFailure, EffectLog, EffectLogError, Effects, Intent, KEY_LIFE, LogFuture, Lookup, Step,
 };

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{self, Instant};
 use crate::domain::{JobType, LeaseTiming, ProviderName, QueueName, WorkerId};
 use crate::metrics;
-use crate::store::{Shards, StoreError, WorkerAbout};
+use crate::store::{Shards, StoreError, Verification, WorkerAbout};
 
 use super::claim_loop::ClaimLoop;
 use super::deltas::DeltaWriter;
@@ -41,6 +41,8 @@ pub struct WorkerOptions {
     pub version: &'static str,
     /// Where demands to probe a provider of language models go; one that finds no room is dropped.
     pub probes: Option<mpsc::Sender<ProviderName>>,
+    /// Where demands to check a credential go; one that finds no room is dropped.
+    pub checks: Option<mpsc::Sender<Verification>>,
 }
 
 impl Default for WorkerOptions {
@@ -54,6 +56,7 @@ impl Default for WorkerOptions {
             host: String::new(),
             version: crate::VERSION,
             probes: None,
+            checks: None,
         }
     }
 }
@@ -199,7 +202,8 @@ impl Worker {
             status: "running".to_owned(),
             started_ms: clock::wall().unix_ms(),
         };
-        let keeper = Keeper::new(id, options.timing, about, shards.clone(), options.probes.clone());
+        let keeper =
+            Keeper::new(id, options.timing, about, shards.clone(), (options.probes.clone(), options.checks.clone()));
         Self { id, shards, registry, options, vitals, keeper }
     }
 

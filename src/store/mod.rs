@@ -12,6 +12,7 @@ mod cluster;
 mod codec;
 mod compact;
 mod confirm;
+mod credential;
 mod cycle;
 mod deltas;
 mod durable;
@@ -54,6 +55,7 @@ mod shards;
 mod summary;
 mod sweep;
 mod tend;
+mod verify;
 mod views;
 
 use std::sync::Arc;
@@ -69,6 +71,7 @@ pub use bell::{Bell, Inbox, Message};
 pub use cancel::Cancelled;
 pub use claim::{ClaimRequest, Claimed, Claims};
 pub use cluster::one_host_first;
+pub use credential::{CredentialPage, CredentialRecord, CredentialTurn, MOST_CREDENTIALS, PutCredential};
 pub use cycle::{Answer, Ending, Finished};
 pub use deltas::{Delta, DeltaPlace, DeltaPlaceError, NewDelta};
 pub use enqueue::Enqueued;
@@ -88,6 +91,7 @@ pub use server::{LAYOUT, ServerFacts};
 pub use shards::{CLUSTER_SHARDS, Shards};
 pub use sweep::Swept;
 pub use tend::Tended;
+pub use verify::{Verification, Verified, VerifyAsked};
 pub use views::{
     Blocker, DeadGroup, KeyRecord, ListPage, ListPlace, ListPosition, ListQuery, QueueSummary, Scope, SwitchedBy, Why,
     WorkerSummary, WorkspaceLimits,

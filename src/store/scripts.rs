@@ -75,12 +75,13 @@ macro_rules! verbs {
 }
 
 verbs!(
-    cancel, claim, compact, confirm, cycle, deltas, enqueue, epoch, fleet, heartbeat, limit, list, locate, pause,
-    probe, probed, progress, read, redrive, release, reserve, resume, retire, ring, settle, summary, sweep, tend,
+    cancel, claim, compact, confirm, credential, cycle, deltas, enqueue, epoch, fleet, heartbeat, limit, list, locate,
+    pause, probe, probed, progress, read, redrive, release, reserve, resume, retire, ring, settle, summary, sweep,
+    tend, verify,
 );
 
 /// The verbs whose answers somebody relies on: under strict these wait until they are durable.
-const PROMISES: &[&str] = &["cancel", "cycle", "enqueue", "redrive", "release"];
+const PROMISES: &[&str] = &["cancel", "credential", "cycle", "enqueue", "redrive", "release"];
 
 fn assemble(name: &'static str, source: &'static str) -> Script {
     let text: String = pieces(name, source).into_iter().map(|(_, text)| text).collect();
