@@ -17,7 +17,7 @@ mod timestamp;
 
 pub use action::ActionFacts;
 pub use credential::{CredentialKind, CredentialState, HeaderValue, Material, OAuth, SmtpLogin, SmtpSecurity};
-pub use effect::{EffectClass, EffectRecord, EffectState, effect_key};
+pub use effect::{Approval, EffectClass, EffectRecord, EffectState, effect_key};
 pub use failure::{Failure, FailureReason, clip_text, fingerprint};
 pub use ids::{AttemptId, IdError, JobId, WorkerId};
 pub use job::{Job, JobSpec, Priority, RawJson, bounds};

@@ -32,6 +32,9 @@ mod usual {
     pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 }
 
+/// Attempts of a job whose record names none.
+pub(in crate::store) const USUAL_ATTEMPTS: u32 = usual::ATTEMPTS;
+
 /// A record. An option is a letter and its value. When the job was made is in its id; a script that knows
 /// better puts `C` before the other options, and `X` behind it.
 pub(in crate::store) fn record(id: JobId, spec: &JobSpec) -> String {
