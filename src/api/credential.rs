@@ -149,13 +149,24 @@ pub struct CredentialCheck {
     pub detail: String,
 }
 
+/// A credential as it was stored, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StoredCredential {
+    /// What is stored now.
+    #[serde(flatten)]
+    pub credential: CredentialView,
+    /// Jobs that were held because a credential had to be renewed, and are in line again.
+    pub released_jobs: u64,
+    /// Whether others may be held still: storing it again goes on with them.
+    pub more_held: bool,
+}
+
 /// Where a step of sealing anew begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RotateCredentials {
-    /// `next` of the step before; absent at the beginning. Text, since it is a number of 64 bits.
+    /// `next` of the step before; absent at the beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub from: Option<u64>,
+    pub from: Option<String>,
 }
 
 /// What a step of sealing anew did.
@@ -178,9 +189,19 @@ impl RotateCredentials {
     /// Everything that is wrong with the document, by field.
     pub fn read(body: Json) -> Result<Self, Box<Problem>> {
         let mut fields = Fields::of(body)?;
-        let from = fields.parsed("from", |text| text.parse::<u64>().map_err(|_| "must be `next` of the step before"));
+        let number = |text: &str| match text.parse::<u64>() {
+            Ok(_) => Ok(text.to_owned()),
+            Err(_) => Err("must be `next` of the step before"),
+        };
+        let from = fields.parsed("from", number);
         fields.finish()?;
         Ok(Self { from })
+    }
+
+    /// The place as a number, 0 for the beginning.
+    #[must_use]
+    pub fn cursor(&self) -> u64 {
+        self.from.as_ref().and_then(|from| from.parse().ok()).unwrap_or_default()
     }
 }
 

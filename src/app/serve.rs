@@ -73,6 +73,7 @@ fn http_options(config: &Config, prometheus: Option<PrometheusHandle>, shutdown:
         environment: config.server.environment.clone(),
         llm: if config.llm.is_some() { ServiceState::Ok } else { ServiceState::Disabled },
         prometheus,
+        keyring: config.credentials.keyring.clone(),
         providers: config.llm.as_ref().map(LlmConfig::infos).unwrap_or_default().into(),
         request_timeout: config.server.request_timeout,
         shutdown: shutdown.clone(),

@@ -21,7 +21,9 @@ pub mod tasks;
 mod worker;
 
 pub use control::{Control, ControlError, Selector};
-pub use credentials::{KeyError, Keyring, NewCredential, Resealed, Safe, SafeError, SealError};
+pub use credentials::{
+    KeyError, Keyring, NewCredential, Released, Resealed, Safe, SafeError, SealError, release_needing_reauth,
+};
 pub use effects::{
     Begun, Effect, EffectFailure, EffectLog, EffectLogError, Effects, Intent, KEY_LIFE, LogFuture, Lookup, Step,
 };

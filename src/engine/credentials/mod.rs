@@ -2,16 +2,16 @@
 
 mod content;
 mod keyring;
+mod release;
 
 use std::sync::Arc;
-
-use serde::Serialize;
 
 use crate::domain::{CredentialKind, CredentialName, CredentialState, Material, Timestamp, Workspace};
 use crate::store::{CredentialRecord, PutCredential, Shards, StoreError};
 
 use keyring::Place;
 pub use keyring::{KeyError, Keyring, SealError};
+pub use release::{Released, release_needing_reauth};
 
 /// How often a put is repeated that another one overtook.
 const TRIES: usize = 5;
@@ -53,7 +53,7 @@ pub struct NewCredential {
 }
 
 /// What one step of sealing anew did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resealed {
     /// Where the next step begins; `None` after the last.
     pub next: Option<u64>,
