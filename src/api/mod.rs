@@ -6,6 +6,7 @@
 //! the strict reader in [`json`], so that every refusal names a field by JSON pointer.
 
 pub mod batch;
+pub mod credential;
 pub mod dead;
 pub mod event;
 pub mod health;

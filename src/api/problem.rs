@@ -147,6 +147,8 @@ codes! {
     WrongState = 409 "wrong_state" "The job's state does not allow this.",
     /// Another live job has the request id.
     Superseded = 409 "superseded" "Another job has this client_request_id now.",
+    /// The workspace has as many credentials as it may.
+    TooManyCredentials = 409 "too_many_credentials" "The workspace has too many credentials; nothing was stored.",
     /// The body is too large.
     BodyTooLarge = 413 "body_too_large" "The body is too large.",
     /// More items than a batch may have.
@@ -165,6 +167,8 @@ codes! {
     TooManyQueues = 429 "too_many_queues" "There are too many queues; the job was not enqueued.",
     /// A bug.
     Internal = 500 "internal" "Something went wrong in the server.",
+    /// The server has no key to seal credentials with.
+    CredentialsKeyMissing = 503 "credentials_key_missing" "This server has no key for credentials; nothing was stored.",
     /// Intake is closed.
     QueueDraining = 503 "queue_draining" "The queue takes no new jobs.",
     /// Redis cannot be reached or refuses.

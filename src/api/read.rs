@@ -36,6 +36,11 @@ impl Fields {
         self.errors.push((code, FieldError::new(pointer(key), detail)));
     }
 
+    /// Whether the field is there and not null.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.members.iter().any(|(k, v)| k == key && *v != Json::Null)
+    }
+
     /// The field's value, `None` when it is absent or null.
     pub(super) fn take(&mut self, key: &str) -> Option<Json> {
         match self.take_even_null(key) {
@@ -88,7 +93,7 @@ impl Fields {
 
     /// A name that must be there.
     pub(super) fn required<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, NameError>) -> Option<T> {
-        if !self.members.iter().any(|(k, v)| k == key && *v != Json::Null) {
+        if !self.has(key) {
             self.take(key);
             self.fail(ErrorCode::MissingField, key, "is required");
             return None;

@@ -2,7 +2,7 @@
 
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-use crate::domain::{FailureReason, HeldReason, JobState, Priority};
+use crate::domain::{CredentialKind, CredentialState, FailureReason, HeldReason, JobState, Priority};
 
 use super::ErrorCode;
 
@@ -35,6 +35,16 @@ pub(crate) fn held_reasons() -> Object {
         .schema_type(utoipa::openapi::schema::SchemaType::from_iter([Type::String, Type::Null]))
         .description(Some(format!("Why the job is held, one of: {}; null when it is not.", list.join(", "))))
         .build()
+}
+
+/// What credentials are for.
+pub(crate) fn credential_kinds() -> Object {
+    words(CredentialKind::ALL.iter().map(|kind| kind.as_str()))
+}
+
+/// Whether credentials can be used.
+pub(crate) fn credential_states() -> Object {
+    words(CredentialState::ALL.iter().map(|state| state.as_str()))
 }
 
 /// The stable error codes.

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::StartError;
 use crate::config::Config;
-use crate::engine::{AllowList, Registry};
+use crate::engine::{AllowList, Registry, Safe};
 use crate::executors::llm::{Fleet, LlmOptions};
 use crate::executors::{ExecutorOptions, actions, register_all};
 use crate::store::{Shards, StoreOptions, Strict};
@@ -41,12 +41,16 @@ pub(super) async fn store(config: &Config) -> Result<Shards, StartError> {
 
 /// The job types of this process. Allowed actions that this build does not have are a warning: the
 /// list may be meant for another version, and they stay refused. A process that runs jobs needs `fleet`, where
-/// calls to models ask for their share of the limits.
-pub(super) fn registry(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<Arc<Registry>, StartError> {
+/// calls to models ask for their share of the limits, and `vault`, where actions get credentials.
+pub(super) fn registry(
+    config: &Config,
+    fleet: Option<Arc<dyn Fleet>>,
+    vault: Option<Arc<dyn actions::Vault>>,
+) -> Result<Arc<Registry>, StartError> {
     let allow =
         AllowList { actions_enabled: config.actions.enabled, allowed: config.actions.allow.iter().cloned().collect() };
     let mut registry = Registry::new(allow);
-    register_all(&mut registry, &executor_options(config, fleet)?).map_err(StartError::part)?;
+    register_all(&mut registry, &executor_options(config, fleet, vault)?).map_err(StartError::part)?;
     for name in registry.unknown_allowed() {
         tracing::warn!(action = name, "ALLOW_ACTIONS_DEFAULT names an action that this build does not have");
     }
@@ -67,7 +71,11 @@ pub(super) fn llm_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Opt
     })
 }
 
-fn executor_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<ExecutorOptions, StartError> {
+fn executor_options(
+    config: &Config,
+    fleet: Option<Arc<dyn Fleet>>,
+    vault: Option<Arc<dyn actions::Vault>>,
+) -> Result<ExecutorOptions, StartError> {
     let webhook = actions::WebhookOptions {
         signing_secret: config.webhook.signing_secret.clone(),
         allowed_hosts: rules("WEBHOOK_ALLOWED_HOSTS", &config.webhook.allowed_hosts)?,
@@ -77,7 +85,16 @@ fn executor_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<Ex
         planted: config.planted,
         ..actions::WebhookOptions::default()
     };
-    Ok(ExecutorOptions { llm: llm_options(config, fleet), webhook, vault: None })
+    Ok(ExecutorOptions { llm: llm_options(config, fleet), webhook, vault })
+}
+
+/// Where actions get credentials.
+pub(super) fn vault(config: &Config, store: &Shards) -> Result<Arc<actions::StoredVault>, StartError> {
+    let credentials = &config.credentials;
+    let options =
+        actions::VaultOptions { endpoints: credentials.endpoints.clone(), defaults: credentials.defaults.clone() };
+    let safe = Safe::new(store.clone(), credentials.keyring.clone());
+    actions::StoredVault::new(safe, &options).map(Arc::new).map_err(StartError::part)
 }
 
 fn rules(setting: &str, hosts: &[String]) -> Result<Vec<actions::HostRule>, StartError> {

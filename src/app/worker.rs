@@ -13,6 +13,9 @@ use crate::engine::{Guard, Janitor, Worker, WorkerOptions, tasks};
 use crate::executors::llm::Prober;
 use crate::store::Shards;
 
+/// Where a check of a GitHub token asks.
+const GITHUB_API: &str = "https://api.github.com";
+
 /// Runs a worker until `shutdown` fires and its jobs are finished or handed back.
 pub(super) async fn run(
     config: &Config,
@@ -24,14 +27,17 @@ pub(super) async fn run(
         None => None,
     };
     let store = compose::store(config).await?;
-    let registry = compose::registry(config, Some(Arc::new(store.clone())))?;
+    let vault = compose::vault(config, &store)?;
+    let registry = compose::registry(config, Some(Arc::new(store.clone())), Some(vault.clone()))?;
     // Not our token: while running jobs finish, the store must keep working.
     let background = CancellationToken::new();
     let _stop_background = background.clone().drop_guard();
     let guard = Guard::start(store.clone(), background.clone());
     Janitor::start(store.clone(), background.clone());
     let probes = start_prober(config, &store, background.clone())?;
-    let worker = Worker::new(store, registry, WorkerOptions { probes, ..options(config) });
+    let (checks, demands) = mpsc::channel(64);
+    vault.checker(GITHUB_API).start(demands, background.clone());
+    let worker = Worker::new(store, registry, WorkerOptions { probes, checks: Some(checks), ..options(config) });
     if let Some(listener) = listener {
         let url = compose::local_url(&listener)?;
         tracing::info!(url, "worker health is served");
@@ -68,5 +74,6 @@ fn options(config: &Config) -> WorkerOptions {
         version: crate::VERSION,
         probes: None,
         rules: None,
+        checks: None,
     }
 }

@@ -112,6 +112,14 @@ settings! {
     WEBHOOK_ALLOWED_HOSTS = "webhook.allowed_hosts", Kind::List;
     WEBHOOK_ALLOW_INTERNAL = "webhook.allow_internal", Kind::List;
     WEBHOOK_TIMEOUT_SECONDS = "webhook.timeout_seconds", Kind::Integer(1, 300);
+    CREDENTIALS_KEY = "credentials.key", Kind::Secret;
+    CREDENTIALS_OLD_KEYS = "credentials.old_keys", Kind::Secret;
+    GOOGLE_TOKEN_URL = "credentials.google_token_url", Kind::Text;
+    MICROSOFT_LOGIN_URL = "credentials.microsoft_login_url", Kind::Text;
+    GITHUB_ENABLED = "github.enabled", Kind::Flag;
+    GITHUB_TOKEN = "github.token", Kind::Secret;
+    SMTP_URL = "smtp.url", Kind::SecretUrl;
+    SMTP_FROM = "smtp.from", Kind::Text;
     LOG_LEVEL = "log.level", Kind::Text;
     WINDLASS_URL = "client.url", Kind::Text;
     WINDLASS_API_KEY = "client.api_key", Kind::Secret;

@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod checks;
+mod credentials;
 mod env;
 mod layers;
 mod llm;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use catalogue::{Kind, SETTINGS, Setting};
+pub use credentials::CredentialsConfig;
 pub use env::{Environment, read_secret};
 pub use layers::Origin;
 pub use llm::LlmConfig;
@@ -50,6 +52,8 @@ pub struct Config {
     pub llm: Option<LlmConfig>,
     /// `webhook.send`.
     pub webhook: WebhookConfig,
+    /// Credentials of workspaces.
+    pub credentials: CredentialsConfig,
     /// What is logged, in the syntax of `EnvFilter`.
     pub log_level: String,
     /// The operator commands.
@@ -168,6 +172,7 @@ impl Config {
             actions: ActionsConfig::of(&resolved),
             llm: LlmConfig::of(&resolved).map_err(|problems| ConfigError { problems })?,
             webhook: WebhookConfig::of(&resolved),
+            credentials: CredentialsConfig::of(&resolved).map_err(|problems| ConfigError { problems })?,
             log_level: resolved.text(&catalogue::LOG_LEVEL).unwrap_or_else(|| "info".to_owned()),
             client: ClientConfig::of(&resolved),
             #[cfg(feature = "chaos")]

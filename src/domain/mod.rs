@@ -3,6 +3,7 @@
 //! Nothing here knows Redis, HTTP, tokio or the time of day.
 
 mod action;
+mod credential;
 mod effect;
 mod failure;
 mod ids;
@@ -15,12 +16,13 @@ mod state;
 mod timestamp;
 
 pub use action::ActionFacts;
+pub use credential::{CredentialKind, CredentialState, HeaderValue, Material, OAuth, SmtpLogin, SmtpSecurity};
 pub use effect::{Approval, EffectClass, EffectRecord, EffectState, effect_key};
 pub use failure::{Failure, FailureReason, clip_text, fingerprint};
 pub use ids::{AttemptId, IdError, JobId, WorkerId};
 pub use job::{Job, JobSpec, Priority, RawJson, bounds};
 pub use lease::{LeaseTiming, LeaseTimingError};
-pub use name::{JobType, NameError, ProviderName, QueueName, RequestId, Workspace};
+pub use name::{CredentialName, JobType, NameError, ProviderName, QueueName, RequestId, Workspace};
 pub use retry::{RetryPolicy, Rng01};
 pub use state::{Cause, HeldReason, JobState, TRANSITIONS, Transition, diagram};
 pub use timestamp::{Timestamp, TimestampError};

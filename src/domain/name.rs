@@ -102,6 +102,11 @@ name! {
     ProviderName, check_pattern
 }
 
+name! {
+    /// A credential of a workspace.
+    CredentialName, check_pattern
+}
+
 impl QueueName {
     /// The queue of jobs that name none.
     #[must_use]

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
 use crate::domain::{AttemptId, JobId, LeaseTiming, ProviderName, WorkerId, bounds};
-use crate::store::{LeaseRef, Message, Shards, Store, StoreError, StoreOptions, WorkerAbout};
+use crate::store::{LeaseRef, Message, Shards, Store, StoreError, StoreOptions, Verification, WorkerAbout};
 
 use super::lease::{Lease, Stop};
 
@@ -48,6 +48,8 @@ pub(super) struct Keeper {
     claims: Shards,
     /// Where demands to probe a provider go.
     probes: Option<mpsc::Sender<ProviderName>>,
+    /// Where demands to check a credential go.
+    checks: Option<mpsc::Sender<Verification>>,
 }
 
 /// The heartbeats of one shard.
@@ -63,11 +65,11 @@ impl Keeper {
         timing: LeaseTiming,
         about: WorkerAbout,
         claims: Shards,
-        probes: Option<mpsc::Sender<ProviderName>>,
+        (probes, checks): (Option<mpsc::Sender<ProviderName>>, Option<mpsc::Sender<Verification>>),
     ) -> Arc<Self> {
         let (held, early, about) = (Mutex::default(), Mutex::default(), Mutex::new(about));
         let beats = claims.all().iter().map(|_| Beat::default()).collect();
-        Arc::new(Self { held, early, about, beats, worker, timing, claims, probes })
+        Arc::new(Self { held, early, about, beats, worker, timing, claims, probes, checks })
     }
 
     pub(super) fn link(&self, shard: usize) -> watch::Receiver<Link> {
@@ -233,6 +235,9 @@ impl Keeper {
                 Ok(Some(Message::Probe(provider))) => {
                     // A full channel has demands enough; whoever made this one may make it again.
                     self.probes.as_ref().map(|probes| probes.try_send(provider));
+                }
+                Ok(Some(Message::Verify(demand))) => {
+                    self.checks.as_ref().map(|checks| checks.try_send(demand));
                 }
                 Ok(Some(Message::Unknown) | None) => {}
                 Err(_) => tokio::time::sleep(RETRY).await,

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{self, Instant};
 use crate::domain::{JobType, LeaseTiming, ProviderName, QueueName, WorkerId};
 use crate::metrics;
-use crate::store::{Shards, StoreError, WorkerAbout};
+use crate::store::{Shards, StoreError, Verification, WorkerAbout};
 
 use super::claim_loop::ClaimLoop;
 use super::deltas::DeltaWriter;
@@ -44,6 +44,8 @@ pub struct WorkerOptions {
     pub probes: Option<mpsc::Sender<ProviderName>>,
     /// The rules that an effect is judged by when others are in force than when its job was; `None` lets it begin.
     pub rules: Option<Arc<dyn Rules>>,
+    /// Where demands to check a credential go; one that finds no room is dropped.
+    pub checks: Option<mpsc::Sender<Verification>>,
 }
 
 impl Default for WorkerOptions {
@@ -58,6 +60,7 @@ impl Default for WorkerOptions {
             version: crate::VERSION,
             probes: None,
             rules: None,
+            checks: None,
         }
     }
 }
@@ -203,7 +206,8 @@ impl Worker {
             status: "running".to_owned(),
             started_ms: clock::wall().unix_ms(),
         };
-        let keeper = Keeper::new(id, options.timing, about, shards.clone(), options.probes.clone());
+        let keeper =
+            Keeper::new(id, options.timing, about, shards.clone(), (options.probes.clone(), options.checks.clone()));
         Self { id, shards, registry, options, vitals, keeper }
     }
 

@@ -22,7 +22,7 @@ RFC 9457 problem documents with a stable `code`. Every answer has an `X-Request-
 const TAGS: [(&str, &str); 4] = [
     ("jobs", "Submitting, watching and steering jobs of one workspace."),
     ("operators", "Queues, workers and dead letters of the whole fleet."),
-    ("admin", "API keys and the limits of workspaces."),
+    ("admin", "API keys, and the limits and credentials of workspaces."),
     ("server", "Health, metrics and what this server is."),
 ];
 

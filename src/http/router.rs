@@ -9,7 +9,8 @@ use utoipa_axum::routes;
 
 use super::layers;
 use super::routes::{
-    batch, dead, docs, events, health, jobs, keys, providers, queues, types, usage, workers, workspaces, ws,
+    batch, credentials, dead, docs, events, health, jobs, keys, providers, queues, types, usage, workers, workspaces,
+    ws,
 };
 use super::state::HttpState;
 
@@ -39,6 +40,10 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(workspaces::limits, workspaces::set_limits))
+        .routes(routes!(credentials::list))
+        .routes(routes!(credentials::put, credentials::remove))
+        .routes(routes!(credentials::test))
+        .routes(routes!(credentials::rotate))
         .routes(routes!(health::healthz))
         .routes(routes!(health::ready))
         .routes(routes!(health::health))

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
 use crate::domain::llm::ProviderInfo;
-use crate::engine::{Control, EventHub, Guard, Registry, Submitter};
+use crate::engine::{Control, EventHub, Guard, Keyring, Registry, Safe, Submitter};
 use crate::store::Shards;
 
 use super::auth::Auth;
@@ -66,6 +66,8 @@ pub struct HttpOptions {
     pub github: ServiceState,
     /// The providers of language models in `GET /providers`, without their credentials.
     pub providers: Arc<[ProviderInfo]>,
+    /// Seals credentials; without it none can be added.
+    pub keyring: Option<Arc<Keyring>>,
     /// Renders what this process recorded, for `GET /metrics`.
     pub prometheus: Option<PrometheusHandle>,
     /// A body has to arrive within this time.
@@ -99,6 +101,7 @@ impl Default for HttpOptions {
             llm: ServiceState::Disabled,
             github: ServiceState::Disabled,
             providers: Arc::from([]),
+            keyring: None,
             prometheus: None,
             body_timeout: Duration::from_secs(20),
             request_timeout: Duration::from_secs(30),
@@ -131,6 +134,7 @@ struct Inner {
     cursors: Cursors,
     fleet: Fleet,
     probes: Probes,
+    safe: Safe,
     in_flight: Semaphore,
     waiting: Arc<Semaphore>,
     websockets: Arc<Semaphore>,
@@ -147,6 +151,7 @@ impl HttpState {
             cursors: Cursors::new(&options.cursor_secret),
             fleet: Fleet::new(services.store.clone()),
             probes: Probes::new(services.store.clone(), options.providers.iter().map(|p| p.name.clone()).collect()),
+            safe: Safe::new(services.store.clone(), options.keyring.clone()),
             in_flight: Semaphore::new(options.max_in_flight),
             waiting: Arc::new(Semaphore::new(options.max_waiting)),
             websockets: Arc::new(Semaphore::new(options.max_websockets)),
@@ -179,6 +184,10 @@ impl HttpState {
 
     pub(super) fn probes(&self) -> &Probes {
         &self.0.probes
+    }
+
+    pub(super) fn safe(&self) -> &Safe {
+        &self.0.safe
     }
 
     pub(super) fn in_flight(&self) -> &Semaphore {

@@ -11,6 +11,7 @@ use crate::domain::{AttemptId, JobId, ProviderName, QueueName, WorkerId};
 use super::link::BLOCKING_LIMIT;
 use super::reply::Reply;
 use super::route::Reader;
+use super::verify::Verification;
 use super::{Store, StoreError};
 
 /// Waits for work on a set of queues. Dropping a wait does not cancel it in Redis, so a wait is
@@ -39,6 +40,8 @@ pub enum Message {
     Cancel(JobId, AttemptId),
     /// Probe this provider of language models, if it is yours and no other does.
     Probe(ProviderName),
+    /// Check this credential, if no other worker does.
+    Verify(Verification),
     /// Of a newer version; ignored.
     Unknown,
 }
@@ -67,6 +70,7 @@ fn message(text: &str) -> Option<Message> {
             Some(Message::Cancel(job.parse().ok()?, attempt.parse().ok()?))
         }
         ("probe", provider) => ProviderName::new(provider).ok().map(Message::Probe),
+        ("verify", demand) => Verification::parse(demand).map(Message::Verify),
         _ => None,
     }
 }

@@ -121,6 +121,31 @@ impl Keys {
         format!("{}:keys", self.base)
     }
 
+    /// Hash: `<workspace>/<name>` → revision and sealed record of a credential.
+    pub(super) fn credentials(&self) -> String {
+        format!("{}:credentials", self.base)
+    }
+
+    /// Set: names of a workspace's credentials.
+    pub(super) fn credentials_of(&self, workspace: &str) -> String {
+        format!("{}:credentials:{workspace}", self.base)
+    }
+
+    /// Set: fields of the credentials that someone has to renew.
+    pub(super) fn credentials_in_doubt(&self) -> String {
+        format!("{}:credential:reauth", self.base)
+    }
+
+    /// String: who has the turn to renew a credential.
+    pub(super) fn credential_turn(&self, field: &str) -> String {
+        format!("{}:credential:turn:{field}", self.base)
+    }
+
+    /// String: a demand to check a credential, taken on or answered.
+    pub(super) fn credential_check(&self, demand: &str) -> String {
+        format!("{}:credential:check:{demand}", self.base)
+    }
+
     /// String: layout version and number of shards.
     pub(super) fn layout(&self) -> String {
         format!("{}:layout", self.base)

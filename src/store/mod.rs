@@ -12,6 +12,7 @@ mod cluster;
 mod codec;
 mod compact;
 mod confirm;
+mod credential;
 mod cycle;
 mod deltas;
 mod durable;
@@ -58,6 +59,7 @@ mod summary;
 mod sweep;
 mod tend;
 mod unhold;
+mod verify;
 mod views;
 
 use std::sync::Arc;
@@ -73,6 +75,7 @@ pub use bell::{Bell, Inbox, Message};
 pub use cancel::Cancelled;
 pub use claim::{ClaimRequest, Claimed, Claims};
 pub use cluster::one_host_first;
+pub use credential::{CredentialPage, CredentialRecord, CredentialTurn, MOST_CREDENTIALS, PutCredential};
 pub use cycle::{Answer, Ending, Finished};
 pub use deltas::{Delta, DeltaPlace, DeltaPlaceError, NewDelta};
 pub use effect::EffectBegun;
@@ -94,6 +97,7 @@ pub use shards::{CLUSTER_SHARDS, Shards};
 pub use sweep::Swept;
 pub use tend::Tended;
 pub use unhold::{Unheld, Unhold};
+pub use verify::{Verification, Verified, VerifyAsked};
 pub use views::{
     Blocker, DeadGroup, KeyRecord, ListPage, ListPlace, ListPosition, ListQuery, QueueSummary, Scope, SwitchedBy, Why,
     WorkerSummary, WorkspaceLimits,

@@ -77,13 +77,13 @@ macro_rules! verbs {
 }
 
 verbs!(
-    cancel, claim, compact, confirm, cycle, deltas, effect, enqueue, epoch, fleet, heartbeat, limit, list, locate,
-    pause, probe, probed, progress, read, receipts, redrive, release, reserve, resume, retire, ring, settle, summary,
-    sweep, tend, unhold,
+    cancel, claim, compact, confirm, credential, cycle, deltas, effect, enqueue, epoch, fleet, heartbeat, limit, list,
+    locate, pause, probe, probed, progress, read, receipts, redrive, release, reserve, resume, retire, ring, settle,
+    summary, sweep, tend, unhold, verify,
 );
 
 /// The verbs whose answers somebody relies on: under strict these wait until they are durable.
-const PROMISES: &[&str] = &["cancel", "cycle", "effect", "enqueue", "redrive", "release", "unhold"];
+const PROMISES: &[&str] = &["cancel", "credential", "cycle", "effect", "enqueue", "redrive", "release", "unhold"];
 
 fn assemble(name: &'static str, source: &'static str) -> Script {
     let text: String = pieces(name, source).into_iter().map(|(_, text)| text).collect();

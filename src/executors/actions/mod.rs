@@ -1,6 +1,7 @@
 //! Actions: executors with effects outside, governed by the allow-list of actions.
 
 mod address;
+mod credentials;
 mod host_rule;
 mod resolver;
 mod signature;
@@ -10,6 +11,7 @@ mod webhook;
 mod webhook_input;
 
 pub use address::forbidden;
+pub use credentials::{CredentialChecker, StoredVault, TokenEndpoints, VaultDefaults, VaultOptions};
 pub use host_rule::{HostRule, HostRuleError};
 pub use resolver::{Lookup, SystemLookup};
 pub use signature::{SecretError, SigningSecret};

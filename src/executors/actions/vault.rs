@@ -7,37 +7,9 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
+pub use crate::domain::{CredentialKind, SmtpSecurity};
 use crate::domain::{FailureReason, HeldReason, Workspace};
 use crate::engine::{Disposition, ExecutionError};
-
-/// What a credential is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum CredentialKind {
-    /// OAuth2 at Google: Gmail, Google Tasks.
-    Google,
-    /// OAuth2 at Microsoft: Graph mail, To Do.
-    Microsoft,
-    /// A token of GitHub.
-    Github,
-    /// A mail server with a login.
-    Smtp,
-    /// Keys that sign webhooks.
-    Webhook,
-    /// A header for an HTTP API.
-    HttpHeader,
-}
-
-impl CredentialKind {
-    /// Every kind with its word.
-    pub const ALL: [(Self, &'static str); 6] = [
-        (Self::Google, "google"),
-        (Self::Microsoft, "microsoft"),
-        (Self::Github, "github"),
-        (Self::Smtp, "smtp"),
-        (Self::Webhook, "webhook"),
-        (Self::HttpHeader, "http_header"),
-    ];
-}
 
 /// What a credential lets its holder do.
 #[derive(Clone)]
@@ -71,17 +43,6 @@ pub enum Secret {
         /// Header value.
         value: SecretString,
     },
-}
-
-/// How a connection to a mail server is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SmtpSecurity {
-    /// TLS from the first byte.
-    Tls,
-    /// `STARTTLS`, required.
-    StartTls,
-    /// None: for servers on this machine or in this network.
-    None,
 }
 
 /// A credential, ready for use.

@@ -1,6 +1,7 @@
 //! One file per resource; each handler checks, calls the engine and translates.
 
 pub(super) mod batch;
+pub(super) mod credentials;
 pub(super) mod dead;
 pub(super) mod docs;
 pub(super) mod events;

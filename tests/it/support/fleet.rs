@@ -131,6 +131,7 @@ pub(crate) fn options() -> WorkerOptions {
         version: "0",
         probes: None,
         rules: None,
+        checks: None,
     }
 }
 
