@@ -77,7 +77,12 @@ fn executor_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<Ex
         planted: config.planted,
         ..actions::WebhookOptions::default()
     };
-    Ok(ExecutorOptions { llm: llm_options(config, fleet), webhook, vault: None })
+    let mail = actions::MailOptions {
+        gmail_url: config.mail.gmail_url.clone(),
+        graph_url: config.mail.graph_url.clone(),
+        timeout: config.mail.timeout,
+    };
+    Ok(ExecutorOptions { llm: llm_options(config, fleet), webhook, mail, vault: None })
 }
 
 fn rules(setting: &str, hosts: &[String]) -> Result<Vec<actions::HostRule>, StartError> {

@@ -112,6 +112,9 @@ settings! {
     WEBHOOK_ALLOWED_HOSTS = "webhook.allowed_hosts", Kind::List;
     WEBHOOK_ALLOW_INTERNAL = "webhook.allow_internal", Kind::List;
     WEBHOOK_TIMEOUT_SECONDS = "webhook.timeout_seconds", Kind::Integer(1, 300);
+    GMAIL_BASE_URL = "mail.gmail_base_url", Kind::Text;
+    GRAPH_BASE_URL = "mail.graph_base_url", Kind::Text;
+    MAIL_TIMEOUT_SECONDS = "mail.timeout_seconds", Kind::Integer(1, 300);
     LOG_LEVEL = "log.level", Kind::Text;
     WINDLASS_URL = "client.url", Kind::Text;
     WINDLASS_API_KEY = "client.api_key", Kind::Secret;

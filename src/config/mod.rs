@@ -10,6 +10,7 @@ mod env;
 mod layers;
 mod llm;
 mod log_filter;
+mod mail;
 mod prices;
 mod providers;
 mod topics;
@@ -23,6 +24,7 @@ pub use env::{Environment, read_secret};
 pub use layers::Origin;
 pub use llm::LlmConfig;
 pub use log_filter::log_filter;
+pub use mail::MailConfig;
 pub use topics::{ActionsConfig, ClientConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig};
 
 use layers::Resolved;
@@ -50,6 +52,8 @@ pub struct Config {
     pub llm: Option<LlmConfig>,
     /// `webhook.send`.
     pub webhook: WebhookConfig,
+    /// The senders of mail.
+    pub mail: MailConfig,
     /// What is logged, in the syntax of `EnvFilter`.
     pub log_level: String,
     /// The operator commands.
@@ -168,6 +172,7 @@ impl Config {
             actions: ActionsConfig::of(&resolved),
             llm: LlmConfig::of(&resolved).map_err(|problems| ConfigError { problems })?,
             webhook: WebhookConfig::of(&resolved),
+            mail: MailConfig::of(&resolved),
             log_level: resolved.text(&catalogue::LOG_LEVEL).unwrap_or_else(|| "info".to_owned()),
             client: ClientConfig::of(&resolved),
             #[cfg(feature = "chaos")]

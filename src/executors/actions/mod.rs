@@ -2,6 +2,7 @@
 
 mod address;
 mod host_rule;
+mod mail;
 mod resolver;
 mod signature;
 mod ssrf;
@@ -11,6 +12,7 @@ mod webhook_input;
 
 pub use address::forbidden;
 pub use host_rule::{HostRule, HostRuleError};
+pub use mail::{GmailSend, MailOptions, MailSetupError, OutlookSend, SmtpSend};
 pub use resolver::{Lookup, SystemLookup};
 pub use signature::{SecretError, SigningSecret};
 pub use ssrf::{Destination, SsrfBlocked, UrlGuard};
