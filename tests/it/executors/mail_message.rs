@@ -1,5 +1,7 @@
 //! The mails themselves, as a server gets them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use windlass::executors::actions::{MailOptions, SmtpSecurity, SmtpSend};
 
@@ -42,7 +44,7 @@ async fn a_text_has_every_header_that_a_mail_needs() {
     }))
     .await;
     for (name, value) in [
-        ("to", "ada@example.org, \"Bob, Sr.\" <bob@example.org>"),
+        ("to", "ada@example.org, =?utf-8?b?Qm9iLCBTci4=?= <bob@example.org>"),
         ("cc", "carol@example.org"),
         ("from", "=?utf-8?b?S8OkdGhl?= <me@example.com>"),
         ("reply-to", "desk@example.com"),
@@ -83,7 +85,7 @@ async fn a_mail_of_html_alone_is_html() {
 
 #[tokio::test]
 async fn long_subjects_and_lines_are_folded_or_encoded() {
-    for subject in ["x".repeat(998), "word ".repeat(199)] {
+    for subject in ["x".repeat(998), "ä".repeat(499), "word ".repeat(199)] {
         let raw = sent(json!({"to": ["ada@example.org"], "subject": subject, "text": "y".repeat(5000)})).await;
         assert!(header(&raw, "message-id").is_some(), "the head is whole");
     }
@@ -115,5 +117,12 @@ async fn a_dot_after_any_kind_of_line_end_ends_no_mail() {
             assert_eq!(server.mails().len(), 1, "{end:?} in {field}");
             assert!(server.commands().iter().all(|command| !command.contains("evil")), "{end:?} in {field}");
         }
+        let (server, sender) = server().await;
+        let file = STANDARD.encode(format!("a{end}{smuggled}{end}"));
+        let file = json!({"filename": "a.txt", "content_type": "text/plain", "content_base64": file});
+        let input = json!({"to": ["ada@example.org"], "subject": "s", "text": "t", "attachments": [file]});
+        run(&sender, input).await.unwrap();
+        assert_eq!(server.mails().len(), 1, "{end:?} in a file");
+        assert!(server.commands().iter().all(|command| !command.contains("evil")), "{end:?} in a file");
     }
 }

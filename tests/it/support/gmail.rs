@@ -84,11 +84,6 @@ impl GmailFake {
     pub(crate) fn calls(&self) -> Vec<Request> {
         self.mailbox.lock().unwrap().calls.clone()
     }
-
-    /// The token that is taken from now on.
-    pub(crate) fn set_token(&self, token: &str) {
-        self.mailbox.lock().unwrap().token = token.to_owned();
-    }
 }
 
 /// An error document of the API.

@@ -7,15 +7,20 @@
 
 use std::time::{Duration, SystemTime};
 
-use lettre::message::header::{self, HeaderName, HeaderValue, Headers, MIME_VERSION_1_0};
-use lettre::message::{Attachment, Mailbox, Mailboxes, MultiPart, SinglePart};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lettre::message::header::{self, ContentTransferEncoding, HeaderName, HeaderValue, Headers, MIME_VERSION_1_0};
+use lettre::message::{Attachment, Body, Mailbox, Mailboxes, MultiPart, SinglePart};
 
 use crate::domain::Timestamp;
 
-use super::input::Mail;
+use super::input::{File, Mail};
 
 /// What stands behind `@` in the ids of mails that name no sender (RFC 2606: belongs to nobody).
 const NOBODY: &str = "windlass.invalid";
+
+/// A longer word does not fit a line of a head: RFC 5322 §2.1.1 has 998 bytes.
+const LONGEST_WORD: usize = 900;
 
 /// What a mail gets from its job.
 pub(super) struct Stamp<'a> {
@@ -59,7 +64,7 @@ fn head(mail: &Mail, stamp: &Stamp<'_>) -> Headers {
     if stamp.with_bcc && !mail.bcc.is_empty() {
         headers.set(header::Bcc::from(Mailboxes::from(mail.bcc.clone())));
     }
-    headers.set(header::Subject::from(mail.subject.clone()));
+    headers.insert_raw(subject(&mail.subject));
     headers.set(header::MessageId::from(stamp.message_id.clone()));
     if let Some(id) = &mail.in_reply_to {
         headers.set(header::InReplyTo::from(id.clone()));
@@ -95,10 +100,33 @@ fn body(mail: &Mail) -> Vec<u8> {
         (None, None) => mixed.build(),
     };
     for file in &mail.files {
-        let part = Attachment::new(file.name.clone()).body(file.content.clone(), file.content_type.clone());
-        mixed = mixed.singlepart(part);
+        mixed = mixed.singlepart(Attachment::new(file.name.clone()).body(encoded(file), file.content_type.clone()));
     }
     mixed.formatted()
+}
+
+/// A file as base64. Left to itself lettre writes ASCII files as they are, with every bare LF in them.
+fn encoded(file: &File) -> Body {
+    let base64 = ContentTransferEncoding::Base64;
+    let body = Body::new_with_encoding(file.content.clone(), base64);
+    // It hands back what base64 cannot carry, which is nothing.
+    body.unwrap_or_else(|content| Body::dangerous_pre_encoded(STANDARD.encode(content).into_bytes(), base64))
+}
+
+/// A subject. Lines are folded at blanks only; a word that no line can hold is written as encoded words (RFC 2047 §2: at
+/// most 75 characters each).
+fn subject(text: &str) -> HeaderValue {
+    let name = HeaderName::new_from_ascii_str("Subject");
+    if text.split(' ').all(|word| word.len() <= LONGEST_WORD) {
+        return HeaderValue::new(name, text.to_owned());
+    }
+    let (mut words, mut rest) = (Vec::new(), text);
+    while !rest.is_empty() {
+        let (word, tail) = rest.split_at(rest.floor_char_boundary(45));
+        words.push(format!("=?utf-8?b?{}?=", STANDARD.encode(word)));
+        rest = tail;
+    }
+    HeaderValue::dangerous_new_pre_encoded(name, text.to_owned(), words.join("\r\n "))
 }
 
 /// Whatever ends a line becomes LF, which the encoder turns into CRLF.

@@ -75,6 +75,8 @@ async fn open(
     bound: Duration,
 ) -> Result<AsyncSmtpConnection, Obstacle> {
     let mut connection = connect(server, lookup, bound).await.map_err(Obstacle::Other)?;
+    // A connection whose handshake failed is only dropped: lettre panics when it is spoken to.
+    protect(server, &mut connection).await.map_err(Obstacle::Other)?;
     let done = introduce(server, &mut connection, parcel).await;
     if done.is_err() {
         goodbye(connection.abort()).await;
@@ -110,20 +112,24 @@ fn tls_of(server: &Server<'_>) -> Result<TlsParameters, ExecutionError> {
     TlsParameters::new_rustls(server.host.to_owned()).map_err(|error| failure("TLS", &error))
 }
 
+async fn protect(server: &Server<'_>, connection: &mut AsyncSmtpConnection) -> Result<(), ExecutionError> {
+    if server.security != SmtpSecurity::StartTls {
+        return Ok(());
+    }
+    if !connection.can_starttls() {
+        goodbye(connection.quit()).await;
+        let why = "the mail server offers no STARTTLS, which its credential requires; nothing was sent";
+        return Err(ExecutionError::permanent(FailureReason::Permanent, why));
+    }
+    let protected = connection.starttls(tls_of(server)?, &ClientId::default()).await;
+    protected.map_err(|error| failure("STARTTLS", &error))
+}
+
 async fn introduce(
     server: &Server<'_>,
     connection: &mut AsyncSmtpConnection,
     parcel: &Parcel<'_>,
 ) -> Result<(), Obstacle> {
-    if server.security == SmtpSecurity::StartTls {
-        if !connection.can_starttls() {
-            let why = "the mail server offers no STARTTLS, which its credential requires; nothing was sent";
-            return Err(Obstacle::Other(ExecutionError::permanent(FailureReason::Permanent, why)));
-        }
-        let tls = tls_of(server).map_err(Obstacle::Other)?;
-        let protected = connection.starttls(tls, &ClientId::default()).await;
-        protected.map_err(|error| Obstacle::Other(failure("STARTTLS", &error)))?;
-    }
     if let Some((user, password)) = server.login {
         let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
         let known = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await;
