@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-valkey test-litellm llmock check lint bench bench-peers durability chaos chaos-bugs install-deps
+.PHONY: help demo test test-cluster test-valkey test-litellm llmock smtp-sink check lint bench bench-peers durability chaos chaos-bugs install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-litellm: ## model calls and their costs against LiteLLM's proxy, which it i
 
 llmock: ## only install llmock into target, the judge of LLM calls that `make test` starts
 	@scripts/llmock.sh
+
+smtp-sink: ## only install aiosmtpd into target, the mail server that `make test` sends to
+	@scripts/smtp_sink.sh
 
 test-cluster: ## the store's tests on a shard of a three-server cluster
 	@scripts/install-deps.sh redis

@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 
 # The outside judge of LLM calls, which a test starts.
 scripts/llmock.sh >/dev/null
+# The mail server that a test sends to.
+scripts/smtp_sink.sh >/dev/null
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -85,7 +85,12 @@ fn executor_options(
         planted: config.planted,
         ..actions::WebhookOptions::default()
     };
-    Ok(ExecutorOptions { llm: llm_options(config, fleet), webhook, vault })
+    let mail = actions::MailOptions {
+        gmail_url: config.mail.gmail_url.clone(),
+        graph_url: config.mail.graph_url.clone(),
+        timeout: config.mail.timeout,
+    };
+    Ok(ExecutorOptions { llm: llm_options(config, fleet), webhook, mail, vault })
 }
 
 /// Where actions get credentials.

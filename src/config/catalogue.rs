@@ -120,6 +120,9 @@ settings! {
     GITHUB_TOKEN = "github.token", Kind::Secret;
     SMTP_URL = "smtp.url", Kind::SecretUrl;
     SMTP_FROM = "smtp.from", Kind::Text;
+    GMAIL_BASE_URL = "mail.gmail_base_url", Kind::Text;
+    GRAPH_BASE_URL = "mail.graph_base_url", Kind::Text;
+    MAIL_TIMEOUT_SECONDS = "mail.timeout_seconds", Kind::Integer(1, 300);
     LOG_LEVEL = "log.level", Kind::Text;
     WINDLASS_URL = "client.url", Kind::Text;
     WINDLASS_API_KEY = "client.api_key", Kind::Secret;

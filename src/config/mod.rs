@@ -11,6 +11,7 @@ mod env;
 mod layers;
 mod llm;
 mod log_filter;
+mod mail;
 mod prices;
 mod providers;
 mod topics;
@@ -25,6 +26,7 @@ pub use env::{Environment, read_secret};
 pub use layers::Origin;
 pub use llm::LlmConfig;
 pub use log_filter::log_filter;
+pub use mail::MailConfig;
 pub use topics::{ActionsConfig, ClientConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig};
 
 use layers::Resolved;
@@ -54,6 +56,8 @@ pub struct Config {
     pub webhook: WebhookConfig,
     /// Credentials of workspaces.
     pub credentials: CredentialsConfig,
+    /// The senders of mail.
+    pub mail: MailConfig,
     /// What is logged, in the syntax of `EnvFilter`.
     pub log_level: String,
     /// The operator commands.
@@ -173,6 +177,7 @@ impl Config {
             llm: LlmConfig::of(&resolved).map_err(|problems| ConfigError { problems })?,
             webhook: WebhookConfig::of(&resolved),
             credentials: CredentialsConfig::of(&resolved).map_err(|problems| ConfigError { problems })?,
+            mail: MailConfig::of(&resolved),
             log_level: resolved.text(&catalogue::LOG_LEVEL).unwrap_or_else(|| "info".to_owned()),
             client: ClientConfig::of(&resolved),
             #[cfg(feature = "chaos")]

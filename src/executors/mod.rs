@@ -19,7 +19,10 @@ use std::sync::Arc;
 use crate::domain::NameError;
 use crate::engine::{Registry, RegistryError};
 
-use actions::{Vault, WebhookOptions, WebhookSend, WebhookSetupError};
+use actions::{
+    GmailSend, MailOptions, MailSetupError, OutlookSend, SmtpSend, Vault, WebhookOptions, WebhookSend,
+    WebhookSetupError,
+};
 pub use echo::Echo;
 use llm::{LlmChat, LlmOptions, LlmSetupError};
 pub use outbound::HttpClientError;
@@ -32,6 +35,8 @@ pub struct ExecutorOptions {
     pub llm: Option<LlmOptions>,
     /// `webhook.send`. The type is always registered; the allow-list of actions decides whether it runs.
     pub webhook: WebhookOptions,
+    /// `gmail.send`, `smtp.send` and `outlook.send`, which are always registered likewise.
+    pub mail: MailOptions,
     /// Where actions get credentials from; a process that runs no jobs needs none.
     pub vault: Option<Arc<dyn Vault>>,
 }
@@ -51,10 +56,12 @@ pub enum ExecutorSetupError {
     /// The settings of the webhook sender do not stand.
     #[error("webhook.send: {0}")]
     Webhook(#[from] WebhookSetupError),
+    /// The settings of the mail senders do not stand.
+    #[error("mail: {0}")]
+    Mail(#[from] MailSetupError),
 }
 
-/// Registers every executor of this build: `echo`, `sleep` and `webhook.send` always, `llm.chat`
-/// when a provider is configured.
+/// Registers every executor of this build: `llm.chat` when a provider is configured, the others always.
 ///
 /// # Errors
 /// When the options do not stand or a name is taken; meant to stop the process at its start.
@@ -62,6 +69,9 @@ pub fn register_all(registry: &mut Registry, options: &ExecutorOptions) -> Resul
     registry.register(Arc::new(Echo::new()?))?;
     registry.register(Arc::new(Sleep::new()?))?;
     registry.register(Arc::new(WebhookSend::new(&options.webhook)?))?;
+    registry.register(Arc::new(GmailSend::new(&options.mail, options.vault.clone())?))?;
+    registry.register(Arc::new(SmtpSend::new(&options.mail, options.vault.clone())?))?;
+    registry.register(Arc::new(OutlookSend::new(&options.mail, options.vault.clone())?))?;
     #[cfg(feature = "chaos")]
     registry.register(Arc::new(chaos::Misbehave::new()?))?;
     if let Some(llm) = &options.llm {

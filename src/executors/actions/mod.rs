@@ -3,6 +3,7 @@
 mod address;
 mod credentials;
 mod host_rule;
+mod mail;
 mod resolver;
 mod signature;
 mod ssrf;
@@ -13,6 +14,7 @@ mod webhook_input;
 pub use address::forbidden;
 pub use credentials::{CredentialChecker, StoredVault, TokenEndpoints, VaultDefaults, VaultOptions};
 pub use host_rule::{HostRule, HostRuleError};
+pub use mail::{GmailSend, MailOptions, MailSetupError, OutlookSend, SmtpSend};
 pub use resolver::{Lookup, SystemLookup};
 pub use signature::{SecretError, SigningSecret};
 pub use ssrf::{Destination, SsrfBlocked, UrlGuard};

@@ -9,6 +9,8 @@ pub(crate) mod context;
 pub(crate) mod effects;
 pub(crate) mod feed;
 pub(crate) mod fleet;
+pub(crate) mod gmail;
+pub(crate) mod graph;
 pub(crate) mod halted;
 pub(crate) mod jobs;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
@@ -19,5 +21,10 @@ pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod redis;
+pub(crate) mod rest;
 pub(crate) mod scripted;
+pub(crate) mod smtp;
+#[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
+pub(crate) mod smtp_sink;
 pub(crate) mod socket;
+pub(crate) mod vault;
