@@ -41,12 +41,17 @@ pub(super) async fn store(config: &Config) -> Result<Shards, StartError> {
 
 /// The job types of this process. Allowed actions that this build does not have are a warning: the
 /// list may be meant for another version, and they stay refused. A process that runs jobs needs `fleet`, where
-/// calls to models ask for their share of the limits.
-pub(super) fn registry(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<Arc<Registry>, StartError> {
+/// calls to models ask for their share of the limits, and `cooldowns`, which say what is left alone for a while.
+pub(super) fn registry(
+    config: &Config,
+    fleet: Option<Arc<dyn Fleet>>,
+    cooldowns: Option<Arc<dyn actions::CooldownBook>>,
+) -> Result<Arc<Registry>, StartError> {
     let allow =
         AllowList { actions_enabled: config.actions.enabled, allowed: config.actions.allow.iter().cloned().collect() };
     let mut registry = Registry::new(allow);
-    register_all(&mut registry, &executor_options(config, fleet)?).map_err(StartError::part)?;
+    let options = ExecutorOptions { cooldowns, ..executor_options(config, fleet)? };
+    register_all(&mut registry, &options).map_err(StartError::part)?;
     for name in registry.unknown_allowed() {
         tracing::warn!(action = name, "ALLOW_ACTIONS_DEFAULT names an action that this build does not have");
     }
@@ -70,6 +75,7 @@ pub(super) fn llm_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Opt
 fn executor_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<ExecutorOptions, StartError> {
     let webhook = actions::WebhookOptions {
         signing_secret: config.webhook.signing_secret.clone(),
+        previous_secret: config.webhook.previous_secret.clone(),
         allowed_hosts: rules("WEBHOOK_ALLOWED_HOSTS", &config.webhook.allowed_hosts)?,
         allow_internal: rules("WEBHOOK_ALLOW_INTERNAL", &config.webhook.allow_internal)?,
         timeout: config.webhook.timeout,
@@ -77,7 +83,25 @@ fn executor_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<Ex
         planted: config.planted,
         ..actions::WebhookOptions::default()
     };
-    Ok(ExecutorOptions { llm: llm_options(config, fleet), webhook, vault: None })
+    let http = actions::HttpRequestOptions {
+        allowed_hosts: rules("HTTP_ALLOWED_HOSTS", &config.http_request.allowed_hosts)?,
+        allow_internal: rules("HTTP_ALLOW_INTERNAL", &config.http_request.allow_internal)?,
+        timeout: config.http_request.timeout,
+    };
+    let llm = llm_options(config, fleet);
+    Ok(ExecutorOptions { llm, webhook, http, github: github(config), vault: None, cooldowns: None })
+}
+
+/// Disabled, GitHub is there for workspaces with a credential of their own.
+fn github(config: &Config) -> actions::GithubOptions {
+    let own = |text: &Option<String>| text.clone().filter(|_| config.github.enabled);
+    actions::GithubOptions {
+        api_url: config.github.api_url.clone(),
+        token: config.github.token.clone().filter(|_| config.github.enabled),
+        owner: own(&config.github.owner),
+        repo: own(&config.github.repo),
+        settles_after: config.actions.settle,
+    }
 }
 
 fn rules(setting: &str, hosts: &[String]) -> Result<Vec<actions::HostRule>, StartError> {

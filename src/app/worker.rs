@@ -24,7 +24,7 @@ pub(super) async fn run(
         None => None,
     };
     let store = compose::store(config).await?;
-    let registry = compose::registry(config, Some(Arc::new(store.clone())))?;
+    let registry = compose::registry(config, Some(Arc::new(store.clone())), Some(Arc::new(store.clone())))?;
     // Not our token: while running jobs finish, the store must keep working.
     let background = CancellationToken::new();
     let _stop_background = background.clone().drop_guard();

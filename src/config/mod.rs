@@ -12,6 +12,7 @@ mod llm;
 mod log_filter;
 mod prices;
 mod providers;
+mod services;
 mod topics;
 mod value;
 
@@ -23,6 +24,7 @@ pub use env::{Environment, read_secret};
 pub use layers::Origin;
 pub use llm::LlmConfig;
 pub use log_filter::log_filter;
+pub use services::{GithubConfig, HttpRequestConfig, TasksConfig};
 pub use topics::{ActionsConfig, ClientConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig};
 
 use layers::Resolved;
@@ -50,6 +52,12 @@ pub struct Config {
     pub llm: Option<LlmConfig>,
     /// `webhook.send`.
     pub webhook: WebhookConfig,
+    /// `http.request`.
+    pub http_request: HttpRequestConfig,
+    /// GitHub.
+    pub github: GithubConfig,
+    /// Services that keep tasks.
+    pub tasks: TasksConfig,
     /// What is logged, in the syntax of `EnvFilter`.
     pub log_level: String,
     /// The operator commands.
@@ -168,6 +176,9 @@ impl Config {
             actions: ActionsConfig::of(&resolved),
             llm: LlmConfig::of(&resolved).map_err(|problems| ConfigError { problems })?,
             webhook: WebhookConfig::of(&resolved),
+            http_request: HttpRequestConfig::of(&resolved),
+            github: GithubConfig::of(&resolved),
+            tasks: TasksConfig::of(&resolved),
             log_level: resolved.text(&catalogue::LOG_LEVEL).unwrap_or_else(|| "info".to_owned()),
             client: ClientConfig::of(&resolved),
             #[cfg(feature = "chaos")]

@@ -63,6 +63,11 @@ impl Scope {
         let digest: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         Self(format!("{kind}:{digest}"))
     }
+
+    /// The identity that the settings give all workspaces at `service`: they share its limits.
+    pub(super) fn of_settings(service: &str) -> Self {
+        Self(format!("{service}:settings"))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

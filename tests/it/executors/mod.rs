@@ -2,6 +2,8 @@
 
 mod basic;
 mod fake_llm;
+mod github;
+mod github_lost;
 pub(crate) mod llm;
 mod llm_account;
 mod llm_dialects;
@@ -14,3 +16,4 @@ mod llm_structured;
 mod llmock;
 mod ssrf;
 mod webhook;
+mod webhook_endpoint;

@@ -9,8 +9,10 @@ pub(crate) mod context;
 pub(crate) mod effects;
 pub(crate) mod feed;
 pub(crate) mod fleet;
+pub(crate) mod github;
 pub(crate) mod halted;
 pub(crate) mod jobs;
+pub(crate) mod json_server;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod llmock;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
@@ -20,3 +22,4 @@ pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod scripted;
 pub(crate) mod socket;
+pub(crate) mod vault;
