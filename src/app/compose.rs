@@ -39,18 +39,24 @@ pub(super) async fn store(config: &Config) -> Result<Shards, StartError> {
     Shards::connect(options).await.map_err(StartError::part)
 }
 
+/// What executors need of the fleet; a process that runs no jobs needs nothing.
+#[derive(Default)]
+pub(super) struct Parts {
+    /// Where calls to models ask for their share of the limits.
+    pub(super) fleet: Option<Arc<dyn Fleet>>,
+    /// Where actions get credentials.
+    pub(super) vault: Option<Arc<dyn actions::Vault>>,
+    /// What is left alone for a while.
+    pub(super) cooldowns: Option<Arc<dyn actions::CooldownBook>>,
+}
+
 /// The job types of this process. Allowed actions that this build does not have are a warning: the
-/// list may be meant for another version, and they stay refused. A process that runs jobs needs `fleet`, where
-/// calls to models ask for their share of the limits, and `vault`, where actions get credentials.
-pub(super) fn registry(
-    config: &Config,
-    fleet: Option<Arc<dyn Fleet>>,
-    vault: Option<Arc<dyn actions::Vault>>,
-) -> Result<Arc<Registry>, StartError> {
+/// list may be meant for another version, and they stay refused.
+pub(super) fn registry(config: &Config, parts: Parts) -> Result<Arc<Registry>, StartError> {
     let allow =
         AllowList { actions_enabled: config.actions.enabled, allowed: config.actions.allow.iter().cloned().collect() };
     let mut registry = Registry::new(allow);
-    register_all(&mut registry, &executor_options(config, fleet, vault)?).map_err(StartError::part)?;
+    register_all(&mut registry, &executor_options(config, parts)?).map_err(StartError::part)?;
     for name in registry.unknown_allowed() {
         tracing::warn!(action = name, "ALLOW_ACTIONS_DEFAULT names an action that this build does not have");
     }
@@ -71,13 +77,10 @@ pub(super) fn llm_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Opt
     })
 }
 
-fn executor_options(
-    config: &Config,
-    fleet: Option<Arc<dyn Fleet>>,
-    vault: Option<Arc<dyn actions::Vault>>,
-) -> Result<ExecutorOptions, StartError> {
+fn executor_options(config: &Config, parts: Parts) -> Result<ExecutorOptions, StartError> {
     let webhook = actions::WebhookOptions {
         signing_secret: config.webhook.signing_secret.clone(),
+        previous_secret: config.webhook.previous_secret.clone(),
         allowed_hosts: rules("WEBHOOK_ALLOWED_HOSTS", &config.webhook.allowed_hosts)?,
         allow_internal: rules("WEBHOOK_ALLOW_INTERNAL", &config.webhook.allow_internal)?,
         timeout: config.webhook.timeout,
@@ -90,7 +93,14 @@ fn executor_options(
         graph_url: config.mail.graph_url.clone(),
         timeout: config.mail.timeout,
     };
-    Ok(ExecutorOptions { llm: llm_options(config, fleet), webhook, mail, vault })
+    let http = actions::HttpRequestOptions {
+        allowed_hosts: rules("HTTP_ALLOWED_HOSTS", &config.http_request.allowed_hosts)?,
+        allow_internal: rules("HTTP_ALLOW_INTERNAL", &config.http_request.allow_internal)?,
+        timeout: config.http_request.timeout,
+    };
+    let Parts { fleet, vault, cooldowns } = parts;
+    let llm = llm_options(config, fleet);
+    Ok(ExecutorOptions { llm, webhook, mail, http, github: github(config), vault, cooldowns })
 }
 
 /// Where actions get credentials.
@@ -100,6 +110,18 @@ pub(super) fn vault(config: &Config, store: &Shards) -> Result<Arc<actions::Stor
         actions::VaultOptions { endpoints: credentials.endpoints.clone(), defaults: credentials.defaults.clone() };
     let safe = Safe::new(store.clone(), credentials.keyring.clone());
     actions::StoredVault::new(safe, &options).map(Arc::new).map_err(StartError::part)
+}
+
+/// Disabled, GitHub is there for workspaces with a credential of their own.
+fn github(config: &Config) -> actions::GithubOptions {
+    let own = |text: &Option<String>| text.clone().filter(|_| config.github.enabled);
+    actions::GithubOptions {
+        api_url: config.github.api_url.clone(),
+        token: config.github.token.clone().filter(|_| config.github.enabled),
+        owner: own(&config.github.owner),
+        repo: own(&config.github.repo),
+        settles_after: config.actions.settle,
+    }
 }
 
 fn rules(setting: &str, hosts: &[String]) -> Result<Vec<actions::HostRule>, StartError> {

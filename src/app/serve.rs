@@ -58,7 +58,7 @@ pub(super) async fn serve_on(
 }
 
 fn services(config: &Config, store: Shards, background: &CancellationToken) -> Result<Services, StartError> {
-    let registry = compose::registry(config, None, None)?;
+    let registry = compose::registry(config, compose::Parts::default())?;
     let guard = Guard::start(store.clone(), background.clone());
     let hub = EventHub::start(store.clone(), background.clone()).map_err(StartError::part)?;
     let submitter = Submitter::start(store.clone(), guard.clone(), background.clone());
@@ -72,6 +72,11 @@ fn http_options(config: &Config, prometheus: Option<PrometheusHandle>, shutdown:
         cursor_secret: config.server.cursor_secret.clone(),
         environment: config.server.environment.clone(),
         llm: if config.llm.is_some() { ServiceState::Ok } else { ServiceState::Disabled },
+        github: match (config.github.enabled, &config.github.token) {
+            (false, _) => ServiceState::Disabled,
+            (true, Some(_)) => ServiceState::Ok,
+            (true, None) => ServiceState::Error,
+        },
         prometheus,
         keyring: config.credentials.keyring.clone(),
         providers: config.llm.as_ref().map(LlmConfig::infos).unwrap_or_default().into(),

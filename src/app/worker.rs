@@ -28,7 +28,12 @@ pub(super) async fn run(
     };
     let store = compose::store(config).await?;
     let vault = compose::vault(config, &store)?;
-    let registry = compose::registry(config, Some(Arc::new(store.clone())), Some(vault.clone()))?;
+    let parts = compose::Parts {
+        fleet: Some(Arc::new(store.clone())),
+        vault: Some(vault.clone()),
+        cooldowns: Some(Arc::new(store.clone())),
+    };
+    let registry = compose::registry(config, parts)?;
     // Not our token: while running jobs finish, the store must keep working.
     let background = CancellationToken::new();
     let _stop_background = background.clone().drop_guard();

@@ -45,7 +45,6 @@ impl CredentialsConfig {
                 add(setting, "must be an http:// or https:// URL".to_owned());
             }
         }
-        let github = r.secret(&c::GITHUB_TOKEN).filter(|_| r.flag(&c::GITHUB_ENABLED));
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -53,7 +52,7 @@ impl CredentialsConfig {
             google: r.text(&c::GOOGLE_TOKEN_URL).unwrap_or_default(),
             microsoft: r.text(&c::MICROSOFT_LOGIN_URL).unwrap_or_default(),
         };
-        Ok(Self { keyring, endpoints, defaults: VaultDefaults { github, smtp } })
+        Ok(Self { keyring, endpoints, defaults: VaultDefaults { smtp } })
     }
 }
 
@@ -130,7 +129,7 @@ mod tests {
     #[test]
     fn without_a_key_there_is_no_keyring() {
         let config = load("").expect("accepted");
-        assert!(config.keyring.is_none() && config.defaults.smtp.is_none() && config.defaults.github.is_none());
+        assert!(config.keyring.is_none() && config.defaults.smtp.is_none());
         assert_eq!(config.endpoints.google, "https://oauth2.googleapis.com/token");
         assert_eq!(config.endpoints.microsoft, "https://login.microsoftonline.com");
     }
@@ -170,12 +169,5 @@ mod tests {
             let error = smtp(url).err().unwrap_or_else(|| panic!("{url} is accepted"));
             assert!(!error.contains("u:p@x"), "{error}");
         }
-    }
-
-    #[test]
-    fn the_token_of_github_counts_only_while_github_is_enabled() {
-        let token = |text| load(text).expect("accepted").defaults.github.is_some();
-        assert!(!token("[github]\ntoken = \"ghp_x\"\n"));
-        assert!(token("[github]\nenabled = true\ntoken = \"ghp_x\"\n"));
     }
 }

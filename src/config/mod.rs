@@ -14,6 +14,7 @@ mod log_filter;
 mod mail;
 mod prices;
 mod providers;
+mod services;
 mod topics;
 mod value;
 
@@ -27,6 +28,7 @@ pub use layers::Origin;
 pub use llm::LlmConfig;
 pub use log_filter::log_filter;
 pub use mail::MailConfig;
+pub use services::{GithubConfig, HttpRequestConfig, TasksConfig};
 pub use topics::{ActionsConfig, ClientConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig};
 
 use layers::Resolved;
@@ -58,6 +60,12 @@ pub struct Config {
     pub credentials: CredentialsConfig,
     /// The senders of mail.
     pub mail: MailConfig,
+    /// `http.request`.
+    pub http_request: HttpRequestConfig,
+    /// GitHub.
+    pub github: GithubConfig,
+    /// Services that keep tasks.
+    pub tasks: TasksConfig,
     /// What is logged, in the syntax of `EnvFilter`.
     pub log_level: String,
     /// The operator commands.
@@ -178,6 +186,9 @@ impl Config {
             webhook: WebhookConfig::of(&resolved),
             credentials: CredentialsConfig::of(&resolved).map_err(|problems| ConfigError { problems })?,
             mail: MailConfig::of(&resolved),
+            http_request: HttpRequestConfig::of(&resolved),
+            github: GithubConfig::of(&resolved),
+            tasks: TasksConfig::of(&resolved),
             log_level: resolved.text(&catalogue::LOG_LEVEL).unwrap_or_else(|| "info".to_owned()),
             client: ClientConfig::of(&resolved),
             #[cfg(feature = "chaos")]

@@ -91,6 +91,8 @@ pub struct ActionsConfig {
     pub enabled: bool,
     /// What may run.
     pub allow: Vec<String>,
+    /// How long after an intent an effect is not looked up.
+    pub settle: Duration,
 }
 
 /// `webhook.send`.
@@ -98,6 +100,8 @@ pub struct ActionsConfig {
 pub struct WebhookConfig {
     /// Signs deliveries.
     pub signing_secret: Option<SecretString>,
+    /// The secret before that one.
+    pub previous_secret: Option<SecretString>,
     /// Hosts that may be called.
     pub allowed_hosts: Vec<String>,
     /// Hosts that may be called although they are internal.
@@ -212,7 +216,11 @@ fn queues(items: &[String]) -> Result<Vec<(QueueName, u32)>, String> {
 
 impl ActionsConfig {
     pub(super) fn of(r: &Resolved) -> Self {
-        Self { enabled: r.flag(&c::ACTIONS_ENABLED), allow: r.list(&c::ALLOW_ACTIONS_DEFAULT) }
+        Self {
+            enabled: r.flag(&c::ACTIONS_ENABLED),
+            allow: r.list(&c::ALLOW_ACTIONS_DEFAULT),
+            settle: r.seconds(&c::EFFECT_SETTLE_SECONDS),
+        }
     }
 }
 
@@ -220,6 +228,7 @@ impl WebhookConfig {
     pub(super) fn of(r: &Resolved) -> Self {
         Self {
             signing_secret: r.secret(&c::WEBHOOK_SIGNING_SECRET),
+            previous_secret: r.secret(&c::WEBHOOK_SIGNING_SECRET_PREVIOUS),
             allowed_hosts: r.list(&c::WEBHOOK_ALLOWED_HOSTS),
             allow_internal: r.list(&c::WEBHOOK_ALLOW_INTERNAL),
             timeout: r.seconds(&c::WEBHOOK_TIMEOUT_SECONDS),

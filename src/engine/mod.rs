@@ -22,11 +22,11 @@ pub mod tasks;
 mod worker;
 
 pub use control::{Control, ControlError, Selector};
-pub use effect_log::{Begun, EffectLog, EffectLogError, Intent, Judgement, LogFuture, Rules};
-pub use effects::{Effect, EffectFailure, Effects, KEY_LIFE, Lookup, Step};
 pub use credentials::{
     KeyError, Keyring, NewCredential, Released, Resealed, Safe, SafeError, SealError, release_needing_reauth,
 };
+pub use effect_log::{Begun, EffectLog, EffectLogError, Intent, Judgement, LogFuture, Rules};
+pub use effects::{Effect, EffectFailure, Effects, KEY_LIFE, Lookup, Step};
 pub use events::{Delivery, EventHub, JobEvent, Subscription};
 pub use executor::{
     DeltaSink, Disposition, EffectGate, ExecutionError, Executor, JobContext, JobFuture, ProgressError, ProgressSink,

@@ -20,8 +20,9 @@ use crate::domain::NameError;
 use crate::engine::{Registry, RegistryError};
 
 use actions::{
-    GmailSend, MailOptions, MailSetupError, OutlookSend, SmtpSend, Vault, WebhookOptions, WebhookSend,
-    WebhookSetupError,
+    CooldownBook, Cooldowns, Github, GithubAction, GithubOptions, GithubSetupError, GmailSend, HttpRequest,
+    HttpRequestOptions, HttpSetupError, MailOptions, MailSetupError, Means, OutlookSend, SmtpSend, Vault,
+    WebhookOptions, WebhookSend, WebhookSetupError,
 };
 pub use echo::Echo;
 use llm::{LlmChat, LlmOptions, LlmSetupError};
@@ -37,8 +38,14 @@ pub struct ExecutorOptions {
     pub webhook: WebhookOptions,
     /// `gmail.send`, `smtp.send` and `outlook.send`, which are always registered likewise.
     pub mail: MailOptions,
+    /// `http.request`; always registered too.
+    pub http: HttpRequestOptions,
+    /// `github.*`; always registered too.
+    pub github: GithubOptions,
     /// Where actions get credentials from; a process that runs no jobs needs none.
     pub vault: Option<Arc<dyn Vault>>,
+    /// What the fleet leaves alone for a while; without it a process goes by what it saw itself.
+    pub cooldowns: Option<Arc<dyn CooldownBook>>,
 }
 
 /// Options that no executor can be built from. Messages name the setting and never its secret value.
@@ -59,23 +66,41 @@ pub enum ExecutorSetupError {
     /// The settings of the mail senders do not stand.
     #[error("mail: {0}")]
     Mail(#[from] MailSetupError),
+    /// The settings of HTTP requests do not stand.
+    #[error("http.request: {0}")]
+    Http(#[from] HttpSetupError),
+    /// The settings of GitHub do not stand.
+    #[error("github: {0}")]
+    Github(#[from] GithubSetupError),
 }
 
-/// Registers every executor of this build: `llm.chat` when a provider is configured, the others always.
+/// Registers every executor of this build: all of them always, but `llm.chat` when a provider is configured. Which
+/// actions may run is the allow-list's business.
 ///
 /// # Errors
 /// When the options do not stand or a name is taken; meant to stop the process at its start.
 pub fn register_all(registry: &mut Registry, options: &ExecutorOptions) -> Result<(), ExecutorSetupError> {
     registry.register(Arc::new(Echo::new()?))?;
     registry.register(Arc::new(Sleep::new()?))?;
-    registry.register(Arc::new(WebhookSend::new(&options.webhook)?))?;
-    registry.register(Arc::new(GmailSend::new(&options.mail, options.vault.clone())?))?;
-    registry.register(Arc::new(SmtpSend::new(&options.mail, options.vault.clone())?))?;
-    registry.register(Arc::new(OutlookSend::new(&options.mail, options.vault.clone())?))?;
+    register_actions(registry, options)?;
     #[cfg(feature = "chaos")]
     registry.register(Arc::new(chaos::Misbehave::new()?))?;
     if let Some(llm) = &options.llm {
         registry.register(Arc::new(LlmChat::new(llm)?))?;
+    }
+    Ok(())
+}
+
+fn register_actions(registry: &mut Registry, options: &ExecutorOptions) -> Result<(), ExecutorSetupError> {
+    registry.register(Arc::new(GmailSend::new(&options.mail, options.vault.clone())?))?;
+    registry.register(Arc::new(SmtpSend::new(&options.mail, options.vault.clone())?))?;
+    registry.register(Arc::new(OutlookSend::new(&options.mail, options.vault.clone())?))?;
+    let means = Means { vault: options.vault.clone(), cooldowns: Cooldowns::new(options.cooldowns.clone()) };
+    registry.register(Arc::new(WebhookSend::new(&options.webhook)?.with_means(means.clone())))?;
+    registry.register(Arc::new(HttpRequest::new(&options.http)?.with_means(means.clone())))?;
+    let github = Arc::new(Github::new(&options.github, means)?);
+    for action in GithubAction::all(&github)? {
+        registry.register(Arc::new(action))?;
     }
     Ok(())
 }

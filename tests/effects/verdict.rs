@@ -85,7 +85,10 @@ impl Report {
         let (twice, held) = (self.sum(|row| row.twice), self.sum(|row| row.held));
         let wrong = [
             (twice > 0, format!("{twice} effects happened twice")),
-            (held > orphaned + lost, format!("{held} jobs are held, and only {} answers were missing", orphaned + lost)),
+            (
+                held > orphaned + lost,
+                format!("{held} jobs are held, and only {} answers were missing", orphaned + lost),
+            ),
             (self.unfinished > 0, format!("{} jobs did not succeed in the end", self.unfinished)),
             (self.unseen > 0, format!("{} jobs succeeded whose effect no sink saw", self.unseen)),
             (self.kills.inside < self.plan.kills, format!("only {} kills fell inside an effect", self.kills.inside)),

@@ -56,7 +56,12 @@ pub(crate) async fn submit(fleet: &Fleet, sinks: &Sinks, count: usize) -> Vec<Jo
     for start in (0..count).step_by(BATCH) {
         let numbers = start..count.min(start + BATCH);
         let jobs: Vec<CreateJob> = numbers.map(|number| request(number, &sinks.hook())).collect();
-        let result = fleet.client.in_workspace(Workspace::new(WORKSPACE).ok()).submit_batch(&jobs).await.expect("a batch is accepted");
+        let result = fleet
+            .client
+            .in_workspace(Workspace::new(WORKSPACE).ok())
+            .submit_batch(&jobs)
+            .await
+            .expect("a batch is accepted");
         ids.extend(result.results.iter().map(|item| {
             let job = item.job.as_ref().unwrap_or_else(|| panic!("refused: {:?}", item.problem));
             job.id.parse::<JobId>().expect("an id")

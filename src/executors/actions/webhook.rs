@@ -1,30 +1,32 @@
 //! `webhook.send`: posts JSON to an allowed host, signed.
 //!
 //! Every attempt carries the job's id as `webhook-id`, so a receiver that keeps the ids it has seen
-//! (as Standard Webhooks asks) acts once even when an answer was lost and the job was tried again.
+//! (as Standard Webhooks asks) acts once even when an answer was lost and the job was tried again. That id is the key
+//! of its effect class, `keyed`.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::clock;
-use crate::domain::{EffectClass, FailureReason, JobType, NameError, RawJson, RetryPolicy, clip_text};
+use crate::domain::{ActionFacts, EffectClass, FailureReason, JobType, NameError, RetryPolicy};
 use crate::engine::{ExecutionError, Executor, JobContext, JobFuture, TypeInfo};
 use crate::executors::HttpClientError;
-use crate::executors::outbound::{client_builder, read_at_most, root_cause};
-use crate::executors::retry_after::retry_after;
+use crate::executors::outbound::client_builder;
 
-use super::resolver::{VettingResolver, refusal};
+use super::cooldowns::Scope;
+use super::delivery::{Channel, Delivery};
+use super::resolver::VettingResolver;
 use super::webhook_input::{WebhookInput, schema};
-use super::{Destination, HostRule, Lookup, SecretError, SigningSecret, SystemLookup, UrlGuard};
-
-/// This much of a receiver's answer goes into the result.
-const EXCERPT_LIMIT: usize = 1024;
+use super::{
+    CredentialKind, Destination, HostRule, Lookup, Means, Secret, SecretError, SigningSecret, SystemLookup, UrlGuard,
+    request_headers,
+};
 
 /// How webhooks are sent and where to.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct WebhookOptions {
     /// Signs every request. Without one, requests go out unsigned and the result says
     /// `"signed": false`.
     pub signing_secret: Option<SecretString>,
+    /// The secret before that one, while receivers change over: requests carry a signature of each.
+    pub previous_secret: Option<SecretString>,
     /// Hosts that may be called and must have public addresses.
     pub allowed_hosts: Vec<HostRule>,
     /// Hosts that may be called and may have internal addresses.
@@ -50,6 +54,7 @@ impl Default for WebhookOptions {
     fn default() -> Self {
         Self {
             signing_secret: None,
+            previous_secret: None,
             allowed_hosts: Vec::new(),
             allow_internal: Vec::new(),
             timeout: Duration::from_secs(10),
@@ -78,16 +83,10 @@ pub enum WebhookSetupError {
 pub struct WebhookSend {
     info: TypeInfo,
     guard: UrlGuard,
-    secret: Option<SigningSecret>,
-    /// Resolves through the vetting resolver.
-    public: reqwest::Client,
-    /// For hosts that the operator allows to be internal; a client of its own, so that the vetting
-    /// one needs no exceptions by name.
-    internal: reqwest::Client,
-    timeout: Duration,
-    max_response_bytes: usize,
-    #[cfg(feature = "chaos")]
-    planted: Option<&'static crate::store::planted::PlantedBug>,
+    /// The current key first.
+    keys: Vec<SigningSecret>,
+    channel: Channel,
+    means: Means,
 }
 
 impl WebhookSend {
@@ -116,101 +115,80 @@ impl WebhookSend {
             is_action: true,
             effect: EffectClass::Keyed,
         };
+        let keys = [&options.signing_secret, &options.previous_secret].into_iter().flatten();
         Ok(Self {
             info,
             guard: UrlGuard::new(options.allowed_hosts.clone(), options.allow_internal.clone()),
-            secret: options.signing_secret.as_ref().map(SigningSecret::parse).transpose()?,
-            public,
-            internal,
-            timeout: options.timeout,
-            max_response_bytes: options.max_response_bytes,
-            #[cfg(feature = "chaos")]
-            planted: options.planted,
+            keys: keys.map(SigningSecret::parse).collect::<Result<_, _>>()?,
+            channel: Channel {
+                public,
+                internal,
+                timeout: options.timeout,
+                max_response_bytes: options.max_response_bytes,
+                #[cfg(feature = "chaos")]
+                planted: options.planted,
+            },
+            means: Means::default(),
         })
+    }
+
+    /// With credentials of workspaces, and with what the fleet leaves alone.
+    #[must_use]
+    pub fn with_means(mut self, means: Means) -> Self {
+        self.means = means;
+        self
     }
 
     fn admit(&self, input: &WebhookInput) -> Result<(Destination, HeaderMap), String> {
         let destination = self.guard.check(&input.url).map_err(|blocked| blocked.to_string())?;
-        Ok((destination, input.headers()?))
+        Ok((destination, request_headers::checked(&input.headers)?))
     }
 
-    async fn send(&self, context: &JobContext) -> Result<RawJson, ExecutionError> {
+    /// The keys that sign: those of the credential that the input names, or those of the settings.
+    async fn keys(&self, context: &JobContext, name: Option<&str>) -> Result<Vec<SigningSecret>, ExecutionError> {
+        let Some(name) = name else { return Ok(self.keys.clone()) };
+        let credential = self.means.credential(&context.workspace, CredentialKind::Webhook, Some(name)).await?;
+        let unfit = |why: &dyn fmt::Display| {
+            let why = format!("the credential `{}` cannot sign: {why}", credential.name);
+            ExecutionError::permanent(FailureReason::Invalid, why)
+        };
+        match &credential.secret {
+            Secret::Signing(keys) if !keys.is_empty() => {
+                keys.iter().map(|key| SigningSecret::parse(key).map_err(|error| unfit(&error))).collect()
+            }
+            _ => Err(unfit(&"it holds no keys")),
+        }
+    }
+
+    async fn send(&self, context: &JobContext) -> Result<crate::domain::RawJson, ExecutionError> {
         let input: WebhookInput = context.input()?;
         // Again, although the door has checked: the lists of this process may be other ones.
         let (destination, mut headers) =
             self.admit(&input).map_err(|why| ExecutionError::permanent(FailureReason::NotAllowed, why))?;
-        let body = input.payload.get().as_bytes().to_vec();
+        let scope = endpoint(context, &destination);
+        self.means.cooldowns.check(&scope, context.id, "the endpoint").await?;
+        let keys = self.keys(context, input.credential.as_deref()).await?;
+        let text: Box<str> = input.payload.into();
+        let body = Bytes::from(String::from(text));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.sign(&mut headers, &context.id.to_string(), &body)?;
-        let client = if destination.internal { &self.internal } else { &self.public };
-        let request = client.post(destination.url).headers(headers).body(body);
-
-        context.before_effect()?;
-        let started = clock::now();
-        #[cfg(feature = "chaos")]
-        let again = request.try_clone().filter(|_| crate::store::planted::resends_blindly(self.planted));
-        let answered = request.send().await;
-        #[cfg(feature = "chaos")]
-        let answered = match (answered, again) {
-            (Err(_), Some(again)) => again.send().await,
-            (answered, _) => answered,
+        let delivery = Delivery {
+            channel: &self.channel,
+            cooldowns: &self.means.cooldowns,
+            scope,
+            id: context.id.to_string(),
+            destination,
+            headers,
+            body,
+            keys,
         };
-        let response = answered.map_err(|error| transport_failure(&error))?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(refused(status, response.headers()));
-        }
-        // The receiver has accepted: whatever happens to the rest of its answer is no failure.
-        let (answer, _) = read_at_most(response, self.max_response_bytes, self.timeout).await;
-        let text = String::from_utf8_lossy(&answer);
-        let excerpt = Some(clip_text(&text, EXCERPT_LIMIT)).filter(|text| !text.is_empty());
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(RawJson::from_value(&json!({
-            "status": status.as_u16(),
-            "body_excerpt": excerpt,
-            "duration_ms": duration_ms,
-            "signed": self.secret.is_some(),
-        })))
-    }
-
-    fn sign(&self, headers: &mut HeaderMap, id: &str, body: &[u8]) -> Result<(), ExecutionError> {
-        let timestamp = clock::wall().unix_ms() / 1000;
-        let value =
-            |text: String| HeaderValue::try_from(text).map_err(|e| ExecutionError::permanent(FailureReason::Error, e));
-        headers.insert("webhook-id", value(id.to_owned())?);
-        headers.insert("webhook-timestamp", timestamp.into());
-        if let Some(secret) = &self.secret {
-            headers.insert("webhook-signature", value(secret.sign(id, timestamp, body))?);
-        }
-        Ok(())
+        context.effect(&delivery).await
     }
 }
 
-fn transport_failure(error: &reqwest::Error) -> ExecutionError {
-    if let Some(blocked) = refusal(error) {
-        return ExecutionError::permanent(FailureReason::NotAllowed, blocked);
-    }
-    if error.is_timeout() {
-        return ExecutionError::retryable(FailureReason::Timeout, "the webhook receiver did not answer in time");
-    }
-    let step =
-        if error.is_connect() { "cannot connect to the webhook receiver" } else { "the webhook request broke off" };
-    ExecutionError::retryable(FailureReason::Error, format_args!("{step}: {}", root_cause(error)))
-}
-
-fn refused(status: StatusCode, headers: &HeaderMap) -> ExecutionError {
-    let wait = retry_after(headers, clock::wall());
-    let said = format!("the webhook receiver answered {}", status.as_u16());
-    match (status.as_u16(), wait) {
-        (429, Some(after)) => ExecutionError::postpone(said, after),
-        (429, None) => ExecutionError::retryable(FailureReason::RateLimited, said),
-        (408 | 425 | 500.., _) => ExecutionError::retryable(FailureReason::Error, said).with_retry_after(wait),
-        (300..=399, _) => {
-            ExecutionError::permanent(FailureReason::Permanent, format_args!("{said}; redirects are not followed"))
-        }
-        (410, _) => ExecutionError::permanent(FailureReason::Permanent, format_args!("{said}: it is gone for good")),
-        _ => ExecutionError::permanent(FailureReason::Permanent, said),
-    }
+/// Host, port and path of one workspace: what asks to be left alone is left alone whatever the query.
+fn endpoint(context: &JobContext, to: &Destination) -> Scope {
+    let port = to.url.port_or_known_default().unwrap_or_default().to_string();
+    Scope::new("webhook", &context.workspace, &[to.url.host_str().unwrap_or_default(), &port, to.url.path()])
 }
 
 impl Executor for WebhookSend {
@@ -223,9 +201,19 @@ impl Executor for WebhookSend {
         self.admit(&input).map(drop)
     }
 
+    fn facts(&self, input: &Value) -> ActionFacts {
+        let Ok(input) = WebhookInput::deserialize(input) else { return ActionFacts::default() };
+        ActionFacts { host: host_of(&input.url), bytes: input.payload.get().len(), ..ActionFacts::default() }
+    }
+
     fn run(&self, context: JobContext) -> JobFuture<'_> {
         Box::pin(async move { self.send(&context).await })
     }
+}
+
+/// The host of a URL as rules see it.
+pub(super) fn host_of(url: &str) -> Option<String> {
+    url::Url::parse(url).ok()?.host_str().map(str::to_owned)
 }
 
 impl fmt::Debug for WebhookSend {

@@ -118,7 +118,7 @@ async fn the_draft_of_another_mailbox_proves_nothing() {
     let job = lost(&gmail, Fault::After(Reply::HangUp)).await;
     job.effects.age(SETTLED);
     let secret = Secret::Bearer { token: TOKEN.into(), scopes: vec![COMPOSE.to_owned()] };
-    let other = FixedVault::of(CredentialKind::Google, Some("other@example.org"), secret, &[]);
+    let other = FixedVault::of(CredentialKind::Google, Some("other@example.org"), secret);
     assert_eq!(run_job(&job, &sender_with(&gmail, other), mail()).await.unwrap_err().0, OutcomeUnknown);
     assert_eq!(gmail.sent().len(), 1);
 }

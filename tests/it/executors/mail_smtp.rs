@@ -176,7 +176,7 @@ async fn a_mail_needs_a_sender_and_a_credential() {
     let server = SmtpFake::start(&[], &[]).await;
     let (host, port) = ("127.0.0.1".to_owned(), server.address.port());
     let secret = Secret::Smtp { host, port, security: SmtpSecurity::None, login: None };
-    let vault = FixedVault::of(CredentialKind::Smtp, Some("a-login"), secret, &[]);
+    let vault = FixedVault::of(CredentialKind::Smtp, Some("a-login"), secret);
     let sender = SmtpSend::new(&MailOptions::default(), Some(vault)).unwrap();
     let failed = run(&sender, mail()).await.unwrap_err();
     assert_eq!((failed.0, failed.1), (Invalid, Disposition::Dead), "{}", failed.2);

@@ -2,6 +2,9 @@
 
 mod basic;
 mod fake_llm;
+mod github;
+mod github_lost;
+mod http_request;
 pub(crate) mod llm;
 mod llm_account;
 mod llm_dialects;
@@ -20,4 +23,6 @@ mod mail_outlook;
 mod mail_smtp;
 mod mail_smtp_sink;
 mod ssrf;
+mod ssrf_hosts;
 mod webhook;
+mod webhook_endpoint;

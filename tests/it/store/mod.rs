@@ -5,6 +5,7 @@ mod cancel;
 mod claim;
 mod compact;
 mod confirm;
+mod cooldown;
 mod cycle;
 mod deltas;
 mod effect;

@@ -9,10 +9,12 @@ pub(crate) mod context;
 pub(crate) mod effects;
 pub(crate) mod feed;
 pub(crate) mod fleet;
+pub(crate) mod github;
 pub(crate) mod gmail;
 pub(crate) mod graph;
 pub(crate) mod halted;
 pub(crate) mod jobs;
+pub(crate) mod json_server;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod llmock;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]

@@ -1,4 +1,4 @@
-//! A vault of fixed credentials, which renews a token at most as often as it has others.
+//! A vault of fixed credentials, which renews one as often as it was given others.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,18 +6,49 @@ use secrecy::SecretString;
 use windlass::domain::Workspace;
 use windlass::executors::actions::{Credential, CredentialKind, Secret, SmtpSecurity, Vault, VaultError, VaultFuture};
 
-/// One credential, and the tokens that it may be renewed with.
+/// One credential of each kind that a test gave it, and those that come after.
+#[derive(Debug, Default)]
 pub(crate) struct FixedVault {
-    credential: Mutex<Arc<Credential>>,
-    renewals: Mutex<Vec<String>>,
+    credentials: Mutex<Vec<Arc<Credential>>>,
+    next: Mutex<Vec<Arc<Credential>>>,
+    renewals: Mutex<usize>,
+}
+
+/// A credential of a workspace.
+pub(crate) fn credential(kind: CredentialKind, name: &str, secret: Secret) -> Credential {
+    Credential { name: name.to_owned(), kind, account: None, secret }
+}
+
+/// A bearer token.
+pub(crate) fn bearer(kind: CredentialKind, token: &str) -> Credential {
+    credential(kind, "default", Secret::Bearer { token: token.into(), scopes: Vec::new() })
 }
 
 impl FixedVault {
-    /// A bearer token of a mailbox.
+    pub(crate) fn with(credential: Credential) -> Self {
+        Self { credentials: Mutex::new(vec![Arc::new(credential)]), ..Self::default() }
+    }
+
+    pub(crate) fn and(self, credential: Credential) -> Self {
+        self.credentials.lock().unwrap().push(Arc::new(credential));
+        self
+    }
+
+    /// A credential that was refused is renewed to this one.
+    pub(crate) fn renewing_to(self, credential: Credential) -> Self {
+        self.next.lock().unwrap().insert(0, Arc::new(credential));
+        self
+    }
+
+    /// A bearer token of a mailbox, and the tokens that it may be renewed with.
     pub(crate) fn bearer(kind: CredentialKind, token: &str, scopes: &[&str], renewals: &[&str]) -> Arc<Self> {
-        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        let secret = Secret::Bearer { token: SecretString::from(token), scopes };
-        Self::of(kind, Some("me@example.org"), secret, renewals)
+        let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let of = |token: &str| Credential {
+            account: Some("me@example.org".to_owned()),
+            ..credential(kind, "default", Secret::Bearer { token: SecretString::from(token), scopes: scopes.clone() })
+        };
+        let vault = renewals.iter().fold(Self::with(of(token)), |vault, token| vault.renewing_to(of(token)));
+        Arc::new(vault)
     }
 
     /// A mail server of this machine.
@@ -28,20 +59,16 @@ impl FixedVault {
     pub(crate) fn smtp_at(host: &str, port: u16, security: SmtpSecurity, login: Option<(&str, &str)>) -> Arc<Self> {
         let login = login.map(|(user, password)| (user.to_owned(), SecretString::from(password)));
         let secret = Secret::Smtp { host: host.to_owned(), port, security, login };
-        Self::of(CredentialKind::Smtp, Some("me@example.org"), secret, &[])
+        Self::of(CredentialKind::Smtp, Some("me@example.org"), secret)
     }
 
-    pub(crate) fn of(kind: CredentialKind, account: Option<&str>, secret: Secret, renewals: &[&str]) -> Arc<Self> {
+    pub(crate) fn of(kind: CredentialKind, account: Option<&str>, secret: Secret) -> Arc<Self> {
         let account = account.map(ToOwned::to_owned);
-        let credential = Credential { name: "default".to_owned(), kind, account, secret };
-        let renewals = renewals.iter().rev().map(|token| (*token).to_owned()).collect();
-        Arc::new(Self { credential: Mutex::new(Arc::new(credential)), renewals: Mutex::new(renewals) })
+        Arc::new(Self::with(Credential { account, ..credential(kind, "default", secret) }))
     }
-}
 
-impl std::fmt::Debug for FixedVault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FixedVault")
+    pub(crate) fn renewals(&self) -> usize {
+        *self.renewals.lock().unwrap()
     }
 }
 
@@ -52,27 +79,20 @@ impl Vault for FixedVault {
         kind: CredentialKind,
         name: Option<&'a str>,
     ) -> VaultFuture<'a, Arc<Credential>> {
-        let credential = self.credential.lock().unwrap().clone();
-        let found = credential.kind == kind && name.is_none_or(|name| name == credential.name);
-        let missing = || VaultError::Missing("mail", name.map(|name| format!(" `{name}`")).unwrap_or_default());
-        let answer = found.then_some(credential).ok_or_else(missing);
-        Box::pin(async move { answer })
+        let fits = |c: &&Arc<Credential>| c.kind == kind && name.is_none_or(|name| c.name == name);
+        let found = self.credentials.lock().unwrap().iter().find(fits).cloned();
+        Box::pin(async move { found.ok_or_else(|| VaultError::Missing("fixed", String::new())) })
     }
 
     fn renew<'a>(&'a self, _: &'a Workspace, refused: &'a Credential) -> VaultFuture<'a, Arc<Credential>> {
-        let answer = match self.renewals.lock().unwrap().pop() {
-            Some(token) => {
-                let scopes = match &refused.secret {
-                    Secret::Bearer { scopes, .. } => scopes.clone(),
-                    _ => Vec::new(),
-                };
-                let secret = Secret::Bearer { token: SecretString::from(token), scopes };
-                let renewed = Arc::new(Credential { secret, ..refused.clone() });
-                *self.credential.lock().unwrap() = renewed.clone();
-                Ok(renewed)
-            }
-            None => Err(VaultError::NeedsReauth(refused.name.clone(), "it was refused".to_owned())),
-        };
-        Box::pin(async move { answer })
+        *self.renewals.lock().unwrap() += 1;
+        let renewed = self.next.lock().unwrap().pop();
+        if let Some(renewed) = &renewed {
+            let mut all = self.credentials.lock().unwrap();
+            all.retain(|c| c.kind != refused.kind);
+            all.push(renewed.clone());
+        }
+        let why = || VaultError::NeedsReauth(refused.name.clone(), "it was refused".to_owned());
+        Box::pin(async move { renewed.ok_or_else(why) })
     }
 }

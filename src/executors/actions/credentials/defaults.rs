@@ -1,8 +1,6 @@
 //! Credentials of the settings, for workspaces that have none of their own. Every workspace that may use the action acts
 //! as that identity.
 
-use secrecy::SecretString;
-
 use crate::domain::{CredentialKind, SmtpLogin};
 use crate::executors::actions::{Credential, Secret};
 
@@ -12,8 +10,6 @@ pub(super) const NAME: &str = "settings";
 /// Credentials of the settings.
 #[derive(Clone, Default)]
 pub struct VaultDefaults {
-    /// A token of GitHub.
-    pub github: Option<SecretString>,
     /// A mail server, and the sender of mails that name none.
     pub smtp: Option<(SmtpLogin, Option<String>)>,
 }
@@ -21,7 +17,6 @@ pub struct VaultDefaults {
 impl VaultDefaults {
     pub(super) fn of(&self, kind: CredentialKind) -> Option<Credential> {
         let (account, secret) = match kind {
-            CredentialKind::Github => (None, Secret::Bearer { token: self.github.clone()?, scopes: Vec::new() }),
             CredentialKind::Smtp => {
                 let (server, from) = self.smtp.clone()?;
                 (from, smtp(server))
@@ -34,10 +29,7 @@ impl VaultDefaults {
 
 impl std::fmt::Debug for VaultDefaults {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VaultDefaults")
-            .field("github", &self.github.is_some())
-            .field("smtp", &self.smtp.is_some())
-            .finish()
+        f.debug_struct("VaultDefaults").field("smtp", &self.smtp.is_some()).finish()
     }
 }
 
