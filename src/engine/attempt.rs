@@ -1,5 +1,7 @@
 //! One attempt from claim to ending: the checks before it, its deadline, its panic, its stop.
 
+mod rules;
+
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -10,13 +12,14 @@ use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 
 use crate::clock::{self, Instant};
-use crate::domain::{Failure, FailureReason, HeldReason, RawJson, RetryPolicy, Timestamp, bounds};
+use crate::domain::{Failure, FailureReason, RawJson, RetryPolicy, Timestamp, bounds};
 use crate::metrics;
 use crate::store::{Claimed, Ending, Store, StoreError};
 
 use super::deltas::{AttemptSink, DeltaWriter};
 use super::executor::{DeltaSink, Disposition, EffectGate, ExecutionError, JobContext, ProgressError, ProgressSink};
 use super::lease::{Lease, Stop};
+use super::policy::Policies;
 use super::registry::{Registry, TypeRefusal};
 use super::tasks;
 
@@ -39,6 +42,7 @@ pub(super) struct Ended {
 pub(super) struct Attempt {
     pub(super) store: Store,
     pub(super) registry: Arc<Registry>,
+    pub(super) policies: Policies,
     pub(super) claimed: Claimed,
     pub(super) lease: Arc<Lease>,
     pub(super) deltas: DeltaWriter,
@@ -98,13 +102,12 @@ impl Attempt {
         let job = &self.claimed.job;
         let input = job.input.as_ref().map(RawJson::to_value).unwrap_or_default();
         let executor = match self.registry.admit(job.job_type.as_str(), &input) {
-            Ok(_) => self.registry.executor(job.job_type.as_str()),
-            Err(refusal) => Err(refusal),
-        };
-        let executor = match executor {
             Ok(executor) => Arc::clone(executor),
             Err(refusal) => return (Some(self.refused(&refusal)), false, "refused"),
         };
+        if let Err((ending, word)) = self.may_run(executor.as_ref(), &input).await {
+            return (Some(ending), false, word);
+        }
         let progress = Arc::new(Progress {
             store: self.store.clone(),
             claimed: self.claimed.clone(),
@@ -199,20 +202,13 @@ impl Attempt {
         }
     }
 
-    /// The allow-list and the schema are checked again here: the door may have another version or
-    /// another configuration.
+    /// The schema is checked again here: the door may have another version.
     fn refused(&self, refusal: &TypeRefusal) -> Ending {
-        let text = refusal.to_string();
-        match refusal {
-            TypeRefusal::ActionsDisabled(_) => Ending::Held {
-                reason: HeldReason::ActionsDisabled,
-                failure: self.failure(FailureReason::NotAllowed, &text),
-            },
-            TypeRefusal::Unknown(_) | TypeRefusal::NotAllowed(_) => {
-                Ending::Dead { failure: self.failure(FailureReason::NotAllowed, &text) }
-            }
-            TypeRefusal::Invalid { .. } => Ending::Dead { failure: self.failure(FailureReason::Invalid, &text) },
-        }
+        let reason = match refusal {
+            TypeRefusal::Unknown(_) => FailureReason::NotAllowed,
+            TypeRefusal::Invalid { .. } => FailureReason::Invalid,
+        };
+        Ending::Dead { failure: self.failure(reason, &refusal.to_string()) }
     }
 
     fn failure(&self, reason: FailureReason, message: &str) -> Failure {

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
@@ -24,6 +25,7 @@ use super::deltas::DeltaWriter;
 use super::keeper::Keeper;
 use super::lease::Lease;
 use super::listener::{BellListener, Heard};
+use super::policy::Policies;
 use super::registry::Registry;
 use super::slots::{Grant, Slots};
 use super::tasks;
@@ -44,12 +46,16 @@ pub(super) struct Report {
     ended: Ended,
 }
 
+/// The types that a worker runs; they change with the rules for actions.
+pub(super) type Offered = Arc<[JobType]>;
+
 /// The state of the loop.
 pub(super) struct ClaimLoop {
     worker: WorkerId,
     store: Store,
     registry: Arc<Registry>,
-    types: Arc<[JobType]>,
+    policies: Policies,
+    offered: watch::Receiver<Offered>,
     options: WorkerOptions,
     keeper: Arc<Keeper>,
     vitals: Arc<Vitals>,
@@ -78,7 +84,8 @@ pub(super) struct ClaimLoop {
 
 impl ClaimLoop {
     pub(super) fn new(
-        (worker, store, registry, types): (WorkerId, Store, Arc<Registry>, Vec<JobType>),
+        (worker, store, registry): (WorkerId, Store, Arc<Registry>),
+        (policies, offered): (Policies, watch::Receiver<Offered>),
         (options, slots): (WorkerOptions, Slots),
         (keeper, vitals, deltas): (Arc<Keeper>, Arc<Vitals>, DeltaWriter),
         (reports, inbox): (UnboundedSender<Report>, UnboundedReceiver<Report>),
@@ -88,7 +95,8 @@ impl ClaimLoop {
             shard: usize::from(store.shard()),
             store,
             registry,
-            types: types.into(),
+            policies,
+            offered,
             options,
             keeper,
             vitals,
@@ -353,8 +361,8 @@ impl ClaimLoop {
 
     fn start(&self, claimed: Claimed, lease: Arc<Lease>) {
         let (store, registry) = (self.store.clone(), Arc::clone(&self.registry));
-        let (reports, deltas) = (self.reports.clone(), self.deltas.clone());
-        let attempt = Attempt { store, registry, claimed: claimed.clone(), lease, deltas };
+        let (reports, deltas, policies) = (self.reports.clone(), self.deltas.clone(), self.policies.clone());
+        let attempt = Attempt { store, registry, policies, claimed: claimed.clone(), lease, deltas };
         tasks::spawn("attempt", async move {
             let ended = attempt.run().await;
             // The loop outlives every attempt.

@@ -13,6 +13,7 @@ mod janitor;
 mod keeper;
 mod lease;
 mod listener;
+mod policy;
 mod registry;
 mod slots;
 mod submit;
@@ -31,6 +32,7 @@ pub use executor::{
 pub use findings::{Check, Findings, Level};
 pub use guard::Guard;
 pub use janitor::{Janitor, Round};
+pub use policy::{Judgement, Policies, Refusal};
 pub use registry::{AllowList, Registry, RegistryError, TypeRefusal};
 pub use submit::{SubmitError, Submitted, Submitter};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerHealth, WorkerOptions};

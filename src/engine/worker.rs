@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
@@ -13,9 +13,10 @@ use crate::domain::{JobType, LeaseTiming, ProviderName, QueueName, WorkerId};
 use crate::metrics;
 use crate::store::{Shards, StoreError, WorkerAbout};
 
-use super::claim_loop::ClaimLoop;
+use super::claim_loop::{ClaimLoop, Offered};
 use super::deltas::DeltaWriter;
 use super::keeper::Keeper;
+use super::policy::Policies;
 use super::registry::Registry;
 use super::slots::Slots;
 use super::tasks;
@@ -193,7 +194,7 @@ impl Worker {
             pid: std::process::id(),
             version: options.version.to_owned(),
             queues: options.queues.iter().map(|(name, weight)| (name.to_string(), *weight)).collect(),
-            types: registry.offered().iter().map(JobType::to_string).collect(),
+            types: Vec::new(),
             slots: u32::try_from(options.slots).unwrap_or(u32::MAX),
             busy: 0,
             status: "running".to_owned(),
@@ -220,18 +221,17 @@ impl Worker {
     /// # Errors
     /// When it cannot start. Once started, it mends itself after any outage.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
-        let types = self.registry.offered();
-        if types.is_empty() {
-            return Err(WorkerError::NothingOffered);
-        }
         let queues: Vec<QueueName> = self.options.queues.iter().map(|(name, _)| name.clone()).collect();
         let done = CancellationToken::new();
+        let _stop = done.clone().drop_guard();
+        let policies = Policies::start(self.shards.clone(), self.registry.allow_list().clone(), done.clone());
+        let offered = self.offer(&policies, &done)?;
         let keeper_done = done.clone();
         let keeper = Arc::clone(&self.keeper);
         let thread = tasks::spawn_thread("lease-keeper", move || keeper.run(keeper_done))?;
         tracing::info!(worker.id = %self.id, slots = self.options.slots, ?queues, "worker started");
 
-        self.work(types, &queues, &shutdown).await?;
+        self.work((policies, offered), &queues, &shutdown).await?;
 
         done.cancel();
         // The thread ends within one tick of its runtime; a panic in it was logged. It ends first,
@@ -246,10 +246,33 @@ impl Worker {
         Ok(())
     }
 
+    /// What this worker offers, which changes with the rules for actions.
+    fn offer(&self, policies: &Policies, done: &CancellationToken) -> Result<watch::Receiver<Offered>, WorkerError> {
+        let mut changes = policies.changes();
+        let types: Offered = policies.offered(&self.registry).into();
+        if types.is_empty() {
+            return Err(WorkerError::NothingOffered);
+        }
+        let (keeper, registry, policies) = (Arc::clone(&self.keeper), Arc::clone(&self.registry), policies.clone());
+        keeper.describe(|about| about.types = types.iter().map(JobType::to_string).collect());
+        let (sender, offered) = watch::channel(types);
+        let done = done.clone();
+        tasks::spawn("offer", async move {
+            while let Some(Ok(())) = done.run_until_cancelled(changes.changed()).await {
+                let types: Offered = policies.offered(&registry).into();
+                if *sender.borrow() != types {
+                    keeper.describe(|about| about.types = types.iter().map(JobType::to_string).collect());
+                    sender.send_replace(types);
+                }
+            }
+        });
+        Ok(offered)
+    }
+
     /// A claim loop per shard; one that waits for its server holds up no other.
     async fn work(
         &self,
-        types: Vec<JobType>,
+        (policies, offered): (Policies, watch::Receiver<Offered>),
         queues: &[QueueName],
         shutdown: &CancellationToken,
     ) -> Result<(), StoreError> {
@@ -261,7 +284,8 @@ impl Worker {
             let deltas = DeltaWriter::new(store.clone());
             tasks::spawn("deltas", deltas.clone().run(done.clone()));
             let claim_loop = ClaimLoop::new(
-                (self.id, store.clone(), Arc::clone(&self.registry), types.clone()),
+                (self.id, store.clone(), Arc::clone(&self.registry)),
+                (policies.clone(), offered.clone()),
                 (self.options.clone(), slots.clone()),
                 (Arc::clone(&self.keeper), Arc::clone(&self.vitals), deltas),
                 mpsc::unbounded_channel(),

@@ -7,6 +7,7 @@
 mod access;
 mod bell;
 mod cancel;
+mod cap;
 mod claim;
 mod cluster;
 mod codec;
@@ -35,6 +36,7 @@ mod options;
 mod pause;
 #[cfg(feature = "chaos")]
 pub mod planted;
+mod policy;
 mod probe;
 mod probed;
 mod progress;
@@ -79,6 +81,7 @@ pub use ledger::{Figures, LEDGER_DAYS, LedgerLine};
 pub use meter::{BreakerState, LimitUse, TargetState};
 pub use options::{StoreOptions, Strict};
 pub use pause::Switch;
+pub use policy::{PolicyChange, StoredPolicies};
 pub use probe::{ProbeAsked, Turn};
 pub use probed::{Found, ProviderHealth};
 pub use read::Stored;
