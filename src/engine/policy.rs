@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    ActionFacts, DEFAULT_DOCUMENT, Denial, Decision, JobId, JobType, PolicyDocument, Settings, Verdict, Workspace, ruling,
+    ActionFacts, DEFAULT_DOCUMENT, Decision, Denial, JobId, JobType, PolicyDocument, Settings, Verdict, Workspace,
+    ruling,
 };
 use crate::store::{PolicyChange, Shards, StoreError};
 

@@ -76,7 +76,8 @@ macro_rules! verbs {
 
 verbs!(
     cancel, cap, claim, compact, confirm, cycle, deltas, enqueue, epoch, fleet, heartbeat, limit, list, locate, pause,
-    policy,     probe, probed, progress, read, redrive, release, reserve, resume, retire, ring, settle, summary, sweep, tend,
+    policy, probe, probed, progress, read, redrive, release, reserve, resume, retire, ring, settle, summary, sweep,
+    tend,
 );
 
 /// The verbs whose answers somebody relies on: under strict these wait until they are durable.
