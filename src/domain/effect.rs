@@ -59,6 +59,19 @@ pub struct EffectRecord {
     pub by: String,
 }
 
+/// Someone's word that a held job may go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// What was approved: the digest of the facts that were shown.
+    pub digest: String,
+    /// By whom.
+    pub by: String,
+    /// When, by Redis' time.
+    pub at: Timestamp,
+    /// Until when it holds.
+    pub expires_at: Timestamp,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,6 +19,8 @@ pub mod bounds {
     pub const RESULT: usize = 1024 * 1024;
     /// The largest progress document, in bytes of JSON.
     pub const PROGRESS: usize = 4 * 1024;
+    /// The largest receipt or note of an effect, in bytes of JSON.
+    pub const EFFECT: usize = 4 * 1024;
     /// Bytes of text in one entry of a job's stream.
     pub const DELTA: usize = 16 * 1024;
     /// Bytes of text that are kept of one streaming answer.

@@ -19,7 +19,7 @@ mod timestamp;
 
 pub use action::ActionFacts;
 pub use arguments::arguments_digest;
-pub use effect::{EffectClass, EffectRecord, EffectState, effect_key};
+pub use effect::{Approval, EffectClass, EffectRecord, EffectState, effect_key};
 pub use failure::{Failure, FailureReason, clip_text, fingerprint};
 pub use ids::{AttemptId, IdError, JobId, WorkerId};
 pub use job::{Job, JobSpec, Priority, RawJson, bounds};

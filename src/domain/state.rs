@@ -74,6 +74,15 @@ words! {
     }
 }
 
+impl HeldReason {
+    /// Whether the attempt that ended so counts: it began its effect, or something was wrong with it. One that found
+    /// that it must not begin does not.
+    #[must_use]
+    pub const fn is_charged(self) -> bool {
+        matches!(self, Self::OutcomeUnknown | Self::Operator)
+    }
+}
+
 impl JobState {
     /// Whether only an explicit redrive can change this state.
     #[must_use]

@@ -8,6 +8,7 @@
 //!         failure / progress / result, a line each, then the record
 //! ```
 
+mod effects;
 mod record;
 
 use serde_json::{Value, json};
@@ -17,8 +18,9 @@ use crate::domain::{AttemptId, Failure, FailureReason, HeldReason, Job, JobId, J
 use super::StoreError;
 use super::reply::corrupt;
 
+pub(super) use effects::{approval, effect, effects};
 use record::from_record;
-pub(super) use record::{made, new_job, record, without_input};
+pub(super) use record::{USUAL_ATTEMPTS, made, new_job, record, without_input};
 
 /// What an attempts entry says.
 #[derive(Clone, Debug, PartialEq, Eq)]

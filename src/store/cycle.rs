@@ -35,13 +35,26 @@ pub enum Ending {
         /// Why.
         failure: Failure,
     },
-    /// Set aside.
+    /// Set aside. Whether the attempt counts, the reason says.
     Held {
         /// Until what.
         reason: HeldReason,
         /// Why.
         failure: Failure,
     },
+    /// One of the others, of an attempt whose intents may go: what they meant certainly did not happen.
+    Cleared(Box<Ending>),
+}
+
+impl Ending {
+    /// How it ended, whatever becomes of its intents.
+    #[must_use]
+    pub fn plain(&self) -> &Self {
+        match self {
+            Self::Cleared(inner) => inner.plain(),
+            other => other,
+        }
+    }
 }
 
 /// An attempt and how it ended.
@@ -74,9 +87,10 @@ pub(super) fn finish_args(store: &Store, args: &mut Vec<Value>, finished: &[Fini
     for f in finished {
         let job = &f.claimed.job;
         let (letter, one, two, attempt) = ending(f, ended);
+        let drops = if matches!(f.ending, Ending::Cleared(_)) && letter != 's' { "x" } else { "" };
         args.extend([
             format!("{}:{}", job.id, f.claimed.attempt_id).into(),
-            format!("{letter}{attempt}").into(),
+            format!("{letter}{attempt}{drops}").into(),
             store.inner.keys.idempotency(job.workspace.as_str(), job.request_id.as_str()).into(),
             one.into(),
             two.into(),
@@ -93,7 +107,7 @@ fn ending(f: &Finished, ended: Timestamp) -> (char, String, String, u32) {
         (letter, one, format!("{}\n{failure}", facts(attempt)), attempt)
     };
     let uncharged = job.attempt.saturating_sub(1);
-    match &f.ending {
+    match f.ending.plain() {
         Ending::Succeeded { result, progress } => {
             let facts = facts(job.attempt);
             let done = codec::succeeded(ended, &facts, progress.as_ref(), result, &f.claimed.head);
@@ -108,7 +122,12 @@ fn ending(f: &Finished, ended: Timestamp) -> (char, String, String, u32) {
             let label = format!("{}\t{}\t{}", job.job_type, failure.fingerprint, failure.reason);
             with('d', label, Some(failure), job.attempt)
         }
-        Ending::Held { reason, failure } => with('h', reason.to_string(), Some(failure), job.attempt),
+        Ending::Held { reason, failure } => {
+            let attempt = if reason.is_charged() { job.attempt } else { uncharged };
+            with('h', reason.to_string(), Some(failure), attempt)
+        }
+        // Its inside, never this itself.
+        Ending::Cleared(_) => with('u', "0".to_owned(), job.failure.as_ref(), uncharged),
     }
 }
 

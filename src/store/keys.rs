@@ -106,6 +106,11 @@ impl Keys {
         format!("{}:llm:{name}", self.base)
     }
 
+    /// Sorted set: held jobs of a queue, since when.
+    pub(super) fn held(&self, queue: &str) -> String {
+        self.queue("held", queue)
+    }
+
     /// Hash: pauses and drain of a queue.
     pub(super) fn blocked(&self, queue: &str) -> String {
         self.queue("blocked", queue)

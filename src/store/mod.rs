@@ -16,12 +16,14 @@ mod confirm;
 mod cycle;
 mod deltas;
 mod durable;
+mod effect;
 mod enqueue;
 mod epoch;
 mod error;
 mod events;
 mod fleet;
 mod heartbeat;
+mod held;
 mod keys;
 mod ledger;
 mod limit;
@@ -41,6 +43,7 @@ mod probe;
 mod probed;
 mod progress;
 mod read;
+mod receipts;
 mod redrive;
 mod release;
 mod reply;
@@ -56,6 +59,7 @@ mod shards;
 mod summary;
 mod sweep;
 mod tend;
+mod unhold;
 mod views;
 
 use std::sync::Arc;
@@ -73,6 +77,7 @@ pub use claim::{ClaimRequest, Claimed, Claims};
 pub use cluster::one_host_first;
 pub use cycle::{Answer, Ending, Finished};
 pub use deltas::{Delta, DeltaPlace, DeltaPlaceError, NewDelta};
+pub use effect::EffectBegun;
 pub use enqueue::Enqueued;
 pub use error::StoreError;
 pub use events::{EventTail, Tailed, Transitioned};
@@ -91,6 +96,7 @@ pub use server::{LAYOUT, ServerFacts};
 pub use shards::{CLUSTER_SHARDS, Shards};
 pub use sweep::Swept;
 pub use tend::Tended;
+pub use unhold::{Unheld, Unhold};
 pub use views::{
     Blocker, DeadGroup, KeyRecord, ListPage, ListPlace, ListPosition, ListQuery, QueueSummary, Scope, SwitchedBy, Why,
     WorkerSummary, WorkspaceLimits,

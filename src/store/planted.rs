@@ -62,6 +62,8 @@ pub(super) enum Switch {
     CrossWorkspaceRead,
     /// A webhook whose answer is missing is sent again at once.
     BlindResend,
+    /// Nothing is put on record of effects.
+    EffectGuardOff,
 }
 
 /// The bug of a name.

@@ -28,7 +28,9 @@ const PARTS: &[(&str, &str)] = &[
     ("leave", include_str!("lua/lib/leave.lua")),
     ("settle", include_str!("lua/lib/settle.lua")),
     ("admit", include_str!("lua/lib/admit.lua")),
+    ("effects", include_str!("lua/lib/effects.lua")),
     ("close", include_str!("lua/lib/close.lua")),
+    ("aside", include_str!("lua/lib/aside.lua")),
     ("due", include_str!("lua/lib/due.lua")),
     ("reap", include_str!("lua/lib/reap.lua")),
     ("finish", include_str!("lua/lib/finish.lua")),
@@ -75,13 +77,13 @@ macro_rules! verbs {
 }
 
 verbs!(
-    cancel, cap, claim, compact, confirm, cycle, deltas, enqueue, epoch, fleet, heartbeat, limit, list, locate, pause,
-    policy, probe, probed, progress, read, redrive, release, reserve, resume, retire, ring, settle, summary, sweep,
-    tend,
+    cancel, cap, claim, compact, confirm, cycle, deltas, effect, enqueue, epoch, fleet, heartbeat, limit, list, locate,
+    pause, policy, probe, probed, progress, read, receipts, redrive, release, reserve, resume, retire, ring, settle,
+    summary, sweep, tend, unhold,
 );
 
 /// The verbs whose answers somebody relies on: under strict these wait until they are durable.
-const PROMISES: &[&str] = &["cancel", "cycle", "enqueue", "redrive", "release"];
+const PROMISES: &[&str] = &["cancel", "cycle", "effect", "enqueue", "redrive", "release", "unhold"];
 
 fn assemble(name: &'static str, source: &'static str) -> Script {
     let text: String = pieces(name, source).into_iter().map(|(_, text)| text).collect();

@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::domain::{Job, JobId, QueueName, RequestId, Timestamp, Workspace};
+use crate::domain::{Approval, EffectRecord, HeldReason, Job, JobId, QueueName, RequestId, Timestamp, Workspace};
 
 use super::cancel::Cancelled;
 use super::cluster::{self, Cluster};
@@ -19,6 +19,7 @@ use super::link::Target;
 use super::read::Stored;
 use super::redrive::Redriven;
 use super::route::Route;
+use super::unhold::{Unheld, Unhold};
 use super::views::{KeyRecord, Scope, Why};
 use super::{Store, StoreError, StoreOptions};
 
@@ -203,6 +204,42 @@ impl Shards {
     /// `Unknown`: repeating is safe.
     pub async fn redrive(&self, queue: &QueueName, id: JobId, bucket: Option<i64>) -> Result<Redriven, StoreError> {
         self.of(id).redrive(queue, id, bucket).await
+    }
+
+    /// See [`Store::unhold`].
+    ///
+    /// # Errors
+    /// `Unknown`: a repeat answers `NotHeld` when it was done.
+    pub async fn unhold(
+        &self,
+        queue: &QueueName,
+        id: JobId,
+        reason: Option<HeldReason>,
+        change: Unhold,
+    ) -> Result<Unheld, StoreError> {
+        self.of(id).unhold(queue, id, reason, change).await
+    }
+
+    /// What is on record of the effects of a job that `scope` may see; nothing for others. See [`Store::effects`].
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn effects(&self, scope: &Scope, id: JobId) -> Result<Vec<EffectRecord>, StoreError> {
+        match self.stored(scope, id).await? {
+            Some(stored) => self.of(id).effects(id, stored.bucket).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The latest approval of a live job that `scope` may see. See [`Store::approval`].
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn approval(&self, scope: &Scope, id: JobId) -> Result<Option<Approval>, StoreError> {
+        match self.stored(scope, id).await? {
+            Some(_) => self.of(id).approval(id).await,
+            None => Ok(None),
+        }
     }
 
     /// See [`Store::put_key`].

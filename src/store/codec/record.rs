@@ -33,6 +33,9 @@ mod usual {
     pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 }
 
+/// Attempts of a job whose record names none.
+pub(in crate::store) const USUAL_ATTEMPTS: u32 = usual::ATTEMPTS;
+
 /// Before the id of the key that asked for a job. No URL begins with it.
 const REQUESTER: &str = "by:";
 

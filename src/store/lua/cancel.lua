@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: cancel a job wherever it is; a running attempt loses its lease and its worker is told.
--- Uses: base record line park place leave settle close
+-- Uses: base record line park place leave settle effects close aside
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 done retention (s), 5 id
 -- Returns: c cancelled now, d dead already, n not a live job
@@ -34,7 +34,7 @@ if e.state == 'r' then
   redis.call('EXPIRE', inbox, '60')
   e.token = '' -- its report, should it come, is stale
 elseif e.state == 'h' then
-  redis.call('ZREM', qkey('held'), id)
+  leave_held(id, e.extra)
 elseif redis.call('ZREM', scheduled_key, id) == 0 and unline(id, h) then
   unpark_capped(h.ws)
 end

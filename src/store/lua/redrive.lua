@@ -1,13 +1,15 @@
 #!lua
--- Purpose: give a dead, cancelled or expired job another life; attempts start anew, the last failure stays.
--- Uses: base record times line park place settle close
+-- Purpose: give a dead, cancelled or expired job another life; attempts start anew, the last failure and
+-- what is on record of effects stay.
+-- Uses: base record times line park place settle effects close aside
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 id, 5 done bucket or ''
 -- Returns: p pending again, s superseded followed by the other id, n nothing to redrive
 -- Guarantee: takes the idempotency key anew, or changes nothing.
 local id = ARGV[4]
 local bucket, types, seldom = base .. ':done:' .. ARGV[5], ending_types()
-types[bucket] = 'hash'
+local kept = effects_key .. ':' .. ARGV[5]
+types[bucket], types[kept] = 'hash', 'hash'
 local bad = expect_types(types, seldom)
 if bad then
   return bad
@@ -48,6 +50,11 @@ if label then
   count_dead((string.gsub(label, ' ', '\t')), id, -1)
 else
   redis.call('HDEL', bucket, id)
+  local effects = redis.call('HGET', kept, id)
+  if effects then
+    redis.call('HSET', effects_key, id, effects)
+    redis.call('HDEL', kept, id)
+  end
 end
 redis.call('HDEL', base .. ':progress', id)
 place(h.band, { id, h.ws, h.kind, false, n = 4 })

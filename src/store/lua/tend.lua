@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: the janitor's step for one queue: old dead letters, parked jobs whose block is gone, counts.
--- Uses: base record line park settle close
+-- Uses: base record line park settle effects close aside
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 retention of dead letters (ms)
 -- Returns: dead letters removed, parked jobs brought back
@@ -20,6 +20,7 @@ for _, id in ipairs(old) do
   redis.call('HDEL', jobs_key, id)
   redis.call('HDEL', attempts_key, id)
   redis.call('HDEL', base .. ':progress', id)
+  redis.call('HDEL', effects_key, id)
   redis.call('ZREM', qkey('dead'), id)
   removed = removed + 1
 end

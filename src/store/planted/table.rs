@@ -51,7 +51,7 @@ pub const BUGS: &[PlantedBug] = &[
     script(
         "dead_letter_lost",
         "a job that is given up on is in no list",
-        &[patch("close", "redis.call('ZADD', qkey('dead'), now_text, id)", "")],
+        &[patch("aside", "redis.call('ZADD', qkey('dead'), now_text, id)", "")],
     ),
     script(
         "depth_drift",
@@ -68,6 +68,7 @@ pub const BUGS: &[PlantedBug] = &[
              redis.call('HSET', attempts_key, id, waiting_entry('w', two, ''))\nend",
         )],
     ),
+    with("effect_guard_off", "an effect begins whatever an earlier attempt did", Switch::EffectGuardOff, &[]),
     script(
         "heartbeat_revives_lease",
         "a heartbeat brings a lease back that has ended",

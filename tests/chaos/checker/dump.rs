@@ -36,7 +36,12 @@ pub(super) fn read(folder: &Folder<'_>, file: &str, jobs: &mut Jobs, found: &mut
                 | (2, Family::Done)
                 | (
                     3,
-                    Family::Known | Family::Expires | Family::Queue(..) | Family::Progress | Family::Idempotency(..),
+                    Family::Known
+                    | Family::Expires
+                    | Family::Queue(..)
+                    | Family::Progress
+                    | Family::Effects
+                    | Family::Idempotency(..),
                 )
                 | (3, Family::Unknown) => {
                     serde_json::from_str(raw.get()).map_err(|e| format!("{}: {name}: {e}", file))?
@@ -75,7 +80,7 @@ impl Dump<'_> {
             }
             Family::Idempotency(workspace, request) => self.idempotency(name, workspace, request, ttl, value),
             Family::Queue(what, queue) => self.queue(name, what, queue, value),
-            Family::Progress => {
+            Family::Progress | Family::Effects => {
                 for (id, _) in pairs(value) {
                     self.belongs(name, &id, |state| state.is_live() || state == State::Dead);
                 }

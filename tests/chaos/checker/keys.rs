@@ -5,6 +5,8 @@ pub(super) enum Family<'a> {
     Jobs,
     Attempts,
     Progress,
+    /// What is on record of the effects of a live or dead job.
+    Effects,
     Done,
     /// Workspace and client_request_id.
     Idempotency(&'a str, &'a str),
@@ -45,7 +47,8 @@ pub(super) fn family(key: &str) -> Family<'_> {
         ("done", _) => Family::Done,
         ("idempotency", _) => tail.split_once(':').map_or(Family::Unknown, |(ws, id)| Family::Idempotency(ws, id)),
         ("queue", _) => queue(tail),
-        ("index", _) | ("worker", _) => Family::Expires,
+        ("effects", "") => Family::Effects,
+        ("index", _) | ("worker", _) | ("effects", _) => Family::Expires,
         ("job", _) if tail.ends_with(":stream") => Family::Expires,
         ("llm", _) => llm(tail),
         ("dead", "groups") => Family::Known,

@@ -5,6 +5,7 @@
 --   u  give back uncharged, one = delay ms
 --   d  dead       one = type \t fingerprint \t reason
 --   h  hold       one = reason
+-- An x behind the count: what this attempt's effects meant certainly did not happen, so its intents are dropped.
 -- Returns a reply per item: 1 done, 2 done before by this attempt, 0 stale.
 local FINISH_WIDTH = 5
 
@@ -51,8 +52,5 @@ function finish_as.d(member, id, attempt, key, label, two, lists, ttl)
 end
 
 function finish_as.h(member, id, attempt, key, reason, two)
-  redis.call('HSET', attempts_key, id, waiting_entry('h', two, reason))
-  redis.call('ZADD', qkey('held'), now_text, id)
-  redis.call('PERSIST', key)
-  event(member, 'H' .. attempt .. ' ')
+  hold(id, waiting_entry('h', two, reason), key, reason, 'H' .. attempt .. ' ', member)
 end

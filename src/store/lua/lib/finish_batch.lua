@@ -44,6 +44,10 @@ local function finish(at, n, ttl)
         whats[code] = whats[code] or code .. ' '
         close(id, whats[code], key, ARGV[p + 4], member)
       else
+        if string.sub(code, -1) == 'x' then
+          drop_intents(id, string.sub(member, 24))
+          code = string.sub(code, 1, -2)
+        end
         codes[letter] = codes[letter] + 1
         finish_as[letter](member, id, string.sub(code, 2), key, ARGV[p + 3], ARGV[p + 4], lists, ttl)
       end

@@ -18,8 +18,7 @@ local function reap(ttl)
       end
       free_slot(h.ws, members[i])
       if e.crashes >= 3 and seen <= now then
-        e.failure = '{"reason":"poison","message":"crashed its worker process 3 times","at":' .. now_text .. '}'
-        bury(id, e, idem_key(h.ws, request_of(record)), h.kind .. '\tpoison\tpoison', ttl, members[i])
+        give_up(id, e, h, idem_key(h.ws, request_of(record)), ttl, members[i])
       else
         e.state, e.extra = 'w', now_text
         if seen <= now then

@@ -1,0 +1,58 @@
+#!lua flags=allow-oom
+-- Purpose: a decision about a held job: it is on record, and the job is in line again.
+-- Uses: base record times line park place settle effects aside
+-- KEYS: 1 <base>:jobs
+-- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 id, 5 what it has to be held for or '',
+--       6 attempts of a job whose record names none, 7 release, happened, not_happened or approved, 8 by,
+--       9 step or digest, 10 receipt or until when it holds (ms)
+-- Returns: p in line again, n not a held job of this queue, r followed by what it is held for
+-- Guarantee: once; a repeat answers n. At least one more attempt begins, unless the job's time in line is over: that is
+--            as it was, but a job whose effect happened gets more, so that it can end as what it is.
+local id, what, by = ARGV[4], ARGV[7], ARGV[8]
+local types, seldom = line_types()
+types[base .. ':epoch'], seldom[effects_key], seldom[qkey('held')] = 'string', 'hash', 'zset'
+local bad = expect_types(types, seldom)
+if bad then
+  return bad
+end
+local record = redis.call('HGET', jobs_key, id)
+local h, e = header(record or ''), entry_of(redis.call('HGET', attempts_key, id))
+if h.queue ~= queue or e.state ~= 'h' then
+  return 'n'
+elseif ARGV[5] ~= '' and ARGV[5] ~= e.extra then
+  return 'r' .. e.extra
+end
+local created, expires = times_of(id, record)
+if what == 'not_happened' then
+  drop_intents(id)
+elseif what ~= 'release' then
+  local text, approved = effects_of(id), what == 'approved'
+  local step = approved and '*approval' or ARGV[9]
+  local known = effect_of(text, step) or { class = approved and '' or 'once', first = now_text }
+  put_effect(id, text, {
+    step = step, state = 'd', class = known.class, attempt = int(e.attempt), token = '', by = by,
+    first = approved and ARGV[10] or known.first, document = approved and ARGV[9] or ARGV[10],
+  })
+  if not approved and expires < now + IN_LINE then
+    expires = now + IN_LINE
+    record = with_times(record, created, expires)
+    redis.call('HSET', jobs_key, id, record)
+  end
+end
+leave_held(id, e.extra)
+local options = string.match(record, '^[^\t]+\t[^\t]+\t[^\t]*(\t[^\n]*)\n')
+local most = tonumber(string.match(options, '\tM(%d+)\t') or ARGV[6])
+e.state, e.extra, e.attempt = 'w', now_text, math.min(e.attempt, most - 1)
+redis.call('HSET', attempts_key, id, entry_text(e))
+local left = math.max(math.ceil((expires - now) / 1000), 0)
+redis.call('EXPIRE', idem_key(h.ws, request_of(record)), int(left + tonumber(ARGV[3])))
+if string.find(options, '\tX%d+\t') then
+  redis.call('ZADD', expiring_key, int(expires), id)
+end
+place(h.band, { id, h.ws, h.kind, true, n = 4 })
+event(id, 'P' .. int(e.attempt) .. ' ')
+if settle() > 0 then
+  ring()
+end
+flush_events(ARGV[2])
+return 'p'
