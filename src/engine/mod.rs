@@ -20,7 +20,7 @@ mod submit;
 pub mod tasks;
 mod worker;
 
-pub use control::{Control, ControlError, Selector};
+pub use control::{Control, ControlError, Decider, DecisionError, EffectsOf, Resolution, Selector, approve_until};
 pub use effects::{
     Begun, Effect, EffectFailure, EffectLog, EffectLogError, Effects, Intent, KEY_LIFE, LogFuture, Lookup, Step,
 };

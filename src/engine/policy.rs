@@ -130,6 +130,26 @@ impl Policies {
         Ok(Judgement { verdict, revision: known.revision.clone() })
     }
 
+    /// As [`Self::judge`], and looks at the rules again before it refuses: what switches actions on brings jobs back
+    /// in line at once.
+    pub(super) async fn judge_latest(
+        &self,
+        workspace: &Workspace,
+        action: &str,
+        facts: &ActionFacts,
+    ) -> Result<Judgement, Refusal> {
+        match self.judge(workspace, action, facts) {
+            Ok(judgement) => Ok(judgement),
+            Err(refusal) => {
+                if let Err(error) = self.refresh().await {
+                    tracing::debug!(%error, "the rules for actions could not be read");
+                    return Err(refusal);
+                }
+                self.judge(workspace, action, facts)
+            }
+        }
+    }
+
     /// Whether jobs of an action are accepted whatever their input is; `None` asks for a workspace that has no rules.
     ///
     /// # Errors

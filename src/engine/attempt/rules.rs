@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::domain::{ActionFacts, FailureReason, HeldReason, RawJson, RetryPolicy, Verdict, arguments_digest};
-use crate::store::Ending;
+use crate::store::{Ending, StoreError};
 
 use super::super::executor::Executor;
 use super::super::policy::Refusal;
@@ -25,7 +25,7 @@ impl Attempt {
         }
         let job = &self.claimed.job;
         let facts = executor.facts(input);
-        let judged = self.policies.judge(&job.workspace, job.job_type.as_str(), &facts);
+        let judged = self.policies.judge_latest(&job.workspace, job.job_type.as_str(), &facts).await;
         let max_per_hour = match judged.map_err(|refusal| self.denied(&refusal))?.verdict {
             Verdict::DryRun => return Err((self.dry_run(&facts), "dry_run")),
             Verdict::Allow { max_per_hour } => max_per_hour,
@@ -40,8 +40,21 @@ impl Attempt {
         }
     }
 
+    /// Whether someone approved exactly what this job would do, and that still holds.
     async fn approved(&self) -> Result<(), Instead> {
-        let failure = self.failure(FailureReason::ApprovalRequired, "someone has to approve it");
+        let (id, digest) = (self.claimed.job.id, self.digest());
+        let read = async { Ok((self.store.approval(id).await?, self.store.now().await?)) };
+        let (approval, now) = read.await.map_err(|error: StoreError| {
+            self.postponed(FailureReason::Error, &format!("its approval could not be read: {error}"), NOT_KNOWN)
+        })?;
+        let why = match approval {
+            Some(approval) if approval.digest == digest && approval.expires_at > now => return Ok(()),
+            Some(approval) if approval.digest == digest => {
+                format!("its approval of {} ended before it started; someone has to approve it again", approval.at)
+            }
+            _ => "the rules for this action want someone to approve it".to_owned(),
+        };
+        let failure = self.failure(FailureReason::ApprovalRequired, &why);
         Err((Ending::Held { reason: HeldReason::Approval, failure }, "held"))
     }
 
