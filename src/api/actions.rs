@@ -159,6 +159,14 @@ impl From<&PolicyDocument> for ActionRules {
     }
 }
 
+impl ActionRule {
+    /// A rule that decides and limits nothing.
+    #[must_use]
+    pub fn of(decision: Decision) -> Self {
+        Self::from(&Rule::of(decision))
+    }
+}
+
 impl From<&Rule> for ActionRule {
     fn from(rule: &Rule) -> Self {
         let names =

@@ -114,6 +114,12 @@ impl<'a> Ruling<'a> {
         Ok(())
     }
 
+    /// What becomes of a job that keeps the limits.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        self.decision
+    }
+
     /// Holds the limits of the rules against what a job would do.
     ///
     /// # Errors

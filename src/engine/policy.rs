@@ -150,13 +150,13 @@ impl Policies {
         }
     }
 
-    /// Whether jobs of an action are accepted whatever their input is; `None` asks for a workspace that has no rules.
+    /// What becomes of jobs of an action before their input is looked at; `None` asks for a workspace that has no rules.
     ///
     /// # Errors
     /// Why not.
-    pub fn accepts(&self, workspace: Option<&Workspace>, action: &str) -> Result<(), Refusal> {
+    pub fn accepts(&self, workspace: Option<&Workspace>, action: &str) -> Result<Decision, Refusal> {
         let known = self.known().ok_or(Refusal::NotKnown)?;
-        Ok(self.ruled(&known, workspace, action, |_| Ok(()))?)
+        Ok(self.ruled(&known, workspace, action, |ruling| Ok(ruling.decision()))?)
     }
 
     fn ruled<T>(

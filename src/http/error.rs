@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::api::{ErrorCode, FieldError, Problem};
 use crate::domain::Denial;
-use crate::engine::{ControlError, Refusal, SubmitError, TypeRefusal};
+use crate::engine::{ControlError, DecisionError, Refusal, SubmitError, TypeRefusal};
 use crate::store::StoreError;
 
 /// An error on its way to the client. The body is written by the outermost layer, which knows the
@@ -156,6 +156,20 @@ impl From<TypeRefusal> for ApiError {
             TypeRefusal::Invalid { pointer, message } => {
                 Self::at(ErrorCode::InvalidInput, &format!("/input{pointer}"), message)
             }
+        }
+    }
+}
+
+impl From<DecisionError> for ApiError {
+    fn from(error: DecisionError) -> Self {
+        let detail = error.to_string();
+        match error {
+            DecisionError::NotFound => Self::no_job(),
+            DecisionError::NotWaiting { .. } => Self::new(ErrorCode::WrongState, detail),
+            DecisionError::Requester => Self::new(ErrorCode::RequesterMayNotApprove, detail),
+            DecisionError::Digest => Self::at(ErrorCode::DigestMismatch, "/digest", detail),
+            DecisionError::Expired(_) => Self::new(ErrorCode::ApprovalExpired, detail),
+            DecisionError::Store(error) => error.into(),
         }
     }
 }
