@@ -71,8 +71,8 @@ pub(super) async fn run(command: ActionsCommand, client: &Client, out: &mut Outp
     let view = match command {
         ActionsCommand::Show(of) => client.actions(&of.workspace).await?,
         ActionsCommand::Set(args) => set(args, client).await?,
-        ActionsCommand::Disable(of) => change(&of.workspace, client, |rules| rules.enabled = Some(false)).await?,
-        ActionsCommand::Enable(of) => change(&of.workspace, client, |rules| rules.enabled = Some(true)).await?,
+        ActionsCommand::Disable(of) => client.switch_actions(&of.workspace, false).await?,
+        ActionsCommand::Enable(of) => client.switch_actions(&of.workspace, true).await?,
         ActionsCommand::Remove(of) => {
             client.remove_actions(&of.workspace).await?;
             return out.note(&format!("no rules of {} are left", of.workspace));

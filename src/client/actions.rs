@@ -22,7 +22,16 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn set_actions(&self, workspace: &str, document: &RawValue) -> Result<ActionsView, ClientError> {
-        self.call(Method::PUT, &["workspaces", workspace, "actions"], Some(document)).await
+        self.call(Method::PUT, &["workspaces", workspace, "actions"], Some(&document)).await
+    }
+
+    /// Switches actions on or off, and leaves the rules as they are.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn switch_actions(&self, workspace: &str, on: bool) -> Result<ActionsView, ClientError> {
+        let verb = if on { "enable" } else { "disable" };
+        self.call(Method::POST, &["workspaces", workspace, "actions", verb], None::<&()>).await
     }
 
     /// Removes the rules.

@@ -46,6 +46,8 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(keys::revoke))
         .routes(routes!(workspaces::limits, workspaces::set_limits))
         .routes(routes!(actions::show, actions::set, actions::remove))
+        .routes(routes!(actions::disable))
+        .routes(routes!(actions::enable))
         .routes(routes!(health::healthz))
         .routes(routes!(health::ready))
         .routes(routes!(health::health))

@@ -80,6 +80,58 @@ pub(in crate::http) async fn set(
     Ok(Json(view(&state, workspace.as_ref(), Some(&document))))
 }
 
+/// Switch all actions of a workspace off; its rules stay.
+///
+/// Jobs are refused from now on, and no effect begins that has not begun: jobs that a worker takes are set aside (`held`,
+/// `actions_disabled`) and lose nothing.
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/actions/disable", tag = "admin", operation_id = "disable_actions",
+    params(("workspace" = String, Path, description = "The workspace's name, or `*` for all.")),
+    responses((status = 200, description = "The rules as they are now.", body = ActionsView))
+)]
+pub(in crate::http) async fn disable(
+    State(state): State<HttpState>,
+    caller: Caller,
+    path: Param,
+    request: Request,
+) -> Result<Json<ActionsView>, ApiError> {
+    switch(&state, &caller, path, request, false).await
+}
+
+/// Switch the actions of a workspace on again; jobs that were set aside come back to be judged anew.
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/actions/enable", tag = "admin", operation_id = "enable_actions",
+    params(("workspace" = String, Path, description = "The workspace's name, or `*` for all.")),
+    responses((status = 200, description = "The rules as they are now.", body = ActionsView))
+)]
+pub(in crate::http) async fn enable(
+    State(state): State<HttpState>,
+    caller: Caller,
+    path: Param,
+    request: Request,
+) -> Result<Json<ActionsView>, ApiError> {
+    switch(&state, &caller, path, request, true).await
+}
+
+async fn switch(
+    state: &HttpState,
+    caller: &Caller,
+    path: Param,
+    request: Request,
+    on: bool,
+) -> Result<Json<ActionsView>, ApiError> {
+    let workspace = whose(caller, path)?;
+    body::none(request, state.options().body_timeout).await?;
+    let services = state.services();
+    let mut document = services.policies.document(workspace.as_ref()).await?.unwrap_or_default();
+    document.enabled = Some(on);
+    services.policies.put(workspace.as_ref(), Some(&document), caller.name()).await?;
+    if on {
+        services.control.judge_anew(workspace.clone());
+    }
+    Ok(Json(view(state, workspace.as_ref(), Some(&document))))
+}
+
 /// Remove the rules for the actions of a workspace: those that hold by default are left.
 #[utoipa::path(
     delete, path = "/workspaces/{workspace}/actions", tag = "admin", operation_id = "remove_actions",

@@ -2,6 +2,7 @@
 //! `full`, `outage` and `leak` are about several verbs at once.
 
 mod cancel;
+mod cap;
 mod claim;
 mod compact;
 mod confirm;
@@ -20,6 +21,7 @@ mod locate;
 mod outage;
 mod pause;
 mod planted;
+mod policy;
 mod probe;
 mod probed;
 mod progress;

@@ -249,6 +249,8 @@ const MAY_STAY: &[&str] = &[
     "ai:llm:rate:",
     "ai:llm:usage:",
     "ai:layout",
+    "ai:policy",
+    "ai:action:cap:",
     "ai:epoch",
 ];
 
