@@ -28,6 +28,8 @@ pub mod label {
     /// How an attempt ended: `succeeded`, `retried`, `released`, `held`, `cancelled`, `stale`, or
     /// the reason of a final failure.
     pub const OUTCOME: &str = "outcome";
+    /// Why a job is held: `outcome_unknown`, `approval`, `needs_reauth`, `actions_disabled`, `operator`.
+    pub const REASON: &str = "reason";
     /// A check of the boot guard, as in `/ready`.
     pub const CHECK: &str = "check";
     /// A script's verb.
@@ -151,6 +153,10 @@ catalogue! {
         "Jobs by state; state=\"parked\" counts those in line behind a cap or a pause.";
     JOBS_FINISHED = "windlass_jobs_finished_total" Counter Fleet Count [QUEUE, STATE] &[],
         "Jobs that reached a terminal state since the queue exists.";
+    HELD_JOBS = "windlass_held_jobs" Gauge Fleet Count [QUEUE, REASON] &[],
+        "Jobs that wait for a decision, by what it is about.";
+    OUTCOME_UNKNOWN = "windlass_outcome_unknown_total" Counter Fleet Count [QUEUE] &[],
+        "Jobs that were held because nobody could tell whether an effect happened.";
     OLDEST_PENDING = "windlass_oldest_pending_seconds" Gauge Fleet Seconds [QUEUE] &[],
         "Age of the job that is next in line, 0 for an empty line.";
     LEASE_EXPIRIES = "windlass_lease_expiries_total" Counter Fleet Count [QUEUE] &[],

@@ -67,5 +67,6 @@ fn options(config: &Config) -> WorkerOptions {
         host: nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default(),
         version: crate::VERSION,
         probes: None,
+        rules: None,
     }
 }

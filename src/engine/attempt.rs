@@ -1,8 +1,8 @@
 //! One attempt from claim to ending: the checks before it, its deadline, its panic, its stop.
 
+mod ending;
 mod rules;
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,22 +12,22 @@ use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 
 use crate::clock::{self, Instant};
-use crate::domain::{Failure, FailureReason, RawJson, RetryPolicy, Timestamp, bounds};
+use crate::domain::{FailureReason, RawJson, RetryPolicy};
 use crate::metrics;
 use crate::store::{Claimed, Ending, Store, StoreError};
 
 use super::deltas::{AttemptSink, DeltaWriter};
-use super::executor::{DeltaSink, Disposition, EffectGate, ExecutionError, JobContext, ProgressError, ProgressSink};
+use super::effect_log::{Rules, StoredLog};
+use super::effects::Effects;
+use super::executor::{DeltaSink, EffectGate, ExecutionError, JobContext, ProgressError, ProgressSink};
+use super::judge::Judge;
 use super::lease::{Lease, Stop};
-use super::policy::Policies;
-use super::registry::{Registry, TypeRefusal};
+use super::registry::Registry;
 use super::tasks;
+use ending::{broken, panicked};
 
 /// How long an aborted handler may take to stop before its slot is counted as leaked.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
-
-/// The shortest wait before another attempt.
-const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// An attempt's end as the claim loop hears of it.
 #[derive(Debug)]
@@ -42,10 +42,12 @@ pub(super) struct Ended {
 pub(super) struct Attempt {
     pub(super) store: Store,
     pub(super) registry: Arc<Registry>,
-    pub(super) policies: Policies,
     pub(super) claimed: Claimed,
     pub(super) lease: Arc<Lease>,
     pub(super) deltas: DeltaWriter,
+    pub(super) judge: Arc<Judge>,
+    /// Asked again before an effect.
+    pub(super) rules: Arc<dyn Rules>,
 }
 
 struct Progress {
@@ -74,14 +76,22 @@ impl Attempt {
     pub(super) async fn run(self) -> Ended {
         let started = clock::now();
         let sink = Arc::new(self.deltas.open(&self.lease, self.claimed.job.attempt));
+        let effects = self.effects();
         // The handler runs in a task of its own; this guards the executor's own check, whose panic
         // would otherwise keep slot and lease for ever.
         let (ending, leaked, outcome) =
-            AssertUnwindSafe(self.supervise(&sink)).catch_unwind().await.unwrap_or_else(|panic| {
+            AssertUnwindSafe(self.supervise(&sink, &effects)).catch_unwind().await.unwrap_or_else(|panic| {
                 let (ending, word) = self.failed(&panicked(panic), RetryPolicy::default());
                 (Some(ending), false, word)
             });
-        match ending {
+        let (ending, outcome) = match ending {
+            Some(ending) => {
+                let (ending, outcome) = self.with_effects_of(&effects, ending, outcome).await;
+                (Some(ending), outcome)
+            }
+            None => (None, outcome),
+        };
+        match ending.as_ref().map(Ending::plain) {
             // The text of an attempt that is given back begins anew.
             None | Some(Ending::Released) => sink.abandon(),
             // What is told of the end must not overtake the text.
@@ -98,14 +108,21 @@ impl Attempt {
         Ended { ending, leaked }
     }
 
-    async fn supervise(&self, sink: &Arc<AttemptSink>) -> (Option<Ending>, bool, &'static str) {
+    fn effects(&self) -> Arc<Effects> {
+        let job = &self.claimed.job;
+        let log = StoredLog::new(self.store.clone(), self.claimed.clone(), Arc::clone(&self.rules));
+        let gate = Arc::clone(&self.lease) as Arc<dyn EffectGate>;
+        Arc::new(Effects::new(job.id, job.job_type.as_str(), Arc::new(log), gate))
+    }
+
+    async fn supervise(&self, sink: &Arc<AttemptSink>, effects: &Arc<Effects>) -> (Option<Ending>, bool, &'static str) {
         let job = &self.claimed.job;
         let input = job.input.as_ref().map(RawJson::to_value).unwrap_or_default();
         let executor = match self.registry.admit(job.job_type.as_str(), &input) {
             Ok(executor) => Arc::clone(executor),
             Err(refusal) => return (Some(self.refused(&refusal)), false, "refused"),
         };
-        if let Err((ending, word)) = self.may_run(executor.as_ref(), &input).await {
+        if let Err((ending, word)) = self.may_run().await {
             return (Some(ending), false, word);
         }
         let progress = Arc::new(Progress {
@@ -116,7 +133,8 @@ impl Attempt {
         let deadline = clock::now() + job.timeout;
         let context = self
             .context(deadline, Arc::clone(&progress) as Arc<dyn ProgressSink>)
-            .with_deltas(Arc::clone(sink) as Arc<dyn DeltaSink>);
+            .with_deltas(Arc::clone(sink) as Arc<dyn DeltaSink>)
+            .with_effects(Arc::clone(effects));
         let policy = executor.info().retry;
         let mut handler = tasks::spawn("handler", async move { executor.run(context).await });
         tokio::select! {
@@ -134,7 +152,8 @@ impl Attempt {
             }
             outcome = &mut handler => {
                 let outcome = outcome.unwrap_or_else(|error| Err(broken(error)));
-                let (ending, word) = self.conclude(outcome, &progress, policy);
+                let progress = progress.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let (ending, word) = self.conclude(outcome, progress, policy);
                 (Some(ending), false, word)
             }
             () = tokio::time::sleep_until(deadline) => {
@@ -159,85 +178,12 @@ impl Attempt {
         )
         .with_expiry(job.expires_at)
     }
-
-    fn conclude(
-        &self,
-        outcome: Result<RawJson, ExecutionError>,
-        progress: &Progress,
-        policy: RetryPolicy,
-    ) -> (Ending, &'static str) {
-        match outcome {
-            Ok(result) if result.as_str().len() > bounds::RESULT => {
-                let size = format!("the result has {} bytes, {} are allowed", result.as_str().len(), bounds::RESULT);
-                self.failed(&ExecutionError::permanent(FailureReason::Permanent, size), policy)
-            }
-            Ok(result) => {
-                let progress = progress.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                (Ending::Succeeded { result, progress }, "succeeded")
-            }
-            Err(error) => self.failed(&error, policy),
-        }
-    }
-
-    /// What a failure means for the job. `policy` gives the backoff; the job says how many attempts.
-    fn failed(&self, error: &ExecutionError, policy: RetryPolicy) -> (Ending, &'static str) {
-        let job = &self.claimed.job;
-        let failure = self.failure(error.reason, &error.message);
-        match error.disposition {
-            Disposition::Retry { .. } | Disposition::Elsewhere if job.attempt >= job.max_attempts => {
-                let message = format!("{}: {}", error.reason, error.message);
-                (Ending::Dead { failure: self.failure(FailureReason::RetriesExhausted, &message) }, "dead")
-            }
-            Disposition::Retry { after } => {
-                let after = policy.delay(job.attempt, after, &mut rand::random::<f64>);
-                (Ending::Retry { after, failure, charged: true }, "retried")
-            }
-            Disposition::Elsewhere => (Ending::Retry { after: AT_ONCE, failure, charged: true }, "retried"),
-            Disposition::Postpone { after } => {
-                let after = after.clamp(AT_ONCE, RetryPolicy::RETRY_AFTER_LIMIT);
-                (Ending::Retry { after, failure, charged: false }, "postponed")
-            }
-            Disposition::Dead => (Ending::Dead { failure }, "dead"),
-            Disposition::Hold(reason) => (Ending::Held { reason, failure }, "held"),
-        }
-    }
-
-    /// The schema is checked again here: the door may have another version.
-    fn refused(&self, refusal: &TypeRefusal) -> Ending {
-        let reason = match refusal {
-            TypeRefusal::Unknown(_) => FailureReason::NotAllowed,
-            TypeRefusal::Invalid { .. } => FailureReason::Invalid,
-        };
-        Ending::Dead { failure: self.failure(reason, &refusal.to_string()) }
-    }
-
-    fn failure(&self, reason: FailureReason, message: &str) -> Failure {
-        let at: Timestamp = self.store.now_estimate();
-        Failure::new(reason, message, at)
-    }
 }
 
 /// Aborts a handler; false when it does not come to an end (it blocks its thread).
 async fn stop(handler: JoinHandle<Result<RawJson, ExecutionError>>) -> bool {
     handler.abort();
     tokio::time::timeout(ABORT_GRACE, handler.map(drop)).await.is_ok()
-}
-
-fn broken(error: tokio::task::JoinError) -> ExecutionError {
-    match error.try_into_panic() {
-        Ok(payload) => panicked(payload),
-        Err(_) => ExecutionError::retryable(FailureReason::Panic, "the handler was aborted"),
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "a panic's payload ends here")]
-fn panicked(payload: Box<dyn Any + Send>) -> ExecutionError {
-    let message = payload
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "the handler panicked".to_owned());
-    ExecutionError::retryable(FailureReason::Panic, message)
 }
 
 impl std::fmt::Debug for Attempt {

@@ -22,10 +22,10 @@ use crate::store::{Answer, Bell, Claimed, Claims, Finished, LeaseRef, Store, Sto
 
 use super::attempt::{Attempt, Ended, repeatable};
 use super::deltas::DeltaWriter;
+use super::judge::Judge;
 use super::keeper::Keeper;
 use super::lease::Lease;
 use super::listener::{BellListener, Heard};
-use super::policy::Policies;
 use super::registry::Registry;
 use super::slots::{Grant, Slots};
 use super::tasks;
@@ -54,7 +54,7 @@ pub(super) struct ClaimLoop {
     worker: WorkerId,
     store: Store,
     registry: Arc<Registry>,
-    policies: Policies,
+    judge: Arc<Judge>,
     offered: watch::Receiver<Offered>,
     options: WorkerOptions,
     keeper: Arc<Keeper>,
@@ -85,7 +85,7 @@ pub(super) struct ClaimLoop {
 impl ClaimLoop {
     pub(super) fn new(
         (worker, store, registry): (WorkerId, Store, Arc<Registry>),
-        (policies, offered): (Policies, watch::Receiver<Offered>),
+        (judge, offered): (Arc<Judge>, watch::Receiver<Offered>),
         (options, slots): (WorkerOptions, Slots),
         (keeper, vitals, deltas): (Arc<Keeper>, Arc<Vitals>, DeltaWriter),
         (reports, inbox): (UnboundedSender<Report>, UnboundedReceiver<Report>),
@@ -95,7 +95,7 @@ impl ClaimLoop {
             shard: usize::from(store.shard()),
             store,
             registry,
-            policies,
+            judge,
             offered,
             options,
             keeper,
@@ -361,8 +361,9 @@ impl ClaimLoop {
 
     fn start(&self, claimed: Claimed, lease: Arc<Lease>) {
         let (store, registry) = (self.store.clone(), Arc::clone(&self.registry));
-        let (reports, deltas, policies) = (self.reports.clone(), self.deltas.clone(), self.policies.clone());
-        let attempt = Attempt { store, registry, policies, claimed: claimed.clone(), lease, deltas };
+        let (reports, deltas, judge) = (self.reports.clone(), self.deltas.clone(), Arc::clone(&self.judge));
+        let rules = self.options.rules.clone().unwrap_or_else(|| Arc::clone(&judge) as Arc<dyn super::Rules>);
+        let attempt = Attempt { store, registry, judge, rules, claimed: claimed.clone(), lease, deltas };
         tasks::spawn("attempt", async move {
             let ended = attempt.run().await;
             // The loop outlives every attempt.
@@ -376,7 +377,7 @@ fn lease_of(claimed: &Claimed) -> LeaseRef {
 }
 
 fn size_of(finished: &Finished) -> usize {
-    match &finished.ending {
+    match finished.ending.plain() {
         crate::store::Ending::Succeeded { result, .. } => result.as_str().len(),
         _ => 0,
     }

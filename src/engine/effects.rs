@@ -6,13 +6,14 @@
 //! nothing follows rides with the attempt's report, so an effect costs one script call more than none.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::domain::{EffectClass, EffectRecord, EffectState, FailureReason, HeldReason, JobId, RawJson, effect_key};
 use crate::metrics;
 
+use super::effect_log::{Begun, EffectLog, EffectLogError, Intent};
 use super::executor::{Disposition, EffectGate, ExecutionError};
 
 /// How long the other side is trusted to remember a key, unless an effect says otherwise. Stripe, which many follow,
@@ -74,55 +75,6 @@ pub enum Lookup {
     Unknown(String),
 }
 
-/// What is put on record before an effect begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Intent {
-    /// Which of the job's effects.
-    pub step: &'static str,
-    /// What can be known of it.
-    pub class: EffectClass,
-    /// What an earlier attempt left was looked into, and it is to be done now all the same.
-    pub again: bool,
-}
-
-/// What an intent met.
-#[derive(Clone, Debug)]
-pub enum Begun {
-    /// Nothing: it is on record now, and the effect may begin.
-    Fresh,
-    /// What an earlier attempt left; nothing was written.
-    Found(EffectRecord),
-    /// The rules for this action do not let it begin (any more); nothing was written.
-    Refused(ExecutionError),
-}
-
-/// Why the record could not be written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EffectLogError {
-    /// The attempt no longer holds its lease: another may run this job by now.
-    #[error("the attempt no longer holds its lease")]
-    Stale,
-    /// It was not written, or nobody knows whether it was.
-    #[error("the record of effects could not be written: {0}")]
-    Unavailable(String),
-}
-
-/// The future of one write to the record.
-pub type LogFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, EffectLogError>> + Send + 'a>>;
-
-/// The record of a job's effects, as one attempt writes it: every write is fenced by that attempt. Where it is kept is
-/// the implementation's business.
-pub trait EffectLog: Send + Sync {
-    /// Puts an intent on record, unless something is there. A repeat by the same attempt answers `Fresh` again.
-    fn begin<'a>(&'a self, intent: &'a Intent) -> LogFuture<'a, Begun>;
-
-    /// Replaces what is noted with this attempt's intent.
-    fn note<'a>(&'a self, step: &'static str, document: &'a RawJson) -> LogFuture<'a, ()>;
-
-    /// Puts a receipt in the place of this attempt's intent.
-    fn receipt<'a>(&'a self, step: &'static str, receipt: &'a RawJson) -> LogFuture<'a, ()>;
-}
-
 /// How one effect of this attempt stands.
 #[derive(Clone, Debug)]
 struct Standing {
@@ -139,10 +91,10 @@ enum Outcome {
     Done(Option<RawJson>),
 }
 
-/// What one attempt's effects leave behind when it ends.
+/// What an attempt's effects leave behind when it ends without a success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Left {
-    /// An intent of this attempt may go: what it meant certainly did not happen.
+    /// The intents of this attempt may go: what they meant certainly did not happen.
     pub(super) clear: bool,
     /// An effect may have happened that nobody can do again unasked; and whether nobody can even look.
     pub(super) doubt: Option<EffectClass>,
@@ -155,6 +107,7 @@ pub struct Effects {
     log: Arc<dyn EffectLog>,
     gate: Arc<dyn EffectGate>,
     standings: Mutex<Vec<Standing>>,
+    closed: AtomicBool,
 }
 
 /// What an effect may do while it is performed.
@@ -191,10 +144,10 @@ impl Step<'_> {
     /// # Errors
     /// When the lease may be lost: another worker may run the same job by now.
     pub fn may_go(&self) -> Result<(), EffectFailure> {
-        if self.effects.gate.is_open() {
+        if self.effects.gate.is_open() && !self.effects.closed.load(Ordering::SeqCst) {
             return Ok(());
         }
-        let why = "the lease may be lost; no effect was started";
+        let why = "the lease may be lost or the attempt is over; no effect was started";
         Err(EffectFailure::NotDone(ExecutionError::retryable(FailureReason::Error, why)))
     }
 }
@@ -203,7 +156,7 @@ impl Effects {
     /// The effects of one attempt of a job of type `action`.
     #[must_use]
     pub fn new(job: JobId, action: &str, log: Arc<dyn EffectLog>, gate: Arc<dyn EffectGate>) -> Self {
-        Self { job, action: action.to_owned(), log, gate, standings: Mutex::default() }
+        Self { job, action: action.to_owned(), log, gate, standings: Mutex::default(), closed: AtomicBool::new(false) }
     }
 
     /// Does `effect` unless it is done, and returns its receipt.
@@ -211,8 +164,11 @@ impl Effects {
     /// # Errors
     /// What the effect failed with; `held` as `outcome_unknown` when nobody can tell whether it happened.
     pub(super) async fn run<E: Effect>(&self, effect: &E) -> Result<RawJson, ExecutionError> {
-        self.record_receipts().await?;
         let mut intent = Intent { step: effect.step(), class: effect.class(), again: false };
+        if let Some(known) = self.begun_before(&intent) {
+            return known;
+        }
+        self.record_receipts().await?;
         let earlier = match self.begin(&intent).await? {
             None => None,
             Some(record) => match self.look_into(effect, record).await? {
@@ -239,19 +195,30 @@ impl Effects {
         }
     }
 
-    /// What this attempt leaves behind.
+    /// Nothing begins any more: the attempt is over, even if its handler is not.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// What this attempt leaves behind. A receipt that is not on record leaves no less doubt than none.
     pub(super) fn left(&self) -> Left {
-        let mut left = Left::default();
+        let (mut left, mut open) = (Left::default(), false);
         for standing in self.standings().iter() {
             match (&standing.outcome, standing.class) {
                 (Outcome::NotDone, _) => left.clear = true,
-                (Outcome::Open, EffectClass::Once) => left.doubt = Some(EffectClass::Once),
-                (Outcome::Open, EffectClass::Reconcilable) => {
-                    left.doubt = left.doubt.or(Some(EffectClass::Reconcilable));
+                (Outcome::Done(None), _) => {}
+                (Outcome::Open | Outcome::Done(Some(_)), class) => {
+                    open = true;
+                    match class {
+                        EffectClass::Once => left.doubt = Some(class),
+                        EffectClass::Reconcilable => left.doubt = left.doubt.or(Some(class)),
+                        EffectClass::Keyed | EffectClass::Repeatable => {}
+                    }
                 }
-                (Outcome::Open | Outcome::Done(_), _) => {}
             }
         }
+        // Intents go together or stay together, and one that may be needed has to stay.
+        left.clear &= !open;
         left
     }
 
@@ -276,13 +243,37 @@ impl Effects {
         match self.log.begin(intent).await {
             Ok(Begun::Fresh) => Ok(None),
             Ok(Begun::Found(record)) => Ok(Some(record)),
-            Ok(Begun::Refused(error)) => Err(error),
+            // Perhaps it is on record all the same, and nothing came of it.
+            Ok(Begun::Refused(error)) => {
+                self.not_done(intent);
+                Err(error)
+            }
             Err(error) => {
-                // Perhaps it is on record all the same, and nothing came of it.
-                self.stands(intent, Outcome::NotDone);
+                self.not_done(intent);
                 Err(unwritten(&error))
             }
         }
+    }
+
+    /// What this very attempt knows of a step that it already began.
+    fn begun_before(&self, intent: &Intent) -> Option<Result<RawJson, ExecutionError>> {
+        let standings = self.standings();
+        let standing = standings.iter().find(|standing| standing.step == intent.step)?;
+        let why = "this attempt began it before and got no clear answer";
+        match (&standing.outcome, standing.class) {
+            (Outcome::Done(Some(receipt)), _) => Some(Ok(receipt.clone())),
+            (Outcome::Open, EffectClass::Once) => Some(Err(outcome_unknown(why))),
+            (Outcome::Open, EffectClass::Reconcilable) => {
+                Some(Err(ExecutionError::retryable(FailureReason::Error, why)))
+            }
+            _ => None,
+        }
+    }
+
+    /// That this one was refused says nothing of an earlier one with the same key, whose age must be kept.
+    fn not_done(&self, intent: &Intent) {
+        let keep = intent.again && intent.class == EffectClass::Keyed;
+        self.stands(intent, if keep { Outcome::Open } else { Outcome::NotDone });
     }
 
     async fn look_into<E: Effect>(&self, effect: &E, record: EffectRecord) -> Result<Earlier, ExecutionError> {
@@ -314,6 +305,8 @@ impl Effects {
                         self.stands(&intent, Outcome::Done(Some(receipt.clone())));
                         Ok(Earlier::Done(receipt))
                     }
+                    // What Redis forgot may have been another attempt's intent, which the other side may yet act on.
+                    Lookup::NotDone if record.state_lost => unknown("it was not found, and Redis lost state since"),
                     Lookup::NotDone => Ok(Earlier::Again(record)),
                     Lookup::Unknown(why) => unknown(&why),
                 }
@@ -325,9 +318,7 @@ impl Effects {
         match failure {
             EffectFailure::NotDone(error) => {
                 self.count("not_done");
-                // That this one was refused says nothing of an earlier one with the same key, whose age must be kept.
-                let keep = intent.again && intent.class == EffectClass::Keyed;
-                self.stands(intent, if keep { Outcome::Open } else { Outcome::NotDone });
+                self.not_done(intent);
                 error
             }
             EffectFailure::Unknown(error) => {

@@ -4,12 +4,14 @@ mod attempt;
 mod claim_loop;
 mod control;
 mod deltas;
+mod effect_log;
 mod effects;
 mod events;
 mod executor;
 mod findings;
 mod guard;
 mod janitor;
+mod judge;
 mod keeper;
 mod lease;
 mod listener;
@@ -21,9 +23,8 @@ pub mod tasks;
 mod worker;
 
 pub use control::{Control, ControlError, Decider, DecisionError, EffectsOf, Resolution, Selector, approve_until};
-pub use effects::{
-    Begun, Effect, EffectFailure, EffectLog, EffectLogError, Effects, Intent, KEY_LIFE, LogFuture, Lookup, Step,
-};
+pub use effect_log::{Begun, EffectLog, EffectLogError, Intent, Judgement, LogFuture, Rules};
+pub use effects::{Effect, EffectFailure, Effects, KEY_LIFE, Lookup, Step};
 pub use events::{Delivery, EventHub, JobEvent, Subscription};
 pub use executor::{
     DeltaSink, Disposition, EffectGate, ExecutionError, Executor, JobContext, JobFuture, ProgressError, ProgressSink,
@@ -32,7 +33,7 @@ pub use executor::{
 pub use findings::{Check, Findings, Level};
 pub use guard::Guard;
 pub use janitor::{Janitor, Round};
-pub use policy::{Judgement, Policies, Refusal};
+pub use policy::{Policies, Refusal};
 pub use registry::{AllowList, Registry, RegistryError, TypeRefusal};
 pub use submit::{SubmitError, Submitted, Submitter};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerHealth, WorkerOptions};

@@ -42,15 +42,6 @@ pub enum Refusal {
     NotKnown,
 }
 
-/// What the rules say of a job, and which state of them it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
-    /// What may become of it.
-    pub verdict: Verdict,
-    /// For the record of effects, which begins none under another revision.
-    pub revision: String,
-}
-
 /// The rules; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Policies {
@@ -62,6 +53,8 @@ struct Inner {
     shards: Shards,
     allow: AllowList,
     known: RwLock<Option<Arc<Known>>>,
+    /// Held while they are read, so that what is known only becomes newer.
+    reading: tokio::sync::Mutex<()>,
     /// Counts the states seen.
     changes: watch::Sender<u64>,
 }
@@ -71,7 +64,15 @@ impl Policies {
     #[must_use]
     pub fn start(shards: impl Into<Shards>, allow: AllowList, shutdown: CancellationToken) -> Self {
         let (known, changes) = (RwLock::new(None), watch::Sender::default());
-        let policies = Self { inner: Arc::new(Inner { shards: shards.into(), allow, known, changes }) };
+        let policies = Self {
+            inner: Arc::new(Inner {
+                shards: shards.into(),
+                allow,
+                known,
+                changes,
+                reading: tokio::sync::Mutex::default(),
+            }),
+        };
         let own = policies.clone();
         tasks::spawn("policies", async move {
             loop {
@@ -100,6 +101,7 @@ impl Policies {
     /// # Errors
     /// When Redis did not answer; what was known stays.
     pub async fn refresh(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.inner.reading.lock().await;
         let first = self.inner.shards.first();
         let has = self.known().map(|known| known.revision.clone());
         if has.is_some() && has == Some(first.policy_revision().await?) {
@@ -120,14 +122,20 @@ impl Policies {
         Ok(())
     }
 
+    /// Which state of the rules this process knows; empty while none was ever set or known. An effect begins under this
+    /// revision or is judged again.
+    #[must_use]
+    pub fn revision(&self) -> String {
+        self.known().map(|known| known.revision.clone()).unwrap_or_default()
+    }
+
     /// What the rules say of a job.
     ///
     /// # Errors
     /// When it may not run.
-    pub fn judge(&self, workspace: &Workspace, action: &str, facts: &ActionFacts) -> Result<Judgement, Refusal> {
+    pub fn judge(&self, workspace: &Workspace, action: &str, facts: &ActionFacts) -> Result<Verdict, Refusal> {
         let known = self.known().ok_or(Refusal::NotKnown)?;
-        let verdict = self.ruled(&known, Some(workspace), action, |ruling| ruling.judge(facts))?;
-        Ok(Judgement { verdict, revision: known.revision.clone() })
+        Ok(self.ruled(&known, Some(workspace), action, |ruling| ruling.judge(facts))?)
     }
 
     /// As [`Self::judge`], and looks at the rules again before it refuses: what switches actions on brings jobs back
@@ -137,9 +145,9 @@ impl Policies {
         workspace: &Workspace,
         action: &str,
         facts: &ActionFacts,
-    ) -> Result<Judgement, Refusal> {
+    ) -> Result<Verdict, Refusal> {
         match self.judge(workspace, action, facts) {
-            Ok(judgement) => Ok(judgement),
+            Ok(verdict) => Ok(verdict),
             Err(refusal) => {
                 if let Err(error) = self.refresh().await {
                     tracing::debug!(%error, "the rules for actions could not be read");

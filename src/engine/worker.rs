@@ -15,6 +15,8 @@ use crate::store::{Shards, StoreError, WorkerAbout};
 
 use super::claim_loop::{ClaimLoop, Offered};
 use super::deltas::DeltaWriter;
+use super::effect_log::Rules;
+use super::judge::Judge;
 use super::keeper::Keeper;
 use super::policy::Policies;
 use super::registry::Registry;
@@ -42,6 +44,9 @@ pub struct WorkerOptions {
     pub version: &'static str,
     /// Where demands to probe a provider of language models go; one that finds no room is dropped.
     pub probes: Option<mpsc::Sender<ProviderName>>,
+    /// Rules of an embedding program, asked before an effect when others are in force than when its job was judged;
+    /// `None` for those that are kept in Redis.
+    pub rules: Option<Arc<dyn Rules>>,
 }
 
 impl Default for WorkerOptions {
@@ -55,6 +60,7 @@ impl Default for WorkerOptions {
             host: String::new(),
             version: crate::VERSION,
             probes: None,
+            rules: None,
         }
     }
 }
@@ -283,9 +289,11 @@ impl Worker {
         for store in self.shards.all() {
             let deltas = DeltaWriter::new(store.clone());
             tasks::spawn("deltas", deltas.clone().run(done.clone()));
+            let (registry, policies) = (Arc::clone(&self.registry), policies.clone());
+            let judge = Arc::new(Judge { policies, registry, store: store.clone() });
             let claim_loop = ClaimLoop::new(
                 (self.id, store.clone(), Arc::clone(&self.registry)),
-                (policies.clone(), offered.clone()),
+                (judge, offered.clone()),
                 (self.options.clone(), slots.clone()),
                 (Arc::clone(&self.keeper), Arc::clone(&self.vitals), deltas),
                 mpsc::unbounded_channel(),

@@ -79,11 +79,13 @@ fn render_queues(out: &mut String, queues: &[QueueSummary]) {
     family(&catalogue::QUEUE_DEQUEUED, &|q| number(q.dequeued_total));
     family(&catalogue::QUEUE_WORKERS, &|q| number(q.workers));
     family(&catalogue::LEASE_EXPIRIES, &|q| number(q.lease_expiries_total));
+    family(&catalogue::OUTCOME_UNKNOWN, &|q| number(q.outcome_unknown_total));
     family(&catalogue::OLDEST_PENDING, &|q| q.oldest_pending.unwrap_or_default().as_secs_f64());
     family(&catalogue::QUEUE_PAUSED, &|q| f64::from(u8::from(q.paused.is_some())));
     family(&catalogue::QUEUE_DRAINING, &|q| f64::from(u8::from(q.draining.is_some())));
     let mut jobs: Vec<Sample<'_>> = Vec::new();
     let mut finished: Vec<Sample<'_>> = Vec::new();
+    let mut held: Vec<Sample<'_>> = Vec::new();
     for q in queues {
         let states = [
             ("scheduled", q.scheduled),
@@ -94,6 +96,8 @@ fn render_queues(out: &mut String, queues: &[QueueSummary]) {
         ];
         let labels = |state| vec![("queue", q.name.as_str()), ("state", state)];
         jobs.extend(states.map(|(state, count)| (labels(state), number(count))));
+        let why = |reason| vec![("queue", q.name.as_str()), ("reason", reason)];
+        held.extend(q.held_by.iter().map(|(reason, count)| (why(reason), number(*count))));
         for state in ["succeeded", "dead", "cancelled", "expired"] {
             let count = q.finished_total.get(state).copied().unwrap_or(0);
             finished.push((labels(state), number(count)));
@@ -101,6 +105,7 @@ fn render_queues(out: &mut String, queues: &[QueueSummary]) {
     }
     render_family(out, &catalogue::JOBS, &jobs);
     render_family(out, &catalogue::JOBS_FINISHED, &finished);
+    render_family(out, &catalogue::HELD_JOBS, &held);
 }
 
 #[cfg(test)]
@@ -116,6 +121,8 @@ mod tests {
             scheduled: 2,
             running: 3,
             held: 4,
+            held_by: [("approval", 4), ("outcome_unknown", 0)].into(),
+            outcome_unknown_total: 2,
             dead: 5,
             workers: 0,
             enqueued_total: 1_000_001,
@@ -140,6 +147,8 @@ mod tests {
             "windlass_jobs{queue=\"default\",state=\"parked\"} 1",
             "windlass_jobs_finished_total{queue=\"default\",state=\"expired\"} 0",
             "windlass_queue_paused{queue=\"default\"} 0",
+            "windlass_held_jobs{queue=\"default\",reason=\"outcome_unknown\"} 0",
+            "windlass_outcome_unknown_total{queue=\"default\"} 2",
         ] {
             assert!(out.lines().any(|l| l == line), "{line} is missing in:\n{out}");
         }

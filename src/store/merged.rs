@@ -136,10 +136,10 @@ impl Shards {
 
 /// Pauses are written on every shard, the first being the truth.
 fn add(sum: QueueSummary, part: QueueSummary) -> QueueSummary {
-    let mut finished = sum.finished_total;
-    for (state, n) in part.finished_total {
-        *finished.entry(state).or_default() += n;
-    }
+    let added = |mut sum: BTreeMap<&'static str, u64>, part: BTreeMap<&'static str, u64>| {
+        part.into_iter().for_each(|(word, n)| *sum.entry(word).or_default() += n);
+        sum
+    };
     QueueSummary {
         name: sum.name,
         depth: sum.depth + part.depth,
@@ -147,12 +147,14 @@ fn add(sum: QueueSummary, part: QueueSummary) -> QueueSummary {
         scheduled: sum.scheduled + part.scheduled,
         running: sum.running + part.running,
         held: sum.held + part.held,
+        held_by: added(sum.held_by, part.held_by),
+        outcome_unknown_total: sum.outcome_unknown_total + part.outcome_unknown_total,
         dead: sum.dead + part.dead,
         workers: sum.workers.max(part.workers),
         enqueued_total: sum.enqueued_total + part.enqueued_total,
         dequeued_total: sum.dequeued_total + part.dequeued_total,
         lease_expiries_total: sum.lease_expiries_total + part.lease_expiries_total,
-        finished_total: finished,
+        finished_total: added(sum.finished_total, part.finished_total),
         oldest_pending: sum.oldest_pending.max(part.oldest_pending),
         paused: sum.paused,
         draining: sum.draining,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{JobState, QueueName, Timestamp};
+use crate::domain::{HeldReason, JobState, QueueName, Timestamp};
 
 use super::reply::Reply;
 use super::views::{QueueSummary, SwitchedBy};
@@ -62,6 +62,7 @@ impl Store {
         let blocked: BTreeMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
         let total = |field: &str| stats.get(field).and_then(|n| n.parse().ok()).unwrap_or_default();
         let ended = JobState::ALL.iter().filter(|s| s.is_terminal()).map(|s| (s.as_str(), total(s.as_str())));
+        let held_by = HeldReason::ALL.iter().map(|r| (r.as_str(), total(&format!("held:{r}")))).collect();
         Ok(QueueSummary {
             name: name.clone(),
             depth,
@@ -69,6 +70,8 @@ impl Store {
             scheduled,
             running,
             held,
+            held_by,
+            outcome_unknown_total: total("outcome_unknown"),
             dead,
             workers,
             enqueued_total: total("enqueue"),

@@ -153,6 +153,10 @@ pub struct QueueSummary {
     pub running: u64,
     /// Set aside.
     pub held: u64,
+    /// Of these, by reason; every reason is there. What an older version held is not counted.
+    pub held_by: BTreeMap<&'static str, u64>,
+    /// Jobs ever set aside because nobody could tell whether an effect happened.
+    pub outcome_unknown_total: u64,
     /// Dead letters.
     pub dead: u64,
     /// Live workers that serve it.

@@ -28,7 +28,7 @@ fn wait(services: &Services, job: &Job) -> Duration {
         .ok()
         .map(|executor| services.policies.judge(&job.workspace, job.job_type.as_str(), &executor.facts(&input)));
     match judged {
-        Some(Ok(judgement)) => match judgement.verdict {
+        Some(Ok(verdict)) => match verdict {
             Verdict::Approve { wait, .. } => wait,
             Verdict::Allow { .. } | Verdict::DryRun => APPROVAL_WAIT,
         },

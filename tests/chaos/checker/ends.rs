@@ -152,7 +152,9 @@ impl Judge<'_> {
             return self.add("dump_disagrees", t, number, detail);
         }
         let poisoned = told.state == State::Dead && told.poisoned;
-        if told.crashes > line.uncharged || (told.crashes >= POISON) != poisoned {
+        // One that crashed within an effect was a person's to decide.
+        let aside = job.reached & State::Held.bit() != 0;
+        if told.crashes > line.uncharged || ((told.crashes >= POISON) != poisoned && !aside) {
             let (crashes, ends) = (told.crashes, line.uncharged);
             let detail = format!("{crashes} crashes, {ends} attempts that ended uncharged, poison: {poisoned}");
             self.add("poison_rule", t, number, detail);

@@ -258,7 +258,7 @@ impl Replay<'_> {
                         self.at_once = (self.at_once.0 + 1, self.at_once.1.or(Some((step.ms, step.number))));
                     }
                 }
-                b'S' | b'P' | b'd' if !charged => gauge.count(gauges::UNCHARGED),
+                b'S' | b'P' | b'd' | b'H' if !charged => gauge.count(gauges::UNCHARGED),
                 _ => {}
             }
             line.uncharged = line.uncharged.saturating_add(u16::from(!charged));

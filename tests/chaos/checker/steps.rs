@@ -55,7 +55,8 @@ impl Step {
     }
 }
 
-/// Charged +1; a release or a crash takes it back; the third crash is the end.
+/// Charged +1; a release or a crash takes it back; the third crash is the end, or a person's to decide. A hold may be
+/// uncharged, and who comes back from one has an attempt left.
 fn judge_count(step: &Step, line: &Line, max: u16) -> Verdict {
     let (count, before) = (step.count, line.attempt);
     let wrong = |want: String| Err(("attempt_number", format!("attempt {count} after {before}, expected {want}")));
@@ -72,6 +73,8 @@ fn judge_count(step: &Step, line: &Line, max: u16) -> Verdict {
             ends if ends < POISON => Err(("poison_rule", format!("given up on as poison after {ends} crashes"))),
             _ => Ok(()),
         },
+        b'H' if count + 1 == before => Ok(()),
+        b'P' if line.state == State::Held && count + 1 == before && (max == 0 || before >= max) => Ok(()),
         b'R' => Ok(()),
         _ if line.state == State::Unborn && count == 0 => Ok(()),
         _ if count != before => wrong(before.to_string()),

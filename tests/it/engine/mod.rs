@@ -3,6 +3,7 @@
 mod bell;
 mod deltas;
 mod drain;
+mod effects;
 mod events;
 mod fencing;
 mod fleet;

@@ -1,18 +1,22 @@
 //! Rules for actions, as workers keep them.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use windlass::domain::{
-    ActionFacts, Decision, Denial, FailureReason, HeldReason, Job, JobState, PolicyDocument, Verdict, arguments_digest,
+    ActionFacts, Decision, Denial, EffectClass, FailureReason, HeldReason, Job, JobState, PolicyDocument, Verdict,
+    arguments_digest,
 };
-use windlass::engine::{Control, Decider, Policies, Refusal};
+use windlass::engine::{Control, Decider, JobContext, Policies, Refusal, Registry, TypeInfo, from_fn};
 use windlass::store::{Scope, Shards, Store, Unhold};
 
 use crate::support::action::{letter, mail};
 use crate::support::fleet::{options, reaches, start, until};
-use crate::support::jobs::{enqueue_new, from_now, queue, spec, workspace};
+use crate::support::jobs::{enqueue_new, from_now, kind, queue, spec, workspace};
+use crate::support::outside::{Outside, Request};
 use crate::support::redis::TestRedis;
 
 fn document(text: &str) -> PolicyDocument {
@@ -41,14 +45,14 @@ async fn a_change_of_the_rules_reaches_other_processes() {
     policies.first_look().await;
     let (ws, facts) = (workspace("ws"), ActionFacts::default());
     let before = policies.judge(&ws, "mail.send", &facts).unwrap();
-    assert_eq!((before.verdict, before.revision.as_str()), (Verdict::Allow { max_per_hour: None }, ""));
+    assert_eq!((before, policies.revision().as_str()), (Verdict::Allow { max_per_hour: None }, ""));
     set(&store, Some("ws"), r#"{"rules":{"*":{"decision":"dry_run"}}}"#).await;
     until("the other process knows", async || {
         (policies.accepts(Some(&ws), "mail.send") == Ok(Decision::DryRun)).then_some(())
     })
     .await;
-    let after = policies.judge(&ws, "mail.send", &facts).unwrap();
-    assert_eq!(after.revision, store.policy_revision().await.unwrap());
+    assert_eq!(policies.judge(&ws, "mail.send", &facts), Ok(Verdict::DryRun));
+    assert_eq!(policies.revision(), store.policy_revision().await.unwrap());
     assert_eq!(policies.accepts(Some(&workspace("other")), "mail.send"), Ok(Decision::Allow));
 }
 
@@ -178,5 +182,38 @@ async fn a_worker_offers_what_its_settings_or_the_default_rules_name() {
     set(&store, None, r#"{"rules":{"mail.send":{"decision":"allow"}}}"#).await;
     reaches(&store, id, JobState::Succeeded).await;
     assert_eq!(ran.load(Ordering::SeqCst), 1);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_between_the_judgement_and_the_effect_is_seen_and_judged_again() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let outside = Outside::that(&[]);
+    let request = Request::new(EffectClass::Once, &outside);
+    let (gate, began) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (held, told) = (Arc::clone(&gate), Arc::clone(&began));
+    let mut info = TypeInfo::new(kind("mail.send"), "Waits, then does one effect.");
+    (info.is_action, info.effect) = (true, EffectClass::Once);
+    let mut registry = Registry::new(mail(true).0.allow_list().clone());
+    let run = move |context: JobContext| {
+        let (request, gate, told) = (request.clone(), Arc::clone(&held), Arc::clone(&told));
+        async move {
+            told.add_permits(1);
+            gate.acquire().await.unwrap().forget();
+            context.effect(&request).await
+        }
+    };
+    registry.register(from_fn(info, run)).unwrap();
+    let worker = start(&store, &Arc::new(registry), options());
+    let off = enqueue_new(&store, letter("ws", "r1", &["a@example.org"])).await;
+    let on = enqueue_new(&store, letter("other", "r1", &["a@example.org"])).await;
+    began.acquire_many(2).await.unwrap().forget();
+    set(&store, Some("ws"), r#"{"enabled":false}"#).await;
+    gate.add_permits(2);
+    let held = reaches(&store, off, JobState::Held).await;
+    assert_eq!((held.held_reason, held.attempt), (Some(HeldReason::ActionsDisabled), 0), "{held:?}");
+    reaches(&store, on, JobState::Succeeded).await;
+    assert_eq!(outside.done(), [format!("{on}.send")], "the other one is judged anew and goes on");
     worker.stop().await;
 }

@@ -1,5 +1,5 @@
 //! One file per verb: happy, repeated, wrong owner, missing, concurrent, wrong types. `fairness`,
-//! `full`, `outage` and `leak` are about several verbs at once.
+//! `full`, `outage`, `leak` and `effect_life` are about several verbs at once.
 
 mod cancel;
 mod cap;
@@ -8,6 +8,8 @@ mod compact;
 mod confirm;
 mod cycle;
 mod deltas;
+mod effect;
+mod effect_life;
 mod enqueue;
 mod epoch;
 mod fairness;
@@ -27,6 +29,7 @@ mod probed;
 mod progress;
 mod read;
 mod reap;
+mod receipts;
 mod redrive;
 mod release;
 mod reserve;
@@ -40,3 +43,4 @@ mod settle_breaker;
 mod summary;
 mod sweep;
 mod tend;
+mod unhold;

@@ -21,6 +21,8 @@ async fn a_queue_that_never_was_is_zeros_and_default_is_always_there() {
     assert_eq!((one.depth, one.enqueued_total, one.dequeued_total, one.workers), (0, 0, 0, 0));
     assert_eq!(one.finished_total.values().sum::<u64>(), 0);
     assert_eq!(one.finished_total.len(), 4, "every outcome exists at 0");
+    assert_eq!(one.held_by.len(), 5, "every reason exists at 0");
+    assert_eq!((one.held_by.values().sum::<u64>(), one.outcome_unknown_total), (0, 0));
     assert_eq!(redis.cli_int(&["DBSIZE"]), 0, "a read writes nothing");
 }
 
@@ -45,6 +47,7 @@ async fn every_figure_is_right() {
     assert_eq!((s.enqueued_total, s.dequeued_total, s.lease_expiries_total), (10, 5, 0));
     let ended: Vec<_> = ["succeeded", "dead", "cancelled", "expired"].map(|name| s.finished_total[name]).to_vec();
     assert_eq!(ended, [1, 1, 1, 0]);
+    assert_eq!((s.held_by["outcome_unknown"], s.held_by["approval"], s.outcome_unknown_total), (1, 0, 1));
     assert!(s.oldest_pending.is_some() && s.paused.is_none() && s.draining.is_none());
     assert_eq!(s.depth, redis.cli_int(&["LLEN", "ai:queue:pending"]) as u64);
     assert_eq!(Snapshot::take(&redis).contents(), before, "a read writes nothing");

@@ -139,6 +139,11 @@ fn places(all: &Snapshot) -> BTreeMap<String, Vec<String>> {
         let (id, token) = member.split_once(':').unwrap();
         add(id, format!("running:{token}"));
     }
+    for (key, content) in all.keys.iter().filter(|(key, _)| key.starts_with("ai:effects:")) {
+        assert!(content.pttl > 0, "a bucket of effects without an end");
+        let done = all.hash(&key.replace("effects", "done"));
+        content.items.chunks(2).for_each(|pair| assert!(done.contains_key(&pair[0]), "{key} keeps {}", pair[0]));
+    }
     for (_, content) in all.keys.iter().filter(|(key, _)| key.starts_with("ai:done:")) {
         assert!(content.pttl > 0, "a done bucket without an end");
         content.items.chunks(2).for_each(|pair| add(&pair[0], "done".to_owned()));
@@ -166,7 +171,7 @@ fn every_job_is_where_its_entry_says(all: &Snapshot, places: &BTreeMap<String, V
         };
         assert!(fits, "{id} is {entry:?} and in {place}");
     }
-    for key in ["ai:attempts", "ai:progress"] {
+    for key in ["ai:attempts", "ai:progress", "ai:effects"] {
         for id in all.hash(key).keys() {
             assert!(jobs.contains_key(id), "{key} keeps {id}");
         }
@@ -208,7 +213,11 @@ fn counters_conserve(all: &Snapshot) {
     let stat = |field: &str| all.number("ai:queue:stats", field);
     let live = (all.hash("ai:jobs").len() - all.members("ai:queue:dead").len()) as i64;
     let ended = stat("succeeded") + stat("dead") + stat("cancelled") + stat("expired");
-    assert_eq!(stat("enqueue") + stat("redriven"), live + ended, "{:?}", all.hash("ai:queue:stats"));
+    let stats = all.hash("ai:queue:stats");
+    assert_eq!(stat("enqueue") + stat("redriven"), live + ended, "{stats:?}");
+    let held: i64 =
+        stats.iter().filter(|(field, _)| field.starts_with("held:")).map(|(_, n)| n.parse::<i64>().unwrap()).sum();
+    assert_eq!(held, all.members("ai:queue:held").len() as i64, "{stats:?}");
 }
 
 fn idempotency_keys_live(all: &Snapshot) {
@@ -231,6 +240,7 @@ fn idempotency_keys_live(all: &Snapshot) {
 /// Keys that may stay when every job has ended.
 const MAY_STAY: &[&str] = &[
     "ai:done:",
+    "ai:effects:",
     "ai:idempotency:",
     "ai:index",
     "ai:queue:stats",
@@ -301,7 +311,7 @@ pub(crate) const LINE_KEYS: &[&str] = &[
 
 /// Keys of a job's end, checked by every script that ends jobs. The done bucket is added by name.
 pub(crate) const ENDING_KEYS: &[&str] =
-    &["ai:progress", "ai:dead:groups", "ai:queue:dead", "ai:queue:held", "ai:workers"];
+    &["ai:progress", "ai:effects", "ai:dead:groups", "ai:queue:dead", "ai:queue:held", "ai:workers"];
 
 /// With each of `keys` holding a value of a wrong type in turn, `call` fails and changes nothing.
 pub(crate) async fn refuses_wrong_types<T: std::fmt::Debug>(

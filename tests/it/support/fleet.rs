@@ -130,6 +130,7 @@ pub(crate) fn options() -> WorkerOptions {
         host: "test".into(),
         version: "0",
         probes: None,
+        rules: None,
     }
 }
 

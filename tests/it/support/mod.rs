@@ -15,6 +15,7 @@ pub(crate) mod jobs;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod llmock;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
+pub(crate) mod outside;
 pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
