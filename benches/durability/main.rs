@@ -170,6 +170,7 @@ fn spec(request: &str) -> JobSpec {
         timeout: Duration::from_secs(60),
         max_attempts: 3,
         callback_url: None,
+        requester: None,
         metadata: RawJson::from_compact("{}"),
         input: RawJson::from_compact("{}"),
         fingerprint: request.to_owned(),

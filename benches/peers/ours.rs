@@ -63,6 +63,7 @@ impl Jobs {
             timeout: Duration::from_secs(60),
             max_attempts: 3,
             callback_url: None,
+            requester: None,
             metadata: RawJson::from_compact("{}"),
             input: self.input.clone(),
             // As long as the ones that the API makes.

@@ -42,6 +42,7 @@ pub(crate) fn spec(series: &str, n: usize, job_type: &str, input: &str) -> JobSp
         timeout: Duration::from_secs(60),
         max_attempts: 3,
         callback_url: None,
+        requester: None,
         metadata: RawJson::from_compact("{}"),
         input: RawJson::from_compact(input),
         // As long as the ones that the API makes.

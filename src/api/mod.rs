@@ -5,6 +5,7 @@
 //! document that clients send with consequences, the job, is read by [`job::read_job`] on top of
 //! the strict reader in [`json`], so that every refusal names a field by JSON pointer.
 
+pub mod actions;
 pub mod batch;
 pub mod credential;
 pub mod dead;

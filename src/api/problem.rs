@@ -133,7 +133,11 @@ codes! {
     Unauthorized = 401 "unauthorized" "A valid API key is needed.",
     /// The key lacks the scope.
     Forbidden = 403 "forbidden" "The API key may not do this.",
-    /// An action that is switched off or not listed.
+    /// Actions are switched off, here or for all.
+    ActionsDisabled = 403 "actions_disabled" "Actions are switched off.",
+    /// Whoever asked for a job may not approve it.
+    RequesterMayNotApprove = 403 "requester_may_not_approve" "The key that asked for the job may not approve it.",
+    /// The rules do not let this action run, or this job of it.
     ActionNotAllowed = 403 "action_not_allowed" "This action is not allowed here.",
     /// No such thing in the caller's workspace.
     NotFound = 404 "not_found" "There is no such thing.",
@@ -145,6 +149,10 @@ codes! {
     BodyTimeout = 408 "body_timeout" "The body did not arrive in time.",
     /// The job's state forbids it.
     WrongState = 409 "wrong_state" "The job's state does not allow this.",
+    /// The approval is for something else than the job would do.
+    DigestMismatch = 409 "digest_mismatch" "The digest is not that of the job's arguments.",
+    /// The job waited too long for its approval.
+    ApprovalExpired = 409 "approval_expired" "The time for an approval is over.",
     /// Another live job has the request id.
     Superseded = 409 "superseded" "Another job has this client_request_id now.",
     /// The workspace has as many credentials as it may.

@@ -1,5 +1,6 @@
 //! Reading the fields of an object: every field is taken once, and what is left is unknown.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{NameError, Timestamp};
@@ -39,6 +40,11 @@ impl Fields {
     /// Whether the field is there and not null.
     pub(super) fn has(&self, key: &str) -> bool {
         self.members.iter().any(|(k, v)| k == key && *v != Json::Null)
+    }
+
+    /// Something is wrong with the object as a whole.
+    pub(super) fn fail_here(&mut self, code: ErrorCode, detail: impl Into<String>) {
+        self.errors.push((code, FieldError::new("", detail)));
     }
 
     /// The field's value, `None` when it is absent or null.
@@ -93,12 +99,7 @@ impl Fields {
 
     /// A name that must be there.
     pub(super) fn required<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, NameError>) -> Option<T> {
-        if !self.has(key) {
-            self.take(key);
-            self.fail(ErrorCode::MissingField, key, "is required");
-            return None;
-        }
-        self.parsed(key, parse)
+        self.demanded(key, parse)
     }
 
     /// A whole number within bounds.
@@ -129,6 +130,87 @@ impl Fields {
             self.errors.push((code, error));
         }
         Some(value)
+    }
+
+    /// An object whose members have names of their own; each has to be an object, and is read by `read`.
+    pub(super) fn map<T>(
+        &mut self,
+        key: &str,
+        most: usize,
+        mut read: impl FnMut(&str, &mut Self) -> T,
+    ) -> BTreeMap<String, T> {
+        let mut map = BTreeMap::new();
+        self.object(key, |inner| {
+            let names: Vec<String> = inner.members.iter().map(|(name, _)| name.clone()).collect();
+            if names.len() > most {
+                inner.members.clear();
+                inner.fail_here(ErrorCode::InvalidField, format!("must have at most {most} members"));
+                return;
+            }
+            for name in names {
+                if inner.members.iter().any(|(known, value)| *known == name && *value == Json::Null) {
+                    inner.take(&name);
+                    inner.fail(ErrorCode::InvalidField, &name, "must be an object, not null");
+                }
+                map.extend(inner.object(&name, |member| read(&name, member)).map(|value| (name.clone(), value)));
+            }
+        });
+        map
+    }
+
+    /// An array of 1 to `most` texts, each parsed by its rule.
+    pub(super) fn list<T, E: std::fmt::Display>(
+        &mut self,
+        key: &str,
+        most: usize,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        let items = match self.take(key)? {
+            Json::Array(items) if (1..=most).contains(&items.len()) => items,
+            _ => {
+                self.fail(ErrorCode::InvalidField, key, format!("must be an array of 1 to {most} strings"));
+                return None;
+            }
+        };
+        let mut list = Vec::with_capacity(items.len());
+        for (i, item) in items.iter().enumerate() {
+            let parsed = match item {
+                Json::String(text) => parse(text).map_err(|error| error.to_string()),
+                other => Err(format!("must be a string, not {}", other.type_name())),
+            };
+            match parsed {
+                Ok(value) => list.push(value),
+                Err(detail) => {
+                    let at = FieldError::new(format!("{}/{i}", pointer(key)), detail);
+                    self.errors.push((ErrorCode::InvalidField, at));
+                }
+            }
+        }
+        Some(list)
+    }
+
+    pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
+        match self.take(key)? {
+            Json::Bool(flag) => Some(flag),
+            other => {
+                self.fail(ErrorCode::InvalidField, key, format!("must be true or false, not {}", other.type_name()));
+                None
+            }
+        }
+    }
+
+    /// A text that must be there, parsed by its rule.
+    pub(super) fn demanded<T, E: std::fmt::Display>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        if !self.has(key) {
+            self.take(key);
+            self.fail(ErrorCode::MissingField, key, "is required");
+            return None;
+        }
+        self.parsed(key, parse)
     }
 
     pub(super) fn time(&mut self, key: &str) -> Option<Timestamp> {

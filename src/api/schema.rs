@@ -2,12 +2,13 @@
 
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-use crate::domain::{CredentialKind, CredentialState, FailureReason, HeldReason, JobState, Priority};
+use crate::domain::{CredentialKind, CredentialState, Decision, FailureReason, HeldReason, JobState, Priority};
 
 use super::ErrorCode;
 
 /// The scopes that an API key may have.
-pub const SCOPES: [&str; 5] = ["jobs:read", "jobs:write", "queue:operate", "workspace:admin", "system:admin"];
+pub const SCOPES: [&str; 6] =
+    ["jobs:read", "jobs:write", "jobs:approve", "queue:operate", "workspace:admin", "system:admin"];
 
 fn words(values: impl IntoIterator<Item = &'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).build()
@@ -45,6 +46,16 @@ pub(crate) fn credential_kinds() -> Object {
 /// Whether credentials can be used.
 pub(crate) fn credential_states() -> Object {
     words(CredentialState::ALL.iter().map(|state| state.as_str()))
+}
+
+/// What a rule says of an action.
+pub(crate) fn decisions() -> Object {
+    words(Decision::ALL.iter().map(|d| d.as_str()))
+}
+
+/// What became of an effect that nobody could tell of.
+pub(crate) fn outcomes() -> Object {
+    words(super::actions::Outcome::ALL.iter().map(|(_, word)| *word))
 }
 
 /// The stable error codes.

@@ -23,6 +23,13 @@ pub struct WhyView {
     /// When it will be over, if that is known.
     #[schema(format = DateTime)]
     pub until: Option<String>,
+    /// Since when it is held.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    pub since: Option<String>,
+    /// The command that goes on from here, for a held job.
+    #[serde(default)]
+    pub next: Option<String>,
     /// Who switched off what it waits for.
     pub switched_off: Option<SwitchView>,
     /// Jobs ahead of it in its band (0 = next), while it is in line.

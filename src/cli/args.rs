@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::actions::ActionsCommand;
 use super::dead::DeadCommand;
 use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
@@ -103,7 +104,7 @@ pub enum Command {
 /// Commands that speak to the API.
 #[derive(Debug, Subcommand)]
 pub enum OperatorCommand {
-    /// Submit, list, show, cancel and redrive jobs
+    /// Submit, list, show, cancel and redrive jobs, and decide about held ones
     #[command(subcommand)]
     Jobs(JobsCommand),
     /// Say what a job waits for
@@ -111,6 +112,9 @@ pub enum OperatorCommand {
         /// The job's id
         job: JobId,
     },
+    /// Show and set the rules for actions: job types with effects outside
+    #[command(subcommand)]
+    Actions(ActionsCommand),
     /// List, pause, resume and drain queues
     #[command(subcommand)]
     Queues(QueuesCommand),

@@ -55,6 +55,11 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "redis_unavailable" | "redis_unsafe" | "redis_full" => "`windlass doctor` says more",
         "queue_draining" => "`windlass queues resume QUEUE` opens it again",
         "no_worker" => "`windlass workers list` shows who is there; workers need the provider in their settings",
+        "actions_disabled" => "`windlass actions show` says where; ACTIONS_ENABLED is a setting",
+        "action_not_allowed" => "`windlass actions show --workspace W` shows the rules",
+        "requester_may_not_approve" => "someone else has to approve it, with a key that has the scope jobs:approve",
+        "digest_mismatch" => "`windlass jobs effects ID` shows the arguments and their digest",
+        "approval_expired" => "`windlass jobs reject ID`, then `windlass jobs redrive ID` to ask again",
         "unknown_type" => "GET /ai/types lists what the server knows",
         _ => return None,
     })

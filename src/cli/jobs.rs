@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::value::RawValue;
 
 use super::failure::{Code, Failure};
+use super::held::{self, HeldCommand};
 use super::output::Output;
 use crate::api::job::{CreateJob, JobList, JobView};
 use crate::client::{Client, JobFilter};
@@ -57,6 +58,9 @@ Submitting the same --id with the same body again is safe and returns the same j
         /// The job's id
         job: JobId,
     },
+    /// Decisions about held jobs.
+    #[command(flatten)]
+    Held(HeldCommand),
 }
 
 /// Options of `jobs submit`.
@@ -157,6 +161,7 @@ pub(super) async fn run(command: JobsCommand, client: &Client, out: &mut Output)
             Ok(())
         }
         JobsCommand::Why { job } => why(job, client, out).await,
+        JobsCommand::Held(command) => held::run(command, client, out).await,
     }
 }
 
@@ -211,20 +216,23 @@ fn request(args: SubmitArgs) -> Result<CreateJob, Failure> {
 fn input(text: Option<String>, file: Option<PathBuf>) -> Result<Option<Box<RawValue>>, Failure> {
     let text = match (text, file) {
         (Some(text), _) => text,
-        (None, Some(path)) if path.as_os_str() == "-" => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map_err(|e| usage(format_args!("stdin: {e}")))?;
-            text
-        }
-        (None, Some(path)) => {
-            std::fs::read_to_string(&path).map_err(|e| usage(format_args!("{}: {e}", path.display())))?
-        }
+        (None, Some(path)) => read_text(&path)?,
         (None, None) => return Ok(None),
     };
     // Sent as written, so that the server sees duplicate keys instead of losing them silently.
     let input: &RawValue =
         serde_json::from_str(text.trim()).map_err(|e| usage(format_args!("the input is not JSON: {e}")))?;
     Ok(Some(input.to_owned()))
+}
+
+/// The text of a file; `-` is stdin.
+pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
+    if path.as_os_str() != "-" {
+        return std::fs::read_to_string(path).map_err(|e| usage(format_args!("{}: {e}", path.display())));
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|e| usage(format_args!("stdin: {e}")))?;
+    Ok(text)
 }
 
 fn usage(message: impl std::fmt::Display) -> Failure {
@@ -262,7 +270,8 @@ async fn list(args: ListArgs, client: &Client, out: &mut Output) -> Result<(), F
 
 fn row(job: &JobView) -> Vec<String> {
     let note = match (&job.failure, &job.held_reason) {
-        (_, Some(reason)) => reason.clone(),
+        (Some(failure), Some(reason)) => format!("{reason}: {}", crate::domain::clip_text(&failure.message, 60)),
+        (None, Some(reason)) => reason.clone(),
         (Some(failure), None) if job.state != "succeeded" => {
             format!("{}: {}", failure.reason, crate::domain::clip_text(&failure.message, 60))
         }
@@ -316,6 +325,12 @@ pub(super) async fn why(job: JobId, client: &Client, out: &mut Output) -> Result
                 switch.at,
                 super::output::clean(&switch.reason)
             ));
+        }
+        if let Some(since) = &why.since {
+            text.push_str(&format!("\nsince {since}"));
+        }
+        if let Some(next) = &why.next {
+            text.push_str(&format!("\nnext: {}", super::output::clean(next)));
         }
         if let Some(until) = &why.until {
             text.push_str(&format!("\nuntil {until}"));

@@ -4,10 +4,12 @@
 //! found, 4 refused, 5 unreachable. Text from the server is cleaned of control characters before it
 //! reaches a terminal.
 
+mod actions;
 mod args;
 mod dead;
 mod failure;
 mod follow;
+mod held;
 mod jobs;
 mod keys;
 mod output;
@@ -31,6 +33,7 @@ use crate::client::Client;
 /// What went wrong, with the exit code it deserves.
 pub async fn operate(command: OperatorCommand, client: &Client, out: &mut Output) -> Result<(), Failure> {
     match command {
+        OperatorCommand::Actions(command) => actions::run(command, client, out).await,
         OperatorCommand::Jobs(command) => jobs::run(command, client, out).await,
         OperatorCommand::Why { job } => jobs::why(job, client, out).await,
         OperatorCommand::Queues(command) => queues::run(command, client, out).await,

@@ -4,6 +4,7 @@
 //! away or says that its trouble may pass; an enqueue may be, since its id makes it one job. Nothing
 //! else is repeated: whoever calls knows whether that is wanted.
 
+mod actions;
 mod error;
 mod follow;
 mod jobs;

@@ -70,6 +70,8 @@ words! {
         NeedsReauth = "needs_reauth",
         /// The rules for this action want someone to approve it first.
         ApprovalRequired = "approval_required",
+        /// Someone was asked to approve it, and said no.
+        Rejected = "rejected",
     }
 }
 

@@ -119,6 +119,8 @@ pub struct JobSpec {
     pub max_attempts: u32,
     /// Where to report the end of the job.
     pub callback_url: Option<String>,
+    /// The id of the key that asked for it; kept for actions, which it may not approve itself.
+    pub requester: Option<String>,
     /// The client's own notes: a JSON object of strings.
     pub metadata: RawJson,
     /// What the executor gets.
@@ -144,6 +146,7 @@ impl JobSpec {
             timeout: Duration::from_secs(60),
             max_attempts: 3,
             callback_url: None,
+            requester: None,
             metadata: RawJson::from_compact("{}"),
             input,
             fingerprint,
@@ -196,6 +199,8 @@ pub struct Job {
     pub held_reason: Option<HeldReason>,
     /// Where the end is reported.
     pub callback_url: Option<String>,
+    /// The id of the key that asked for it, if it is an action.
+    pub requester: Option<String>,
     /// The client's own notes.
     pub metadata: RawJson,
     /// The input; absent once the job succeeded.

@@ -1,6 +1,7 @@
 //! One attempt from claim to ending: the checks before it, its deadline, its panic, its stop.
 
 mod ending;
+mod rules;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use super::deltas::{AttemptSink, DeltaWriter};
 use super::effect_log::{Rules, StoredLog};
 use super::effects::Effects;
 use super::executor::{DeltaSink, EffectGate, ExecutionError, JobContext, ProgressError, ProgressSink};
+use super::judge::Judge;
 use super::lease::{Lease, Stop};
 use super::registry::Registry;
 use super::tasks;
@@ -43,7 +45,9 @@ pub(super) struct Attempt {
     pub(super) claimed: Claimed,
     pub(super) lease: Arc<Lease>,
     pub(super) deltas: DeltaWriter,
-    pub(super) rules: Option<Arc<dyn Rules>>,
+    pub(super) judge: Arc<Judge>,
+    /// Asked again before an effect.
+    pub(super) rules: Arc<dyn Rules>,
 }
 
 struct Progress {
@@ -106,7 +110,7 @@ impl Attempt {
 
     fn effects(&self) -> Arc<Effects> {
         let job = &self.claimed.job;
-        let log = StoredLog::new(self.store.clone(), self.claimed.clone(), self.rules.clone());
+        let log = StoredLog::new(self.store.clone(), self.claimed.clone(), Arc::clone(&self.rules));
         let gate = Arc::clone(&self.lease) as Arc<dyn EffectGate>;
         Arc::new(Effects::new(job.id, job.job_type.as_str(), Arc::new(log), gate))
     }
@@ -115,13 +119,12 @@ impl Attempt {
         let job = &self.claimed.job;
         let input = job.input.as_ref().map(RawJson::to_value).unwrap_or_default();
         let executor = match self.registry.admit(job.job_type.as_str(), &input) {
-            Ok(_) => self.registry.executor(job.job_type.as_str()),
-            Err(refusal) => Err(refusal),
-        };
-        let executor = match executor {
             Ok(executor) => Arc::clone(executor),
             Err(refusal) => return (Some(self.refused(&refusal)), false, "refused"),
         };
+        if let Err((ending, word)) = self.may_run().await {
+            return (Some(ending), false, word);
+        }
         let progress = Arc::new(Progress {
             store: self.store.clone(),
             claimed: self.claimed.clone(),

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
@@ -21,6 +22,7 @@ use crate::store::{Answer, Bell, Claimed, Claims, Finished, LeaseRef, Store, Sto
 
 use super::attempt::{Attempt, Ended, repeatable};
 use super::deltas::DeltaWriter;
+use super::judge::Judge;
 use super::keeper::Keeper;
 use super::lease::Lease;
 use super::listener::{BellListener, Heard};
@@ -44,12 +46,16 @@ pub(super) struct Report {
     ended: Ended,
 }
 
+/// The types that a worker runs; they change with the rules for actions.
+pub(super) type Offered = Arc<[JobType]>;
+
 /// The state of the loop.
 pub(super) struct ClaimLoop {
     worker: WorkerId,
     store: Store,
     registry: Arc<Registry>,
-    types: Arc<[JobType]>,
+    judge: Arc<Judge>,
+    offered: watch::Receiver<Offered>,
     options: WorkerOptions,
     keeper: Arc<Keeper>,
     vitals: Arc<Vitals>,
@@ -78,7 +84,8 @@ pub(super) struct ClaimLoop {
 
 impl ClaimLoop {
     pub(super) fn new(
-        (worker, store, registry, types): (WorkerId, Store, Arc<Registry>, Vec<JobType>),
+        (worker, store, registry): (WorkerId, Store, Arc<Registry>),
+        (judge, offered): (Arc<Judge>, watch::Receiver<Offered>),
         (options, slots): (WorkerOptions, Slots),
         (keeper, vitals, deltas): (Arc<Keeper>, Arc<Vitals>, DeltaWriter),
         (reports, inbox): (UnboundedSender<Report>, UnboundedReceiver<Report>),
@@ -88,7 +95,8 @@ impl ClaimLoop {
             shard: usize::from(store.shard()),
             store,
             registry,
-            types: types.into(),
+            judge,
+            offered,
             options,
             keeper,
             vitals,
@@ -353,9 +361,9 @@ impl ClaimLoop {
 
     fn start(&self, claimed: Claimed, lease: Arc<Lease>) {
         let (store, registry) = (self.store.clone(), Arc::clone(&self.registry));
-        let (reports, deltas) = (self.reports.clone(), self.deltas.clone());
-        let rules = self.options.rules.clone();
-        let attempt = Attempt { store, registry, claimed: claimed.clone(), lease, deltas, rules };
+        let (reports, deltas, judge) = (self.reports.clone(), self.deltas.clone(), Arc::clone(&self.judge));
+        let rules = self.options.rules.clone().unwrap_or_else(|| Arc::clone(&judge) as Arc<dyn super::Rules>);
+        let attempt = Attempt { store, registry, judge, rules, claimed: claimed.clone(), lease, deltas };
         tasks::spawn("attempt", async move {
             let ended = attempt.run().await;
             // The loop outlives every attempt.

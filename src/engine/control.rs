@@ -1,7 +1,11 @@
 //! What clients and operators do to jobs and queues.
 
+mod held;
+
 use crate::domain::{Job, JobId, JobState, JobType, QueueName, Workspace};
 use crate::store::{Cancelled, Redriven, Scope, Shards, StoreError, Stored, Switch};
+
+pub use held::{Decider, DecisionError, EffectsOf, Resolution, approve_until};
 
 /// Why a command had no effect.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -72,7 +72,7 @@ pub trait Rules: Send + Sync + std::fmt::Debug {
     /// The revision that this worker goes by; empty for none.
     fn revision(&self) -> String;
 
-    /// Judges a job by the rules of `revision`, which are in force now. An error is what becomes of the attempt.
+    /// Judges a job by the rules in force, which are of `revision` or newer. An error is what becomes of the attempt.
     fn judge<'a>(&'a self, job: &'a Job, revision: &'a str) -> Judgement<'a>;
 }
 
@@ -80,15 +80,15 @@ pub trait Rules: Send + Sync + std::fmt::Debug {
 pub(super) struct StoredLog {
     store: Store,
     claimed: Claimed,
-    rules: Option<Arc<dyn Rules>>,
+    rules: Arc<dyn Rules>,
     /// The rules that let this attempt begin.
     revision: Mutex<String>,
 }
 
 impl StoredLog {
-    /// The record of the job that was claimed. Without rules every revision lets it begin.
-    pub(super) fn new(store: Store, claimed: Claimed, rules: Option<Arc<dyn Rules>>) -> Self {
-        let revision = Mutex::new(rules.as_ref().map(|rules| rules.revision()).unwrap_or_default());
+    /// The record of the job that was claimed, before it is judged: the rules only become newer.
+    pub(super) fn new(store: Store, claimed: Claimed, rules: Arc<dyn Rules>) -> Self {
+        let revision = Mutex::new(rules.revision());
         Self { store, claimed, rules, revision }
     }
 
@@ -105,9 +105,7 @@ impl StoredLog {
                 EffectBegun::Found(record) => return Ok(Begun::Found(record)),
                 EffectBegun::Stale => return Err(EffectLogError::Stale),
                 EffectBegun::PolicyChanged(now) => {
-                    if let Some(rules) = &self.rules
-                        && let Err(refused) = rules.judge(&self.claimed.job, &now).await
-                    {
+                    if let Err(refused) = self.rules.judge(&self.claimed.job, &now).await {
                         return Ok(Begun::Refused(refused));
                     }
                     *self.revision() = now;

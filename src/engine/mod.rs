@@ -12,16 +12,18 @@ mod executor;
 mod findings;
 mod guard;
 mod janitor;
+mod judge;
 mod keeper;
 mod lease;
 mod listener;
+mod policy;
 mod registry;
 mod slots;
 mod submit;
 pub mod tasks;
 mod worker;
 
-pub use control::{Control, ControlError, Selector};
+pub use control::{Control, ControlError, Decider, DecisionError, EffectsOf, Resolution, Selector, approve_until};
 pub use credentials::{
     KeyError, Keyring, NewCredential, Released, Resealed, Safe, SafeError, SealError, release_needing_reauth,
 };
@@ -35,6 +37,7 @@ pub use executor::{
 pub use findings::{Check, Findings, Level};
 pub use guard::Guard;
 pub use janitor::{Janitor, Round};
+pub use policy::{Policies, Refusal};
 pub use registry::{AllowList, Registry, RegistryError, TypeRefusal};
 pub use submit::{SubmitError, Submitted, Submitter};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerHealth, WorkerOptions};

@@ -1,4 +1,4 @@
-//! The job types this process knows, their validators, and which of them may run.
+//! The job types this process knows, their validators, and what its settings say of actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,12 +23,6 @@ pub enum TypeRefusal {
     /// No executor has this name.
     #[error("this server knows no job type `{0}`")]
     Unknown(String),
-    /// An action, and actions are switched off.
-    #[error("actions are switched off (ACTIONS_ENABLED), so `{0}` is refused")]
-    ActionsDisabled(String),
-    /// An action that is not on the list.
-    #[error("`{0}` is not on the list of allowed actions (ALLOW_ACTIONS_DEFAULT)")]
-    NotAllowed(String),
     /// The input does not fit the schema or the executor's own check.
     #[error("{message}")]
     Invalid {
@@ -84,9 +78,15 @@ impl Registry {
         Ok(())
     }
 
-    /// Every registered type and whether it may run, by name.
-    pub fn types(&self) -> impl Iterator<Item = (&TypeInfo, bool)> {
-        self.entries.values().map(|e| (e.executor.info(), self.allows(e.executor.info()).is_ok()))
+    /// Every registered type, by name.
+    pub fn types(&self) -> impl Iterator<Item = &TypeInfo> {
+        self.entries.values().map(|entry| entry.executor.info())
+    }
+
+    /// What the settings of this process say of actions.
+    #[must_use]
+    pub fn allow_list(&self) -> &AllowList {
+        &self.allow
     }
 
     /// Names of allowed actions that no executor of this build has.
@@ -98,25 +98,19 @@ impl Registry {
             .filter(|name| JobType::new(name).map_or(true, |t| !self.entries.contains_key(&t)))
     }
 
-    /// The types a worker of this process offers: registered and allowed.
-    #[must_use]
-    pub fn offered(&self) -> Vec<JobType> {
-        self.types().filter(|(_, allowed)| *allowed).map(|(info, _)| info.name.clone()).collect()
-    }
-
-    /// The executor of an allowed type.
+    /// The executor of a type; whether it may run, the rules for actions say ([`Policies`](super::Policies)).
     ///
     /// # Errors
-    /// Why the type is refused.
+    /// When no executor has this name.
     pub fn executor(&self, job_type: &str) -> Result<&Arc<dyn Executor>, TypeRefusal> {
         self.entry(job_type).map(|e| &e.executor)
     }
 
-    /// Checks the type against the allow-list and the input against the type's schema.
+    /// The executor of a type, if the input fits its schema and its own check.
     ///
     /// # Errors
     /// The first reason to refuse.
-    pub fn admit(&self, job_type: &str, input: &serde_json::Value) -> Result<&TypeInfo, TypeRefusal> {
+    pub fn admit(&self, job_type: &str, input: &serde_json::Value) -> Result<&Arc<dyn Executor>, TypeRefusal> {
         let entry = self.entry(job_type)?;
         if let Err(error) = entry.validator.validate(input) {
             return Err(TypeRefusal::Invalid {
@@ -125,29 +119,13 @@ impl Registry {
             });
         }
         entry.executor.check(input).map_err(|message| TypeRefusal::Invalid { pointer: String::new(), message })?;
-        Ok(entry.executor.info())
+        Ok(&entry.executor)
     }
 
     fn entry(&self, job_type: &str) -> Result<&Entry, TypeRefusal> {
         let unknown = || TypeRefusal::Unknown(crate::domain::clip_text(job_type, 64));
         let name = JobType::new(job_type).map_err(|_| unknown())?;
-        let entry = self.entries.get(&name).ok_or_else(unknown)?;
-        self.allows(entry.executor.info())?;
-        Ok(entry)
-    }
-
-    fn allows(&self, info: &TypeInfo) -> Result<(), TypeRefusal> {
-        if !info.is_action {
-            return Ok(());
-        }
-        let name = info.name.to_string();
-        if !self.allow.actions_enabled {
-            return Err(TypeRefusal::ActionsDisabled(name));
-        }
-        if !self.allow.allowed.contains(info.name.as_str()) {
-            return Err(TypeRefusal::NotAllowed(name));
-        }
-        Ok(())
+        self.entries.get(&name).ok_or_else(unknown)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
@@ -13,10 +13,12 @@ use crate::domain::{JobType, LeaseTiming, ProviderName, QueueName, WorkerId};
 use crate::metrics;
 use crate::store::{Shards, StoreError, Verification, WorkerAbout};
 
-use super::claim_loop::ClaimLoop;
+use super::claim_loop::{ClaimLoop, Offered};
 use super::deltas::DeltaWriter;
 use super::effect_log::Rules;
+use super::judge::Judge;
 use super::keeper::Keeper;
+use super::policy::Policies;
 use super::registry::Registry;
 use super::slots::Slots;
 use super::tasks;
@@ -42,7 +44,8 @@ pub struct WorkerOptions {
     pub version: &'static str,
     /// Where demands to probe a provider of language models go; one that finds no room is dropped.
     pub probes: Option<mpsc::Sender<ProviderName>>,
-    /// The rules that an effect is judged by when others are in force than when its job was; `None` lets it begin.
+    /// Rules of an embedding program, asked before an effect when others are in force than when its job was judged;
+    /// `None` for those that are kept in Redis.
     pub rules: Option<Arc<dyn Rules>>,
     /// Where demands to check a credential go; one that finds no room is dropped.
     pub checks: Option<mpsc::Sender<Verification>>,
@@ -200,7 +203,7 @@ impl Worker {
             pid: std::process::id(),
             version: options.version.to_owned(),
             queues: options.queues.iter().map(|(name, weight)| (name.to_string(), *weight)).collect(),
-            types: registry.offered().iter().map(JobType::to_string).collect(),
+            types: Vec::new(),
             slots: u32::try_from(options.slots).unwrap_or(u32::MAX),
             busy: 0,
             status: "running".to_owned(),
@@ -228,18 +231,17 @@ impl Worker {
     /// # Errors
     /// When it cannot start. Once started, it mends itself after any outage.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
-        let types = self.registry.offered();
-        if types.is_empty() {
-            return Err(WorkerError::NothingOffered);
-        }
         let queues: Vec<QueueName> = self.options.queues.iter().map(|(name, _)| name.clone()).collect();
         let done = CancellationToken::new();
+        let _stop = done.clone().drop_guard();
+        let policies = Policies::start(self.shards.clone(), self.registry.allow_list().clone(), done.clone());
+        let offered = self.offer(&policies, &done)?;
         let keeper_done = done.clone();
         let keeper = Arc::clone(&self.keeper);
         let thread = tasks::spawn_thread("lease-keeper", move || keeper.run(keeper_done))?;
         tracing::info!(worker.id = %self.id, slots = self.options.slots, ?queues, "worker started");
 
-        self.work(types, &queues, &shutdown).await?;
+        self.work((policies, offered), &queues, &shutdown).await?;
 
         done.cancel();
         // The thread ends within one tick of its runtime; a panic in it was logged. It ends first,
@@ -254,10 +256,33 @@ impl Worker {
         Ok(())
     }
 
+    /// What this worker offers, which changes with the rules for actions.
+    fn offer(&self, policies: &Policies, done: &CancellationToken) -> Result<watch::Receiver<Offered>, WorkerError> {
+        let mut changes = policies.changes();
+        let types: Offered = policies.offered(&self.registry).into();
+        if types.is_empty() {
+            return Err(WorkerError::NothingOffered);
+        }
+        let (keeper, registry, policies) = (Arc::clone(&self.keeper), Arc::clone(&self.registry), policies.clone());
+        keeper.describe(|about| about.types = types.iter().map(JobType::to_string).collect());
+        let (sender, offered) = watch::channel(types);
+        let done = done.clone();
+        tasks::spawn("offer", async move {
+            while let Some(Ok(())) = done.run_until_cancelled(changes.changed()).await {
+                let types: Offered = policies.offered(&registry).into();
+                if *sender.borrow() != types {
+                    keeper.describe(|about| about.types = types.iter().map(JobType::to_string).collect());
+                    sender.send_replace(types);
+                }
+            }
+        });
+        Ok(offered)
+    }
+
     /// A claim loop per shard; one that waits for its server holds up no other.
     async fn work(
         &self,
-        types: Vec<JobType>,
+        (policies, offered): (Policies, watch::Receiver<Offered>),
         queues: &[QueueName],
         shutdown: &CancellationToken,
     ) -> Result<(), StoreError> {
@@ -268,8 +293,11 @@ impl Worker {
         for store in self.shards.all() {
             let deltas = DeltaWriter::new(store.clone());
             tasks::spawn("deltas", deltas.clone().run(done.clone()));
+            let (registry, policies) = (Arc::clone(&self.registry), policies.clone());
+            let judge = Arc::new(Judge { policies, registry, store: store.clone() });
             let claim_loop = ClaimLoop::new(
-                (self.id, store.clone(), Arc::clone(&self.registry), types.clone()),
+                (self.id, store.clone(), Arc::clone(&self.registry)),
+                (judge, offered.clone()),
                 (self.options.clone(), slots.clone()),
                 (Arc::clone(&self.keeper), Arc::clone(&self.vitals), deltas),
                 mpsc::unbounded_channel(),

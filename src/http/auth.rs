@@ -30,6 +30,7 @@ pub use mint::{hash_key, mint_key};
 pub(super) enum Permission {
     JobsRead,
     JobsWrite,
+    JobsApprove,
     QueueOperate,
     WorkspaceAdmin,
     SystemAdmin,
@@ -40,6 +41,7 @@ impl Permission {
         match self {
             Self::JobsRead => "jobs:read",
             Self::JobsWrite => "jobs:write",
+            Self::JobsApprove => "jobs:approve",
             Self::QueueOperate => "queue:operate",
             Self::WorkspaceAdmin => "workspace:admin",
             Self::SystemAdmin => "system:admin",

@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::api::{ErrorCode, FieldError, Problem};
-use crate::engine::{ControlError, SubmitError, TypeRefusal};
+use crate::domain::Denial;
+use crate::engine::{ControlError, DecisionError, Refusal, SubmitError, TypeRefusal};
 use crate::store::StoreError;
 
 /// An error on its way to the client. The body is written by the outermost layer, which knows the
@@ -152,12 +153,34 @@ impl From<TypeRefusal> for ApiError {
         let detail = refusal.to_string();
         match refusal {
             TypeRefusal::Unknown(_) => Self::at(ErrorCode::UnknownType, "/type", detail),
-            TypeRefusal::ActionsDisabled(_) | TypeRefusal::NotAllowed(_) => {
-                Self::at(ErrorCode::ActionNotAllowed, "/type", detail)
-            }
             TypeRefusal::Invalid { pointer, message } => {
                 Self::at(ErrorCode::InvalidInput, &format!("/input{pointer}"), message)
             }
+        }
+    }
+}
+
+impl From<DecisionError> for ApiError {
+    fn from(error: DecisionError) -> Self {
+        let detail = error.to_string();
+        match error {
+            DecisionError::NotFound => Self::no_job(),
+            DecisionError::NotWaiting { .. } => Self::new(ErrorCode::WrongState, detail),
+            DecisionError::Requester => Self::new(ErrorCode::RequesterMayNotApprove, detail),
+            DecisionError::Digest => Self::at(ErrorCode::DigestMismatch, "/digest", detail),
+            DecisionError::Expired(_) => Self::new(ErrorCode::ApprovalExpired, detail),
+            DecisionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::Denied(Denial::Disabled(_)) => Self::at(ErrorCode::ActionsDisabled, "/type", detail),
+            Refusal::Denied(Denial::NotAllowed(_)) => Self::at(ErrorCode::ActionNotAllowed, "/type", detail),
+            Refusal::NotKnown => Self::new(ErrorCode::RedisUnavailable, detail).retry_after(REDIS_RETRY),
         }
     }
 }

@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 
 use super::layers;
 use super::routes::{
-    batch, credentials, dead, docs, events, health, jobs, keys, providers, queues, types, usage, workers, workspaces,
-    ws,
+    actions, batch, credentials, dead, docs, events, health, held, jobs, keys, providers, queues, types, usage,
+    workers, workspaces, ws,
 };
 use super::state::HttpState;
 
@@ -24,6 +24,11 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(jobs::redrive))
         .routes(routes!(events::stream))
         .routes(routes!(jobs::why))
+        .routes(routes!(held::effects))
+        .routes(routes!(held::approve))
+        .routes(routes!(held::reject))
+        .routes(routes!(held::resolve))
+        .routes(routes!(held::release))
         .routes(routes!(ws::open))
         .routes(routes!(types::list))
         .routes(routes!(queues::list))
@@ -44,6 +49,9 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(credentials::put, credentials::remove))
         .routes(routes!(credentials::test))
         .routes(routes!(credentials::rotate))
+        .routes(routes!(actions::show, actions::set, actions::remove))
+        .routes(routes!(actions::disable))
+        .routes(routes!(actions::enable))
         .routes(routes!(health::healthz))
         .routes(routes!(health::ready))
         .routes(routes!(health::health))

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
 use crate::domain::llm::ProviderInfo;
-use crate::engine::{Control, EventHub, Guard, Keyring, Registry, Safe, Submitter};
+use crate::engine::{Control, EventHub, Guard, Keyring, Policies, Registry, Safe, Submitter};
 use crate::store::Shards;
 
 use super::auth::Auth;
@@ -34,8 +34,10 @@ pub struct Services {
     pub hub: EventHub,
     /// Whether Redis may be trusted.
     pub guard: Guard,
-    /// Types and the allow-list.
+    /// Types.
     pub registry: Arc<Registry>,
+    /// The rules for actions.
+    pub policies: Policies,
 }
 
 /// How a dependency stands, for `GET /health`.

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use serde_json::value::RawValue;
+
+use crate::api::actions::{ApprovalView, EffectView, EffectsView};
 use crate::api::dead::DeadGroupView;
 use crate::api::event::{DeltaView, EventView};
 use crate::api::health::CheckView;
@@ -13,8 +16,8 @@ use crate::api::why::WhyView;
 use crate::api::worker::{ServedQueue, WorkerView};
 use crate::api::workspace::{Limits, LlmLimits};
 use crate::domain::llm::Quota;
-use crate::domain::{FailureReason, Job, JobId};
-use crate::engine::{Check, JobEvent, Level, TypeInfo};
+use crate::domain::{EffectRecord, FailureReason, HeldReason, Job, JobId, RawJson, effect_key};
+use crate::engine::{Check, EffectsOf, JobEvent, Level, TypeInfo, approve_until};
 use crate::store::{
     Blocker, DeadGroup, Delta, KeyRecord, QueueSummary, SwitchedBy, Why, WorkerSummary, WorkspaceLimits,
 };
@@ -189,13 +192,65 @@ fn blocker(why: &Why) -> (&'static str, String, Option<&SwitchedBy>) {
         }
         Blocker::Held => {
             let reason = job.held_reason.map_or("held", |r| r.as_str());
-            ("held", format!("it is held: {reason}"), None)
+            let said = job.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+            ("held", format!("it is held ({reason}){said}"), None)
         }
+    }
+}
+
+/// The command that goes on with a held job.
+fn next(job: &Job, reason: HeldReason) -> String {
+    let id = job.id;
+    match reason {
+        HeldReason::OutcomeUnknown => {
+            format!("windlass jobs effects {id}, then windlass jobs resolve {id} happened, not_happened or discard")
+        }
+        HeldReason::Approval => format!("windlass jobs approve {id}, or windlass jobs reject {id}"),
+        HeldReason::NeedsReauth => format!("windlass credentials add, then windlass jobs release {id}"),
+        HeldReason::ActionsDisabled => format!("windlass actions show --workspace {}", job.workspace),
+        HeldReason::Operator => format!("windlass jobs release {id}"),
+    }
+}
+
+/// What is on record of a job's effects. `wait`: how long it may wait for an approval.
+pub(super) fn effects(of: &EffectsOf, wait: Duration) -> EffectsView {
+    let job = &of.job;
+    let raw = |json: &RawJson| RawValue::from_string(json.as_str().to_owned()).ok();
+    let since = job.failure.as_ref().filter(|_| job.held_reason.is_some()).map(|failure| failure.at.to_string());
+    let effect = |effect: &EffectRecord| EffectView {
+        step: effect.step.clone(),
+        key: effect_key(job.id, &effect.step),
+        state: effect.state.to_string(),
+        class: effect.class.to_string(),
+        attempt: effect.attempt,
+        at: effect.at.to_string(),
+        evidence: raw(&effect.document).unwrap_or_else(|| RawValue::NULL.to_owned()),
+        decided_by: Some(effect.by.clone()).filter(|by| !by.is_empty()),
+        state_lost: effect.state_lost,
+    };
+    EffectsView {
+        job_id: job.id.to_string(),
+        state: job.state.to_string(),
+        workspace: job.workspace.to_string(),
+        job_type: job.job_type.to_string(),
+        input: job.input.as_ref().and_then(raw),
+        digest: of.digest.clone(),
+        held_reason: job.held_reason.map(|reason| reason.to_string()),
+        held_since: since,
+        approve_until: approve_until(job, wait).map(|until| until.to_string()),
+        approval: of.approval.as_ref().map(|approval| ApprovalView {
+            digest: approval.digest.clone(),
+            by: approval.by.clone(),
+            at: approval.at.to_string(),
+            expires_at: approval.expires_at.to_string(),
+        }),
+        effects: of.effects.iter().map(effect).collect(),
     }
 }
 
 pub(super) fn why(why: &Why) -> WhyView {
     let (word, detail, switched) = blocker(why);
+    let held = why.blocker == Blocker::Held;
     let until = match why.blocker {
         Blocker::RunAt(at) | Blocker::Backoff(at) => Some(at.to_string()),
         _ => None,
@@ -206,6 +261,8 @@ pub(super) fn why(why: &Why) -> WhyView {
         blocker: word.to_owned(),
         detail,
         until,
+        since: held.then(|| why.job.failure.as_ref().map(|failure| failure.at.to_string())).flatten(),
+        next: why.job.held_reason.map(|reason| next(&why.job, reason)),
         switched_off: switched.map(switch),
         position: why.position,
         workers: why.workers,

@@ -146,6 +146,11 @@ impl Keys {
         format!("{}:credential:check:{demand}", self.base)
     }
 
+    /// Hash: revision, and the rules for actions by workspace.
+    pub(super) fn policy(&self) -> String {
+        format!("{}:policy", self.base)
+    }
+
     /// String: layout version and number of shards.
     pub(super) fn layout(&self) -> String {
         format!("{}:layout", self.base)

@@ -1,4 +1,4 @@
-//! Pauses and limits: written on every shard, because each script looks at its own; the first shard
+//! Pauses, limits and rules for actions: written on every shard, because each script looks at its own; the first shard
 //! has the truth, and the janitor repairs the others.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +80,7 @@ impl Shards {
                 repaired |= self.repair_switches(store, &queue).await?;
             }
             repaired |= self.repair_limits(store).await?;
+            repaired |= self.repair_policies(store).await?;
         }
         Ok(repaired)
     }

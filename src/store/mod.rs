@@ -7,6 +7,7 @@
 mod access;
 mod bell;
 mod cancel;
+mod cap;
 mod claim;
 mod cluster;
 mod codec;
@@ -39,6 +40,7 @@ mod options;
 mod pause;
 #[cfg(feature = "chaos")]
 pub mod planted;
+mod policy;
 mod probe;
 mod probed;
 mod progress;
@@ -89,6 +91,7 @@ pub use ledger::{Figures, LEDGER_DAYS, LedgerLine};
 pub use meter::{BreakerState, LimitUse, TargetState};
 pub use options::{StoreOptions, Strict};
 pub use pause::Switch;
+pub use policy::{PolicyChange, StoredPolicies};
 pub use probe::{ProbeAsked, Turn};
 pub use probed::{Found, ProviderHealth};
 pub use read::Stored;

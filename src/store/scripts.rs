@@ -77,9 +77,9 @@ macro_rules! verbs {
 }
 
 verbs!(
-    cancel, claim, compact, confirm, cooldown, credential, cycle, deltas, effect, enqueue, epoch, fleet, heartbeat,
-    limit, list, locate, pause, probe, probed, progress, read, receipts, redrive, release, reserve, resume, retire,
-    ring, settle, summary, sweep, tend, unhold, verify,
+    cancel, cap, claim, compact, confirm, cooldown, credential, cycle, deltas, effect, enqueue, epoch, fleet,
+    heartbeat, limit, list, locate, pause, policy, probe, probed, progress, read, receipts, redrive, release, reserve,
+    resume, retire, ring, settle, summary, sweep, tend, unhold, verify,
 );
 
 /// The verbs whose answers somebody relies on: under strict these wait until they are durable.

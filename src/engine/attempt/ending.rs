@@ -54,23 +54,16 @@ impl Attempt {
         }
     }
 
-    /// The allow-list and the schema are checked again here: the door may have another version or
-    /// another configuration.
+    /// The schema is checked again here: the door may have another version.
     pub(super) fn refused(&self, refusal: &TypeRefusal) -> Ending {
-        let text = refusal.to_string();
-        match refusal {
-            TypeRefusal::ActionsDisabled(_) => Ending::Held {
-                reason: HeldReason::ActionsDisabled,
-                failure: self.failure(FailureReason::NotAllowed, &text),
-            },
-            TypeRefusal::Unknown(_) | TypeRefusal::NotAllowed(_) => {
-                Ending::Dead { failure: self.failure(FailureReason::NotAllowed, &text) }
-            }
-            TypeRefusal::Invalid { .. } => Ending::Dead { failure: self.failure(FailureReason::Invalid, &text) },
-        }
+        let reason = match refusal {
+            TypeRefusal::Unknown(_) => FailureReason::NotAllowed,
+            TypeRefusal::Invalid { .. } => FailureReason::Invalid,
+        };
+        Ending::Dead { failure: self.failure(reason, &refusal.to_string()) }
     }
 
-    fn failure(&self, reason: FailureReason, message: &str) -> Failure {
+    pub(super) fn failure(&self, reason: FailureReason, message: &str) -> Failure {
         let at: Timestamp = self.store.now_estimate();
         Failure::new(reason, message, at)
     }

@@ -54,7 +54,7 @@ impl ClaimLoop {
         may_suspect: bool,
     ) -> impl Future<Output = Landed> + use<> {
         let (store, types, worker, lease) =
-            (self.store.clone(), Arc::clone(&self.types), self.worker, self.options.timing.lease);
+            (self.store.clone(), Arc::clone(&self.offered.borrow()), self.worker, self.options.timing.lease);
         let (may_suspect, may_reap) = (may_suspect && self.suspects == 0, self.keeper.may_reap(self.shard));
         async move {
             let attempt_id = AttemptId::random();

@@ -8,10 +8,10 @@ use crate::api::batch::{BatchItem, BatchResult};
 use crate::api::job::{CreateJob, JobView, json_problem};
 use crate::api::json::{self, Json as Document, JsonError};
 use crate::api::{ErrorCode, Problem};
-use crate::domain::{JobSpec, Workspace, bounds};
+use crate::domain::{JobSpec, bounds};
 use crate::engine::{SubmitError, Submitted};
 
-use super::super::admission::admit;
+use super::super::admission::{admit, prepare};
 use super::super::auth::{Caller, Permission};
 use super::super::body::{self, Media};
 use super::super::error::ApiError;
@@ -36,13 +36,14 @@ pub(in crate::http) async fn create_many(
     request: Request,
 ) -> Result<Json<BatchResult>, ApiError> {
     caller.require(Permission::JobsWrite)?;
-    let workspace = caller.workspace()?.clone();
+    caller.workspace()?;
     let (parts, body) = request.into_parts();
     let media = body::media(&parts.headers, &[Media::Json, Media::Lines])?;
     let bytes = body::bytes(&parts.headers, body, BATCH_BODY, state.options().body_timeout).await?;
+    prepare(state.services()).await;
     let services = state.services().clone();
     // Megabytes of parsing and validation would hold up the other requests of this thread.
-    let admitted = tokio::task::spawn_blocking(move || admit_all(&services, &workspace, media, &bytes))
+    let admitted = tokio::task::spawn_blocking(move || admit_all(&services, &caller, media, &bytes))
         .await
         .map_err(|_| ApiError::new(ErrorCode::Internal, "the batch could not be checked"))??;
     let (specs, refusals) = split(admitted);
@@ -55,7 +56,7 @@ pub(in crate::http) async fn create_many(
 
 fn admit_all(
     services: &Services,
-    workspace: &Workspace,
+    caller: &Caller,
     media: Media,
     bytes: &Bytes,
 ) -> Result<Vec<Result<JobSpec, ApiError>>, ApiError> {
@@ -69,7 +70,7 @@ fn admit_all(
         let detail = format!("a batch may have at most {} items", bounds::BATCH);
         return Err(ApiError::new(ErrorCode::BatchTooLarge, detail));
     }
-    let admit_one = |document: Result<Document, JsonError>| admit(services, workspace, document.map_err(json_problem)?);
+    let admit_one = |document: Result<Document, JsonError>| admit(services, caller, document.map_err(json_problem)?);
     Ok(documents.into_iter().map(admit_one).collect())
 }
 

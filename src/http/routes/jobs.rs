@@ -16,7 +16,7 @@ use crate::domain::{Job, JobId, JobState, JobType, QueueName, RequestId, Timesta
 use crate::engine::{Delivery, Submitted};
 use crate::store::{ListPage, ListQuery, Scope};
 
-use super::super::admission::admit;
+use super::super::admission::{admit, prepare};
 use super::super::auth::{Caller, Permission};
 use super::super::error::ApiError;
 use super::super::query::Query;
@@ -47,9 +47,10 @@ pub(in crate::http) async fn create(
     request: Request,
 ) -> Result<Response, ApiError> {
     caller.require(Permission::JobsWrite)?;
-    let workspace = caller.workspace()?;
+    caller.workspace()?;
     let document = body::document(request, bounds::BODY, state.options().body_timeout).await?;
-    let spec = admit(state.services(), workspace, document)?;
+    prepare(state.services()).await;
+    let spec = admit(state.services(), &caller, document)?;
     let submitted = state.services().submitter.submit(spec).await?;
     Ok(accepted(&submitted))
 }

@@ -1,11 +1,13 @@
 //! One file per resource; each handler checks, calls the engine and translates.
 
+pub(super) mod actions;
 pub(super) mod batch;
 pub(super) mod credentials;
 pub(super) mod dead;
 pub(super) mod docs;
 pub(super) mod events;
 pub(super) mod health;
+pub(super) mod held;
 pub(super) mod jobs;
 pub(super) mod keys;
 pub(super) mod providers;

@@ -11,7 +11,7 @@ use crate::api::ws::Reply;
 use crate::domain::{Job, JobId, JobState};
 use crate::store::{DeltaPlace, StoreError};
 
-use super::super::admission::admit;
+use super::super::admission::{admit, prepare};
 use super::super::auth::{Caller, Permission};
 use super::super::error::ApiError;
 use super::super::follow::{Cursor, Follower, Text, Told, usage};
@@ -46,7 +46,8 @@ pub(super) struct Following {
 pub(super) async fn submit(state: HttpState, caller: Caller, id: Option<String>, stream: bool, document: Json) -> Step {
     let submitted = async {
         caller.require(Permission::JobsWrite)?;
-        let spec = admit(state.services(), caller.workspace()?, document)?;
+        prepare(state.services()).await;
+        let spec = admit(state.services(), &caller, document)?;
         Ok(state.services().submitter.submit(spec).await?)
     };
     let submitted = match submitted.await {

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Tabs stand between the fields of the first line. An option is a letter and its value: `C` created, `X`
-//! expires (both by 13 digits), `Q` queue, `B` band, `M` attempts, `T` timeout (ms), `R` run at, `U` callback,
-//! `D` metadata.
+//! expires (both by 13 digits), `Q` queue, `B` band, `M` attempts, `T` timeout (ms), `R` run at, `U` callback or, after
+//! `by:`, the key that asked for it, `D` metadata. A version that knows no `by:` takes it for a callback, which it ignores;
+//! a letter of its own would be a record that it cannot read.
 
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
@@ -34,6 +35,9 @@ mod usual {
 
 /// Attempts of a job whose record names none.
 pub(in crate::store) const USUAL_ATTEMPTS: u32 = usual::ATTEMPTS;
+
+/// Before the id of the key that asked for a job. No URL begins with it.
+const REQUESTER: &str = "by:";
 
 /// A record. An option is a letter and its value. When the job was made is in its id; a script that knows
 /// better puts `C` before the other options, and `X` behind it.
@@ -64,6 +68,9 @@ pub(in crate::store) fn record(id: JobId, spec: &JobSpec) -> String {
     }
     if let Some(url) = &spec.callback_url {
         option('U', url);
+    }
+    if let Some(key) = &spec.requester {
+        option('U', &format_args!("{REQUESTER}{key}"));
     }
     if spec.metadata.as_str() != usual::METADATA {
         option('D', &spec.metadata.as_str());
@@ -118,6 +125,7 @@ pub(in crate::store) fn new_job(id: JobId, spec: &JobSpec, created: Timestamp, n
         failure: None,
         held_reason: None,
         callback_url: spec.callback_url.clone(),
+        requester: spec.requester.clone(),
         metadata: spec.metadata.clone(),
         input: Some(spec.input.clone()),
     }
@@ -153,6 +161,7 @@ pub(super) fn from_record(id: JobId, record: &str) -> Result<Job, StoreError> {
         failure: None,
         held_reason: None,
         callback_url: None,
+        requester: None,
         metadata: RawJson::from_compact(usual::METADATA),
         input: raw(input),
     };
@@ -172,7 +181,10 @@ fn set(job: &mut Job, option: &str) -> Result<(), StoreError> {
         "M" => job.max_attempts = number(value)?,
         "T" => job.timeout = Duration::from_millis(u64::from(number(value)?)),
         "R" => job.run_at = Some(time()?),
-        "U" => job.callback_url = Some(value.to_owned()),
+        "U" => match value.strip_prefix(REQUESTER) {
+            Some(key) => job.requester = Some(key.to_owned()),
+            None => job.callback_url = Some(value.to_owned()),
+        },
         "D" => job.metadata = RawJson::from_compact(value),
         _ => return Err(corrupt("an unknown option of a record")),
     }
@@ -196,6 +208,7 @@ pub(super) mod tests {
             timeout: Duration::from_secs(60),
             max_attempts: 3,
             callback_url: None,
+            requester: None,
             metadata: RawJson::from_compact("{\"a\":\"b\"}"),
             input: RawJson::from_compact("{\"n\":9007199254740993}"),
             fingerprint: "f".into(),
@@ -212,6 +225,7 @@ pub(super) mod tests {
             max_attempts: 5,
             timeout: Duration::from_millis(1_500),
             callback_url: Some("https://example.com/a".into()),
+            requester: Some("key1".into()),
             ..spec()
         };
         let (job, _) = live_job(id, &record(id, &spec), "", "", "").unwrap();

@@ -2,8 +2,9 @@
 -- Purpose: cancel a job wherever it is; a running attempt loses its lease and its worker is told.
 -- Uses: base record line park place leave settle effects close aside
 -- KEYS: 1 <base>:jobs
--- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 done retention (s), 5 id
--- Returns: c cancelled now, d dead already, n not a live job
+-- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 done retention (s), 5 id, 6 what it has to be held
+--       for or '', 7 the failure that it ends with, if it has to be held
+-- Returns: c cancelled now, d dead already, n not a live job, o not held for that
 -- Guarantee: once cancelled no attempt starts and no write of a running one is accepted.
 local id = ARGV[5]
 local bad = expect_types(ending_types())
@@ -20,6 +21,12 @@ if h.queue ~= queue then
 end
 if e.state == 'd' then
   return 'd'
+end
+if ARGV[6] ~= '' then
+  if e.state ~= 'h' or e.extra ~= ARGV[6] then
+    return 'o'
+  end
+  e.failure = ARGV[7]
 end
 load_limits({ [h.ws] = true })
 if e.state == 'r' then

@@ -51,10 +51,11 @@ pub(super) fn family(key: &str) -> Family<'_> {
         ("index", _) | ("worker", _) | ("effects", _) => Family::Expires,
         ("job", _) if tail.ends_with(":stream") => Family::Expires,
         ("llm", _) => llm(tail),
+        ("action", _) if tail.starts_with("cap:") => Family::Expires,
         ("dead", "groups") => Family::Known,
         (
             "indexes" | "sifting" | "workers" | "queues" | "limits" | "keys" | "events" | "streamed" | "layout"
-            | "epoch",
+            | "epoch" | "policy",
             "",
         ) => Family::Known,
         _ => Family::Unknown,

@@ -12,5 +12,6 @@ mod guard;
 mod keeper;
 mod long_line;
 mod lost_replies;
+mod policy;
 mod submit;
 mod worker;

@@ -89,11 +89,11 @@ fn sleep_input_is_checked_at_the_door() {
 }
 
 #[test]
-fn types_are_registered_and_governed() {
+fn types_are_registered_by_what_is_configured() {
     let none = registry(&[], &ExecutorOptions::default());
-    let names = |r: &Registry| r.offered().iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(names(&none), ["echo", "sleep"]);
-    assert!(matches!(none.executor("webhook.send"), Err(TypeRefusal::ActionsDisabled(_))));
+    let names = |r: &Registry| r.types().map(|info| info.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&none), ["echo", "sleep", "webhook.send"]);
+    assert!(none.executor("webhook.send").unwrap().info().is_action);
     assert!(matches!(none.executor("llm.chat"), Err(TypeRefusal::Unknown(_))));
     let llm = Some(LlmOptions::new("http://127.0.0.1:1", "m"));
     let all = registry(&["webhook.send"], &ExecutorOptions { llm, ..ExecutorOptions::default() });

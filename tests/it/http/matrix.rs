@@ -10,6 +10,7 @@ use crate::support::api::{Api, send};
 
 const READ: &str = "jobs:read";
 const WRITE: &str = "jobs:write";
+const APPROVE: &str = "jobs:approve";
 const OPERATE: &str = "queue:operate";
 const ADMIN: &str = "workspace:admin";
 const SYSTEM: &str = "system:admin";
@@ -24,6 +25,11 @@ const TABLE: &[(&str, Option<&str>, bool)] = &[
     ("redrive_job", Some(WRITE), false),
     ("follow_job", Some(READ), false),
     ("why_job", Some(READ), false),
+    ("get_effects", Some(READ), false),
+    ("approve_job", Some(APPROVE), false),
+    ("reject_job", Some(APPROVE), false),
+    ("resolve_job", Some(OPERATE), false),
+    ("release_job", Some(OPERATE), false),
     ("open_websocket", Some(READ), false),
     ("list_types", Some(READ), false),
     ("list_queues", Some(OPERATE), true),
@@ -42,6 +48,11 @@ const TABLE: &[(&str, Option<&str>, bool)] = &[
     ("revoke_key", Some(ADMIN), false),
     ("get_limits", Some(ADMIN), false),
     ("set_limits", Some(SYSTEM), true),
+    ("get_actions", Some(ADMIN), false),
+    ("set_actions", Some(ADMIN), false),
+    ("remove_actions", Some(ADMIN), false),
+    ("disable_actions", Some(ADMIN), false),
+    ("enable_actions", Some(ADMIN), false),
     ("healthz", None, false),
     ("ready", None, false),
     ("health", None, false),
@@ -102,7 +113,7 @@ async fn without_a_key_only_open_operations_answer() {
 #[tokio::test]
 async fn each_operation_takes_its_scope_and_no_other() {
     let api = Api::start().await;
-    for scope in [READ, WRITE, OPERATE, ADMIN, SYSTEM] {
+    for scope in [READ, WRITE, APPROVE, OPERATE, ADMIN, SYSTEM] {
         for workspace in ["ws", "*"] {
             let key = api.key(workspace, &[scope]).await;
             for (method, path, id) in operations() {

@@ -1,5 +1,6 @@
 //! The HTTP API over real sockets and a private Redis.
 
+mod actions;
 mod auth;
 mod bad_input;
 mod batch;
@@ -7,6 +8,7 @@ mod contract;
 mod deltas;
 mod events;
 mod health;
+mod held;
 mod keys;
 mod limits;
 mod list;

@@ -264,7 +264,7 @@ impl<'a> World<'a> {
         let found = match self.store.cancel(&queue(), self.made[job]).await.unwrap() {
             Cancelled::Now => Cancel::Now,
             Cancelled::Dead => Cancel::Dead,
-            Cancelled::NotLive => Cancel::NotLive,
+            Cancelled::NotLive | Cancelled::NotHeld => Cancel::NotLive,
         };
         self.expect(Command::Cancel(job), Reply::Cancelled(found));
     }

@@ -2,6 +2,7 @@
 //! `full`, `outage`, `leak` and `effect_life` are about several verbs at once.
 
 mod cancel;
+mod cap;
 mod claim;
 mod compact;
 mod confirm;
@@ -23,6 +24,7 @@ mod locate;
 mod outage;
 mod pause;
 mod planted;
+mod policy;
 mod probe;
 mod probed;
 mod progress;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use windlass::domain::JobId;
-use windlass::engine::{AllowList, Control, EventHub, Guard, Registry, Submitter, tasks};
+use windlass::engine::{AllowList, Control, EventHub, Guard, Policies, Registry, Submitter, tasks};
 use windlass::executors::{ExecutorOptions, register_all};
 use windlass::http::{HttpOptions, HttpState, ServerOptions, Services, mint_key, router, serve};
 use windlass::store::{Shards, Store};
@@ -187,6 +187,7 @@ async fn services(store: &Shards, shutdown: &CancellationToken, registry: Arc<Re
     Services {
         submitter: Submitter::start(store.clone(), guard.clone(), shutdown.clone()),
         control: Control::new(store.clone()),
+        policies: Policies::start(store.clone(), registry.allow_list().clone(), shutdown.clone()),
         hub,
         guard,
         registry,

@@ -259,6 +259,8 @@ const MAY_STAY: &[&str] = &[
     "ai:llm:rate:",
     "ai:llm:usage:",
     "ai:layout",
+    "ai:policy",
+    "ai:action:cap:",
     "ai:epoch",
 ];
 

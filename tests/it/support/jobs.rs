@@ -27,6 +27,7 @@ pub(crate) fn spec_of(workspace: &str, request: &str) -> JobSpec {
         timeout: Duration::from_secs(60),
         max_attempts: 3,
         callback_url: None,
+        requester: None,
         metadata: RawJson::from_compact("{}"),
         input: RawJson::from_compact(format!("{{\"n\":\"{request}\"}}")),
         fingerprint: format!("print-of-{request}"),

@@ -1,5 +1,6 @@
 //! What tests share.
 
+pub(crate) mod action;
 pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod book;

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 use windlass::domain::{JobId, JobState, QueueName};
 use windlass::engine::{Guard, Janitor, Selector};
-use windlass::store::{LAYOUT, Scope, Shards, Switch, WorkspaceLimits};
+use windlass::store::{LAYOUT, PolicyChange, Scope, Shards, Switch, WorkspaceLimits};
 
 use crate::support::api::{ADMIN, Answer, Api, send};
 use crate::support::fleet::{Gated, eventually, options, registry, start, until};
@@ -220,6 +220,30 @@ async fn a_pause_holds_on_every_shard_and_the_janitor_repairs_it() {
         claimed += worker.claim(store, 100).await.len();
     }
     assert_eq!(claimed, 40);
+}
+
+#[tokio::test]
+async fn rules_for_actions_stand_on_every_shard_and_the_janitor_repairs_them() {
+    let (mut api, shards) = api().await;
+    let change = |name: &str, document: Option<&str>| PolicyChange {
+        workspace: Some(workspace(name)),
+        document: document.map(str::to_owned),
+    };
+    shards.set_policy(&change("left", Some("{}"))).await.unwrap();
+    let revision = shards.set_policy(&change("acme", Some("{\"enabled\":false}"))).await.unwrap();
+    let truth = shards.first().policies().await.unwrap();
+    assert_eq!(truth.revision, revision);
+    let server = api.redis.servers().owner("{ai:5}:jobs");
+    let field = ["HSET", "{ai:5}:policy", "w:acme", "{}", "w:gone", "{}", "rev", "another"];
+    api.redis.servers().ask(server, &field);
+    api.redis.servers().ask(server, &["HDEL", "{ai:5}:policy", "w:left"]);
+    assert_ne!(shards.all()[5].policies().await.unwrap(), truth);
+    let mut janitor = Janitor::new(shards.clone());
+    assert!(janitor.run_once().await.unwrap().control_repaired);
+    for store in shards.all() {
+        assert_eq!(store.policies().await.unwrap(), truth, "shard {}", store.shard());
+    }
+    assert!(!janitor.run_once().await.unwrap().control_repaired);
 }
 
 #[tokio::test]
