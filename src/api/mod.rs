@@ -10,6 +10,7 @@ pub mod batch;
 pub mod dead;
 pub mod event;
 pub mod health;
+pub mod held;
 pub mod job;
 pub mod json;
 pub mod key;
