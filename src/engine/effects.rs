@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::domain::{EffectClass, EffectRecord, EffectState, FailureReason, HeldReason, JobId, RawJson, effect_key};
+use crate::domain::{
+    EffectClass, EffectRecord, EffectState, FailureReason, HeldReason, JobId, RawJson, bounds, effect_key,
+};
 use crate::metrics;
 
 use super::effect_log::{Begun, EffectLog, EffectLogError, Intent};
@@ -168,6 +170,7 @@ impl Effects {
         if let Some(known) = self.begun_before(&intent) {
             return known;
         }
+        intent.again = self.is_open(intent.step);
         self.record_receipts().await?;
         let earlier = match self.begin(&intent).await? {
             None => None,
@@ -188,7 +191,7 @@ impl Effects {
         match effect.perform(&step).await {
             Ok(receipt) => {
                 self.count("done");
-                self.stands(&intent, Outcome::Done(Some(receipt.clone())));
+                self.stands(&intent, Outcome::Done(Some(kept(&receipt))));
                 Ok(receipt)
             }
             Err(failure) => Err(self.failed(&intent, failure)),
@@ -240,18 +243,13 @@ impl Effects {
 
     /// What an earlier attempt left, or `None` when the intent is on record now.
     async fn begin(&self, intent: &Intent) -> Result<Option<EffectRecord>, ExecutionError> {
+        // Known beforehand: whatever becomes of this call, or of its caller meanwhile, nothing came of the intent.
+        self.not_done(intent);
         match self.log.begin(intent).await {
             Ok(Begun::Fresh) => Ok(None),
             Ok(Begun::Found(record)) => Ok(Some(record)),
-            // Perhaps it is on record all the same, and nothing came of it.
-            Ok(Begun::Refused(error)) => {
-                self.not_done(intent);
-                Err(error)
-            }
-            Err(error) => {
-                self.not_done(intent);
-                Err(unwritten(&error))
-            }
+            Ok(Begun::Refused(error)) => Err(error),
+            Err(error) => Err(unwritten(&error)),
         }
     }
 
@@ -268,6 +266,10 @@ impl Effects {
             }
             _ => None,
         }
+    }
+
+    fn is_open(&self, step: &str) -> bool {
+        self.standings().iter().any(|standing| standing.step == step && matches!(standing.outcome, Outcome::Open))
     }
 
     /// That this one was refused says nothing of an earlier one with the same key, whose age must be kept.
@@ -302,7 +304,7 @@ impl Effects {
                 match effect.reconcile(&record).await? {
                     Lookup::Done(receipt) => {
                         self.count("reconciled");
-                        self.stands(&intent, Outcome::Done(Some(receipt.clone())));
+                        self.stands(&intent, Outcome::Done(Some(kept(&receipt))));
                         Ok(Earlier::Done(receipt))
                     }
                     // What Redis forgot may have been another attempt's intent, which the other side may yet act on.
@@ -354,6 +356,14 @@ fn unrecorded(standing: &Standing) -> Option<(&'static str, RawJson)> {
         Outcome::Done(Some(receipt)) => Some((standing.step, receipt.clone())),
         _ => None,
     }
+}
+
+/// What of a receipt goes on record: all of it, unless it is over its bound. That it happened must not be lost with it.
+fn kept(receipt: &RawJson) -> RawJson {
+    if receipt.as_str().len() <= bounds::EFFECT {
+        return receipt.clone();
+    }
+    RawJson::from_compact("{\"receipt\":\"too large to keep\"}")
 }
 
 fn unwritten(error: &EffectLogError) -> ExecutionError {

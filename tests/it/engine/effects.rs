@@ -7,7 +7,7 @@ use std::time::Duration;
 use windlass::domain::{
     EffectClass, EffectState, FailureReason, HeldReason, Job, JobId, JobSpec, JobState, RawJson, bounds,
 };
-use windlass::engine::{ExecutionError, Lookup, Registry};
+use windlass::engine::{Disposition, ExecutionError, Judgement, Lookup, Registry, Rules, WorkerOptions};
 use windlass::store::{Redriven, Scope, Store, Unheld, Unhold};
 
 use crate::support::audit::{assert_no_leak, audit};
@@ -311,4 +311,63 @@ async fn an_intent_whose_answer_was_lost_is_put_on_record_again_and_the_effect_i
     let job = reaches(&store, id, JobState::Succeeded).await;
     worker.stop().await;
     assert_eq!((job.attempt, outside.done().len()), (1, 1));
+}
+
+#[derive(Debug)]
+struct Refusing(&'static str);
+
+impl Rules for Refusing {
+    fn revision(&self) -> String {
+        self.0.to_owned()
+    }
+
+    fn judge<'a>(&'a self, _: &'a Job, revision: &'a str) -> Judgement<'a> {
+        let reason = FailureReason::ApprovalRequired;
+        let message = format!("revision {revision} wants an approval");
+        let disposition = Disposition::Hold(HeldReason::Approval);
+        Box::pin(async move { Err(ExecutionError { reason, message, disposition }) })
+    }
+}
+
+#[tokio::test]
+async fn rules_that_changed_since_the_job_was_judged_are_asked_again_before_an_effect() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    redis.cli(&["HSET", "ai:policy", "rev", "r2"]);
+    let outside = Outside::that(&[]);
+    let registry = requests(ONCE, &outside);
+    let by = |rev| WorkerOptions { rules: Some(Arc::new(Refusing(rev))), ..options() };
+    let worker = start(&store, &registry, by("r1"));
+    let id = enqueue_new(&store, spec("changed")).await;
+    let job = reaches(&store, id, JobState::Held).await;
+    worker.stop().await;
+    assert_eq!((job.held_reason, job.attempt), (Some(HeldReason::Approval), 0), "not charged");
+    assert!(job.failure.unwrap().message.contains("revision r2"));
+    assert!(outside.done().is_empty() && store.effects(id, None).await.unwrap().is_empty());
+    let worker = start(&store, &registry, by("r2"));
+    let id = enqueue_new(&store, spec("as judged")).await;
+    reaches(&store, id, JobState::Succeeded).await;
+    worker.stop().await;
+    let worker = start(&store, &registry, options());
+    let id = enqueue_new(&store, spec("without rules")).await;
+    reaches(&store, id, JobState::Succeeded).await;
+    worker.stop().await;
+    assert_eq!(outside.done().len(), 2);
+    audit(&redis);
+}
+
+/// The demonstration of what the guard is for: the same histories without it.
+#[cfg(feature = "chaos")]
+#[tokio::test]
+async fn without_the_guard_there_are_silent_second_effects() {
+    let redis = TestRedis::start().await;
+    let store = redis.store_with(|o| o.planted = windlass::store::planted::named("effect_guard_off")).await;
+    for class in [ONCE, RECONCILABLE] {
+        let outside = Outside::that(&[]);
+        let id = crash_within(&redis, &store, class, &outside).await;
+        let worker = start(&store, &requests(class, &outside), options());
+        let job = reaches(&store, id, JobState::Succeeded).await;
+        worker.stop().await;
+        assert_eq!((job.crashes, outside.done().len()), (1, 2), "{class}");
+    }
 }

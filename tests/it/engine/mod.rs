@@ -3,6 +3,7 @@
 mod bell;
 mod deltas;
 mod drain;
+mod effect_flow;
 mod effects;
 mod events;
 mod fencing;

@@ -44,6 +44,7 @@ impl EffectLog for MemoryLog {
         let mut records = self.record.records.lock().unwrap();
         let found = records.get(intent.step).cloned();
         let begun = match found {
+            Some(record) if record.state == EffectState::Done => Begun::Found(record),
             Some(record) if record.attempt != self.attempt && !intent.again => Begun::Found(record),
             earlier => {
                 let fresh = EffectRecord {
@@ -77,9 +78,11 @@ impl EffectLog for MemoryLog {
 impl MemoryLog {
     fn write(&self, step: &str, state: EffectState, document: &RawJson) -> LogFuture<'static, ()> {
         let mut records = self.record.records.lock().unwrap();
-        let written = match records.get_mut(step).filter(|record| record.attempt == self.attempt) {
+        // A receipt that was found by asking stands in the place of whoever's intent.
+        let may = |record: &&mut EffectRecord| record.attempt == self.attempt || state == EffectState::Done;
+        let written = match records.get_mut(step).filter(may) {
             Some(record) => {
-                (record.state, record.document) = (state, document.clone());
+                (record.state, record.document, record.attempt) = (state, document.clone(), self.attempt);
                 Ok(())
             }
             None => Err(EffectLogError::Stale),

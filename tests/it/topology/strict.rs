@@ -1,14 +1,14 @@
 //! `DURABILITY=strict`: what is acknowledged survives the primary.
 
 use tokio_util::sync::CancellationToken;
-use windlass::domain::{JobId, JobState, RawJson};
+use windlass::domain::{EffectClass, JobId, JobState, RawJson};
 use windlass::engine::Guard;
-use windlass::store::{Answer, Cancelled, Enqueued, Finished, Redriven, Scope, Store, StoreError};
+use windlass::store::{Answer, Cancelled, Enqueued, Finished, Redriven, Scope, Store, StoreError, Unheld, Unhold};
 
 use super::pair::{Pair, strict_of};
 use crate::support::api::Api;
 use crate::support::fleet::{eventually, options, reaches, registry, start};
-use crate::support::jobs::{TestWorker, death, enqueue_new, queue, spec, state, success};
+use crate::support::jobs::{TestWorker, death, enqueue_new, hold, queue, spec, state, success};
 use crate::support::processes::stat;
 use crate::support::redis::TestRedis;
 
@@ -61,9 +61,11 @@ async fn every_verb_whose_answer_is_a_promise_waits() {
     let (store, plain) = (pair.strict().await, pair.primary.store().await);
     let worker = TestWorker::register(&plain).await;
     let (dead, done) = (enqueue_new(&plain, spec("dead")).await, enqueue_new(&plain, spec("done")).await);
-    let claimed = worker.claim(&plain, 2).await;
+    let held = enqueue_new(&plain, spec("held")).await;
+    let claimed = worker.claim(&plain, 3).await;
     let of = |id| claimed.iter().find(|c| c.job.id == id).cloned().unwrap();
     assert_eq!(worker.end(&plain, &of(dead), death()).await, Answer::Done);
+    assert_eq!(worker.end(&plain, &of(held), hold()).await, Answer::Done);
     let waiting = enqueue_new(&plain, spec("waiting")).await;
     pair.between.go_silent();
 
@@ -71,6 +73,10 @@ async fn every_verb_whose_answer_is_a_promise_waits() {
     not_durable(store.cancel(&queue(), waiting).await);
     not_durable(try_enqueue(&store, "new").await);
     not_durable(store.confirm().await);
+    let begin = async || store.effect_begin(&of(done), "send", EffectClass::Once, false, "").await;
+    not_durable(begin().await);
+    not_durable(store.effect_note(&of(done), "send", &RawJson::from_compact("1")).await);
+    not_durable(store.unhold(&queue(), held, None, Unhold::Release).await);
     // The report is kept to be repeated; what was claimed beside it is leased and arrives.
     let report = [Finished { claimed: of(done), ending: success() }];
     let (answers, claims) = store.cycle(&report, &worker.request(1)).await.unwrap();
@@ -84,6 +90,7 @@ async fn every_verb_whose_answer_is_a_promise_waits() {
     assert_eq!(store.release(&queue(), &report).await.unwrap(), [Answer::DoneBefore]);
     assert_eq!(store.cancel(&queue(), waiting).await.unwrap(), Cancelled::NotLive);
     assert_eq!(store.redrive(&queue(), dead, None).await.unwrap(), Redriven::NotRedrivable);
+    assert_eq!(store.unhold(&queue(), held, None, Unhold::Release).await.unwrap(), Unheld::NotHeld);
     store.confirm().await.unwrap();
 }
 
