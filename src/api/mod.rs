@@ -11,6 +11,7 @@ pub mod credential;
 pub mod dead;
 pub mod event;
 pub mod health;
+pub mod held;
 pub mod job;
 pub mod json;
 pub mod key;

@@ -55,7 +55,7 @@ pub(crate) fn decisions() -> Object {
 
 /// What became of an effect that nobody could tell of.
 pub(crate) fn outcomes() -> Object {
-    words(super::actions::Outcome::ALL.iter().map(|(_, word)| *word))
+    words(super::held::Outcome::ALL.iter().map(|(_, word)| *word))
 }
 
 /// The stable error codes.

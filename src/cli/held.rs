@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::failure::{Code, Failure};
 use super::output::{Output, clean};
-use crate::api::actions::{Approve, EffectView, EffectsView, Outcome, Reason, Resolve};
+use crate::api::held::{Approve, EffectView, EffectsView, Outcome, Reason, Resolve};
 use crate::api::job::JobView;
 use crate::client::Client;
 use crate::domain::JobId;

@@ -4,7 +4,8 @@ use reqwest::Method;
 use serde_json::value::RawValue;
 
 use super::{Client, ClientError};
-use crate::api::actions::{ActionsView, Approve, EffectsView, Reason, Resolve};
+use crate::api::actions::ActionsView;
+use crate::api::held::{Approve, EffectsView, Reason, Resolve};
 use crate::api::job::JobView;
 use crate::domain::JobId;
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::api::actions::{ApprovalView, EffectView, EffectsView};
 use crate::api::dead::DeadGroupView;
 use crate::api::event::{DeltaView, EventView};
 use crate::api::health::CheckView;
+use crate::api::held::{ApprovalView, EffectView, EffectsView};
 use crate::api::key::KeyView;
 use crate::api::queue::{QueueView, SwitchView};
 use crate::api::types::TypeView;

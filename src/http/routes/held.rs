@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Request, State};
 
-use crate::api::actions::{Approve, EffectsView, Outcome, Reason, Resolve};
+use crate::api::held::{Approve, EffectsView, Outcome, Reason, Resolve};
 use crate::api::job::JobView;
 use crate::domain::{APPROVAL_WAIT, Job, RawJson, Verdict};
 use crate::engine::{Decider, Resolution};

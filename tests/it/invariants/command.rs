@@ -75,8 +75,18 @@ pub(super) enum Command {
         job: usize,
         attempt: usize,
     },
+    /// An effect that nobody can look up is put on record.
+    Intent {
+        job: usize,
+        attempt: usize,
+    },
     Cancel(usize),
     Redrive(usize),
+    /// A decision; whether it says that no effect happened.
+    Unhold {
+        job: usize,
+        nothing_happened: bool,
+    },
     Pause(Block),
     Resume(Block),
     Limit {
@@ -106,8 +116,10 @@ pub(super) enum Reply {
     Reported(Vec<Verdict>),
     /// Whether each lease is still held.
     Held(Vec<bool>),
-    /// Whether the progress was stored.
+    /// Whether the progress, or the intent, was stored.
     Stored(bool),
+    /// Whether it was held.
+    Unheld(bool),
     /// Now, dead already, or not live.
     Cancelled(Cancel),
     Redriven(Redrive),

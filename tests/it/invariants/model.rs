@@ -11,6 +11,10 @@ use super::command::{Answer, Block, Cancel, Claim, Command, End, Item, Redrive, 
 const POISON: u32 = 3;
 /// Crashes from which a process runs one such job at a time.
 const SUSPECT: u32 = 2;
+/// Attempts of a job.
+const MOST: u32 = 3;
+/// All are held for this here.
+const HELD: &str = "held:outcome_unknown";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ModelJob {
@@ -25,6 +29,8 @@ pub(super) struct ModelJob {
     pub(super) lease: Option<Lease>,
     /// The attempt whose report was the last thing that happened to it.
     pub(super) reported_by: Option<usize>,
+    /// An effect may have happened.
+    pub(super) doubt: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +78,12 @@ pub(super) fn step(model: &mut Model, command: &Command) -> Result<Reply, String
         Command::Progress { job, attempt } => {
             Reply::Stored(model.jobs[*job].lease.is_some_and(|lease| lease.attempt == *attempt))
         }
+        Command::Intent { job, attempt } => {
+            let holds = model.jobs[*job].lease.is_some_and(|lease| lease.attempt == *attempt);
+            model.jobs[*job].doubt |= holds;
+            Reply::Stored(holds)
+        }
+        Command::Unhold { job, nothing_happened } => Reply::Unheld(model.unhold(*job, *nothing_happened)),
         Command::Cancel(job) => Reply::Cancelled(model.cancel(*job)),
         Command::Redrive(job) => Reply::Redriven(model.redrive(*job)),
         other => {
@@ -145,6 +157,7 @@ impl Model {
             ended: item.ends_soon,
             lease: None,
             reported_by: None,
+            doubt: false,
         });
         Answer::New(job, later)
     }
@@ -172,8 +185,10 @@ impl Model {
                 let lives = self.live.contains(&lease.worker);
                 self.jobs[at].reap(lives);
                 self.tally("lease_expiries");
-                if self.jobs[at].state == JobState::Dead {
-                    self.tally("dead");
+                match self.jobs[at].state {
+                    JobState::Dead => self.tally("dead"),
+                    JobState::Held => self.set_aside(),
+                    _ => {}
                 }
             }
         }
@@ -247,6 +262,7 @@ impl Model {
             }
             End::Hold => {
                 job.state = JobState::Held;
+                self.set_aside();
                 None
             }
         };
@@ -266,9 +282,30 @@ impl Model {
         if job.state.is_terminal() {
             return if job.state == JobState::Dead { Cancel::Dead } else { Cancel::NotLive };
         }
+        let held = job.state == JobState::Held;
         (job.state, job.lease) = (JobState::Cancelled, None);
         self.tally("cancelled");
+        if held {
+            *self.counters.entry(HELD).or_default() -= 1;
+        }
         Cancel::Now
+    }
+
+    fn set_aside(&mut self) {
+        self.tally(HELD);
+        self.tally("outcome_unknown");
+    }
+
+    fn unhold(&mut self, at: usize, nothing_happened: bool) -> bool {
+        let job = &mut self.jobs[at];
+        if job.state != JobState::Held {
+            return false;
+        }
+        job.wait(When::Now);
+        job.attempt = job.attempt.min(MOST - 1);
+        job.doubt &= !nothing_happened;
+        *self.counters.entry(HELD).or_default() -= 1;
+        true
     }
 
     fn redrive(&mut self, at: usize) -> Redrive {
@@ -301,7 +338,7 @@ impl ModelJob {
         if !worker_lives {
             self.crashes += 1;
             if self.crashes >= POISON {
-                self.state = JobState::Dead;
+                self.state = if self.doubt { JobState::Held } else { JobState::Dead };
             }
         }
     }

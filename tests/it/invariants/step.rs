@@ -36,6 +36,14 @@ pub(super) enum Step {
     Redrive {
         job: usize,
     },
+    /// An attempt begins an effect that nobody can look up.
+    Intent {
+        attempt: usize,
+    },
+    Unhold {
+        job: usize,
+        nothing_happened: bool,
+    },
     /// A day has passed for the request of an ended job, and perhaps the request is used again.
     ForgetKey {
         reuse: bool,
@@ -125,6 +133,8 @@ impl Step {
             2 => (0..WORKERS).prop_map(|worker| Self::Lapse { worker }),
             4 => (0..40usize).prop_map(|job| Self::Cancel { job }),
             5 => (0..40usize).prop_map(|job| Self::Redrive { job }),
+            4 => (0..8usize).prop_map(|attempt| Self::Intent { attempt }),
+            6 => (0..40usize, any::<bool>()).prop_map(|(job, nothing_happened)| Self::Unhold { job, nothing_happened }),
             3 => (0..40usize, any::<bool>()).prop_map(|(job, reuse)| Self::ForgetKey { job, reuse }),
             2 => (0..40usize).prop_map(|job| Self::Overdue { job }),
             3 => block().prop_map(Self::Pause),

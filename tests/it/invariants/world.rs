@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use windlass::domain::{JobId, JobSpec, JobState, Priority, RawJson};
+use windlass::domain::{EffectClass, JobId, JobSpec, JobState, Priority, RawJson};
 use windlass::store::{
-    Answer as Finish, Cancelled, Claimed, Claims, Ending, Enqueued, Finished, LeaseRef, Redriven, Scope, Store, Switch,
-    WorkspaceLimits,
+    Answer as Finish, Cancelled, Claimed, Claims, EffectBegun, Ending, Enqueued, Finished, LeaseRef, Redriven, Scope,
+    Store, Switch, Unheld, Unhold, WorkspaceLimits,
 };
 
 use super::command::{Answer, Block, Cancel, Claim, Command, End, Item, Redrive, Reply, Verdict, When};
@@ -103,6 +103,8 @@ impl<'a> World<'a> {
             Step::Lapse { worker } => self.lapse(*worker),
             Step::Cancel { job } => self.cancel(*job).await,
             Step::Redrive { job } => self.redrive(*job).await,
+            Step::Intent { attempt } => self.intent(*attempt).await,
+            Step::Unhold { job, nothing_happened } => self.unhold(*job, *nothing_happened).await,
             Step::ForgetKey { job, reuse } => self.forget_key(*job, *reuse).await,
             Step::Overdue { job } => self.overdue(*job).await,
             Step::Pause(block) => {
@@ -234,6 +236,20 @@ impl<'a> World<'a> {
             let stored = self.store.progress(&claimed, &RawJson::from_compact("{}")).await.unwrap();
             self.expect(Command::Progress { job, attempt }, Reply::Stored(stored));
         }
+    }
+
+    async fn intent(&mut self, nth: usize) {
+        if let Some(Handed { claimed, job, attempt, .. }) = self.nth_attempt(nth) {
+            let begun = self.store.effect_begin(&claimed, "send", EffectClass::Once, false, "").await.unwrap();
+            self.expect(Command::Intent { job, attempt }, Reply::Stored(begun != EffectBegun::Stale));
+        }
+    }
+
+    async fn unhold(&mut self, n: usize, nothing_happened: bool) {
+        let Some(job) = self.nth_job(n) else { return };
+        let change = if nothing_happened { Unhold::NotHappened { by: "op".to_owned() } } else { Unhold::Release };
+        let found = self.store.unhold(&queue(), self.made[job], None, change).await.unwrap();
+        self.expect(Command::Unhold { job, nothing_happened }, Reply::Unheld(found == Unheld::Now));
     }
 
     async fn heartbeat(&mut self, place: usize) {
@@ -368,7 +384,7 @@ impl<'a> World<'a> {
     fn bury_the_dead(&self) {
         for (id, _) in self.made.iter().zip(&self.model.jobs).filter(|(_, job)| job.state == JobState::Dead) {
             let id = id.to_string();
-            for key in ["ai:jobs", "ai:attempts", "ai:progress"] {
+            for key in ["ai:jobs", "ai:attempts", "ai:progress", "ai:effects"] {
                 self.redis.ask(&["HDEL", key, &id]);
             }
             self.redis.ask(&["ZREM", "ai:queue:dead", &id]);
