@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::credentials::CredentialsCommand;
 use super::dead::DeadCommand;
 use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
@@ -128,6 +129,9 @@ pub enum OperatorCommand {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Add, list, test, remove and re-encrypt credentials of workspaces
+    #[command(subcommand)]
+    Credentials(CredentialsCommand),
     /// Show and set the limits of a workspace
     #[command(subcommand)]
     Workspaces(WorkspacesCommand),

@@ -55,6 +55,7 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "redis_unavailable" | "redis_unsafe" | "redis_full" => "`windlass doctor` says more",
         "queue_draining" => "`windlass queues resume QUEUE` opens it again",
         "no_worker" => "`windlass workers list` shows who is there; workers need the provider in their settings",
+        "credentials_key_missing" => "make one with `openssl rand -base64 32`, and set CREDENTIALS_KEY on the server",
         "unknown_type" => "GET /ai/types lists what the server knows",
         _ => return None,
     })

@@ -13,4 +13,6 @@ mod llm_stream;
 mod llm_structured;
 mod llmock;
 mod ssrf;
+mod vault;
+mod vault_renewal;
 mod webhook;

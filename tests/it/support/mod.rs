@@ -13,6 +13,7 @@ pub(crate) mod halted;
 pub(crate) mod jobs;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod llmock;
+pub(crate) mod oauth;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod processes;
 pub(crate) mod proxy;
