@@ -1,6 +1,7 @@
 //! The command line: the built binary, run as users run it.
 #![expect(clippy::disallowed_methods, reason = "tests start the binary and look at its processes")]
 
+mod credentials;
 mod demo;
 mod dev;
 mod exit_codes;
