@@ -24,10 +24,18 @@ const FRESH: Duration = Duration::from_millis(500);
 /// Below the usual scrape timeout of five seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The last reading of all queues, with how many credentials need someone.
+/// One reading of the fleet.
+struct Reading {
+    queues: Vec<QueueSummary>,
+    /// How many credentials need someone.
+    doubtful: u64,
+    at: Instant,
+}
+
+/// The last reading of the fleet.
 pub(super) struct Fleet {
     store: Shards,
-    last: Mutex<Option<((Vec<QueueSummary>, u64), Instant)>>,
+    last: Mutex<Option<Reading>>,
 }
 
 impl Fleet {
@@ -38,20 +46,22 @@ impl Fleet {
     /// Appends the fleet's families to `out`.
     pub(super) async fn render(&self, out: &mut String) {
         let mut last = self.last.lock().await;
-        let fresh = last.as_ref().is_some_and(|(_, at)| clock::now().duration_since(*at) < FRESH);
-        if !fresh && let Ok(Ok(read)) = tokio::time::timeout(PATIENCE, self.read()).await {
-            *last = Some((read, clock::now()));
+        let age = |last: &Option<Reading>| last.as_ref().map(|reading| clock::now().duration_since(reading.at));
+        let fresh = age(&last).is_some_and(|age| age < FRESH);
+        if !fresh && let Ok(Ok(reading)) = tokio::time::timeout(PATIENCE, Box::pin(self.read())).await {
+            *last = Some(reading);
         }
-        if last.as_ref().is_some_and(|(_, at)| clock::now().duration_since(*at) > STALE_AFTER) {
+        if age(&last).is_some_and(|age| age > STALE_AFTER) {
             *last = None;
         }
-        render_queues(out, last.as_ref().map_or(&[], |((queues, _), _)| queues.as_slice()));
-        render_credentials(out, last.as_ref().map(|((_, doubtful), _)| *doubtful));
+        render_queues(out, last.as_ref().map_or(&[], |reading| reading.queues.as_slice()));
+        render_credentials(out, last.as_ref().map(|reading| reading.doubtful));
     }
 
-    async fn read(&self) -> Result<(Vec<QueueSummary>, u64), StoreError> {
+    async fn read(&self) -> Result<Reading, StoreError> {
         let credentials = self.store.credentials();
-        tokio::try_join!(self.store.queues(), credentials.credentials_needing_reauth())
+        let (queues, doubtful) = tokio::try_join!(self.store.queues(), credentials.credentials_needing_reauth())?;
+        Ok(Reading { queues, doubtful, at: clock::now() })
     }
 }
 

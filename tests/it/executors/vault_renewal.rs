@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio::time::timeout;
-use windlass::domain::{CredentialKind, CredentialState};
+use windlass::domain::{CredentialKind, CredentialState, Material};
 use windlass::engine::{Safe, tasks};
 use windlass::executors::actions::{Credential, StoredVault, Vault, VaultError};
 use windlass::store::CredentialRecord;
@@ -146,7 +147,7 @@ async fn a_credential_that_is_replaced_while_it_is_renewed_stays_replaced() {
     };
     server.wait_asked(1).await;
     let mut replaced = renewable(KIND);
-    if let windlass::domain::Material::OAuth(oauth) = &mut replaced.material {
+    if let Material::OAuth(oauth) = &mut replaced.material {
         oauth.refresh_token = Some("refresh-canary-1".into());
     }
     safe.add(&ws(), &name("default"), &replaced).await.unwrap();
@@ -154,6 +155,27 @@ async fn a_credential_that_is_replaced_while_it_is_renewed_stays_replaced() {
     let error = renewing.await.unwrap().unwrap_err();
     assert!(matches!(error, VaultError::Unavailable(_)), "{error}");
     assert_eq!(bearer(&get(&vaults[1]).await.unwrap().secret), "access-canary-2", "the new one was asked with");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_secret_of_the_application_is_not_undone_by_a_renewal_with_the_old_one() {
+    let (redis, mut server) = (TestRedis::start().await, OAuthServer::start().await);
+    let (safe, vaults) = fleet(&redis, &server).await;
+    server.hold();
+    let renewing = {
+        let vault = Arc::clone(&vaults[0]);
+        tasks::spawn("asking", async move { get(&vault).await })
+    };
+    server.wait_asked(1).await;
+    let mut replaced = renewable(KIND);
+    if let Material::OAuth(oauth) = &mut replaced.material {
+        oauth.client_secret = Some("newer".into());
+    }
+    safe.add(&ws(), &name("default"), &replaced).await.unwrap();
+    server.release();
+    assert!(matches!(renewing.await.unwrap(), Err(VaultError::Unavailable(_))));
+    let Material::OAuth(stored) = safe.open(&record(&safe).await).unwrap() else { panic!("no OAuth") };
+    assert_eq!(stored.client_secret.unwrap().expose_secret(), "newer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
