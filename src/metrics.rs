@@ -166,6 +166,9 @@ catalogue! {
     QUEUE_DRAINING = "windlass_queue_draining" Gauge Fleet Count [QUEUE] &[],
         "1 while the queue takes no new jobs, else 0.";
 
+    CREDENTIALS_NEEDING_REAUTH = "windlass_credentials_needing_reauth" Gauge Fleet Count [] &[],
+        "Credentials that someone has to renew; jobs that need them are held.";
+
     HTTP_REQUESTS = "http_requests_total" Counter Process Count [PATH, METHOD, STATUS] &[],
         "HTTP requests answered.";
     HTTP_DURATION = "http_request_duration_seconds" Histogram Process Seconds [PATH] HTTP_SECONDS,

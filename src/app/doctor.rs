@@ -12,9 +12,13 @@ use crate::client::{Client, ClientError};
 use crate::clock;
 use crate::config::Config;
 use crate::engine::{Findings, Guard, Level};
+use crate::store::Shards;
 
 /// How long connecting may take.
 const LIMIT: Duration = Duration::from_secs(3);
+
+/// Pages of credentials that are looked at; each has some hundred.
+const CREDENTIAL_PAGES: usize = 100;
 
 #[derive(Debug, Serialize)]
 struct Finding {
@@ -62,7 +66,7 @@ async fn redis(config: &Config) -> Result<Vec<Finding>, Failure> {
     let store = compose::store(config).await?;
     let stop = CancellationToken::new();
     let _stop_guard = stop.clone().drop_guard();
-    let guard = Guard::start(store, stop);
+    let guard = Guard::start(store.clone(), stop);
     let deadline = clock::now() + LIMIT;
     let mut findings = guard.look().await;
     while !is_seen(&findings) && clock::now() < deadline {
@@ -91,7 +95,49 @@ async fn redis(config: &Config) -> Result<Vec<Finding>, Failure> {
         found: check.detail.clone(),
         remedy: check.remedy.clone(),
     };
-    Ok(findings.checks.iter().map(finding).collect())
+    let mut all: Vec<Finding> = findings.checks.iter().map(finding).collect();
+    if is_seen(&findings) {
+        all.extend(credentials(config, &store).await);
+    }
+    Ok(all)
+}
+
+/// Under which keys the credentials are; `None` when there are none.
+async fn credentials(config: &Config, store: &Shards) -> Option<Finding> {
+    let finding = |status: &str, found, remedy: &str| Finding {
+        part: "redis",
+        check: "credentials".to_owned(),
+        status: status.to_owned(),
+        found,
+        remedy: remedy.to_owned(),
+    };
+    let (keyring, mut from) = (config.credentials.keyring.as_deref(), 0);
+    let (mut current, mut old, mut unknown) = (0_u64, 0_u64, 0_u64);
+    for _ in 0..CREDENTIAL_PAGES {
+        let Ok(page) = store.credentials().all_credentials(from).await else { break };
+        for record in page.records {
+            match keyring {
+                Some(ring) if ring.current_id() == record.key_id => current += 1,
+                Some(ring) if ring.has(&record.key_id) => old += 1,
+                _ => unknown += 1,
+            }
+        }
+        let Some(next) = page.next else { break };
+        from = next;
+    }
+    if keyring.is_none() && unknown > 0 {
+        let found = format!("{unknown} of them; without CREDENTIALS_KEY here nothing tells whether they open");
+        return Some(finding("ok", found, ""));
+    }
+    let (status, remedy) = match (current, old, unknown) {
+        (0, 0, 0) => return None,
+        (_, _, 1..) => ("failed", "set CREDENTIALS_KEY or CREDENTIALS_OLD_KEYS to the keys that sealed them"),
+        (_, 1.., _) => ("degraded", "windlass credentials rotate"),
+        _ => ("ok", ""),
+    };
+    let found =
+        format!("{current} under the current key, {old} under old ones, {unknown} under none of these settings");
+    Some(finding(status, found, remedy))
 }
 
 /// Whether Redis answered: connecting takes a moment.

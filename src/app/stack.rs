@@ -3,9 +3,10 @@
 //! `dev` and `demo` are this stack plus what they do with it. It stops from the front to the back:
 //! the API first, then the workers, Redis last.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -82,6 +83,11 @@ impl Stack {
             Some(key) => key.clone(),
             None => kept_key(&plan.data.join("admin.key"))?,
         };
+        if config.credentials.keyring.is_none() {
+            let key = kept_credentials_key(&plan.data.join("credentials.key"))?;
+            settings.push(("CREDENTIALS_KEY", key.expose_secret().to_owned()));
+            settings.push(("CREDENTIALS_KEY_FILE", String::new()));
+        }
         let own = overrides(&settings).with("WINDLASS_ADMIN_KEY", plan.role, admin_key.expose_secret());
         let config = Config::load(plan.config_file, environment, &own).map_err(StartError::part)?;
         let listener = listen(&config, plan.port).await?;
@@ -206,7 +212,16 @@ async fn start_api(
 }
 
 /// The system key of a data folder: the same on every start, readable by this user only.
-fn kept_key(path: &PathBuf) -> Result<SecretString, StartError> {
+fn kept_key(path: &Path) -> Result<SecretString, StartError> {
+    kept(path, || mint_key("*", &["system:admin"], "dev", Timestamp::from_unix_ms(0)).0)
+}
+
+/// The key that seals the credentials of a data folder; made once, kept like the system key.
+fn kept_credentials_key(path: &Path) -> Result<SecretString, StartError> {
+    kept(path, || base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>()).into())
+}
+
+fn kept(path: &Path, make: impl FnOnce() -> SecretString) -> Result<SecretString, StartError> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     if let Ok(text) = std::fs::read_to_string(path)
@@ -214,7 +229,7 @@ fn kept_key(path: &PathBuf) -> Result<SecretString, StartError> {
     {
         return Ok(text.trim().to_owned().into());
     }
-    let (key, _) = mint_key("*", &["system:admin"], "dev", Timestamp::from_unix_ms(0));
+    let key = make();
     let file = std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
     file.and_then(|mut file| writeln!(file, "{}", key.expose_secret())).map_err(|e| StartError::folder(path, &e))?;
     Ok(key)

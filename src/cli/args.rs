@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::actions::ActionsCommand;
+use super::credentials::CredentialsCommand;
 use super::dead::DeadCommand;
 use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
@@ -132,6 +133,9 @@ pub enum OperatorCommand {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Add, list, test, remove and re-encrypt credentials of workspaces
+    #[command(subcommand)]
+    Credentials(CredentialsCommand),
     /// Show and set the limits of a workspace
     #[command(subcommand)]
     Workspaces(WorkspacesCommand),

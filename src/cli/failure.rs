@@ -60,6 +60,7 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "requester_may_not_approve" => "someone else has to approve it, with a key that has the scope jobs:approve",
         "digest_mismatch" => "`windlass jobs effects ID` shows the arguments and their digest",
         "approval_expired" => "`windlass jobs reject ID`, then `windlass jobs redrive ID` to ask again",
+        "credentials_key_missing" => "make one with `openssl rand -base64 32`, and set CREDENTIALS_KEY on the server",
         "unknown_type" => "GET /ai/types lists what the server knows",
         _ => return None,
     })

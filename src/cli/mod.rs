@@ -6,6 +6,7 @@
 
 mod actions;
 mod args;
+mod credentials;
 mod dead;
 mod failure;
 mod follow;
@@ -42,6 +43,7 @@ pub async fn operate(command: OperatorCommand, client: &Client, out: &mut Output
         OperatorCommand::Usage(args) => usage::run(args, client, out).await,
         OperatorCommand::Dead(command) => dead::run(command, client, out).await,
         OperatorCommand::Keys(command) => keys::run(command, client, out).await,
+        OperatorCommand::Credentials(command) => credentials::run(command, client, out).await,
         OperatorCommand::Workspaces(command) => workspaces::run(command, client, out).await,
     }
 }

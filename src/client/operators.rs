@@ -3,6 +3,9 @@
 use reqwest::Method;
 
 use super::{Client, ClientError};
+use crate::api::credential::{
+    CredentialCheck, CredentialList, CredentialRotation, PutCredential, RotateCredentials, StoredCredential,
+};
 use crate::api::dead::DeadList;
 use crate::api::health::Ready;
 use crate::api::key::{CreateKey, KeyList, NewKey};
@@ -11,7 +14,7 @@ use crate::api::queue::{QueueCommand, QueueList};
 use crate::api::usage::{GroupBy, UsageReport};
 use crate::api::worker::WorkerList;
 use crate::api::workspace::Limits;
-use crate::domain::{QueueName, Workspace};
+use crate::domain::{CredentialName, QueueName, Workspace};
 
 impl Client {
     /// Every queue.
@@ -124,6 +127,58 @@ impl Client {
     /// See [`ClientError`].
     pub async fn set_limits(&self, workspace: &Workspace, limits: Limits) -> Result<(), ClientError> {
         self.act(Method::PUT, &["workspaces", workspace.as_str(), "limits"], Some(&limits)).await
+    }
+
+    /// The credentials of a workspace, without what is secret in them.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn credentials(&self, workspace: &Workspace) -> Result<CredentialList, ClientError> {
+        self.get(&["workspaces", workspace.as_str(), "credentials"], &[]).await
+    }
+
+    /// Stores a credential.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; repeating is safe.
+    pub async fn put_credential(
+        &self,
+        workspace: &Workspace,
+        name: &CredentialName,
+        credential: &PutCredential,
+    ) -> Result<StoredCredential, ClientError> {
+        let path = ["workspaces", workspace.as_str(), "credentials", name.as_str()];
+        self.call(Method::PUT, &path, Some(credential)).await
+    }
+
+    /// Removes a credential.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn remove_credential(&self, workspace: &Workspace, name: &CredentialName) -> Result<(), ClientError> {
+        let path = ["workspaces", workspace.as_str(), "credentials", name.as_str()];
+        self.act(Method::DELETE, &path, None::<&()>).await
+    }
+
+    /// Has a worker check a credential now; takes some 20 s at most.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. A credential that is not accepted is an answer, not an error.
+    pub async fn test_credential(
+        &self,
+        workspace: &Workspace,
+        name: &CredentialName,
+    ) -> Result<CredentialCheck, ClientError> {
+        let path = ["workspaces", workspace.as_str(), "credentials", name.as_str(), "test"];
+        self.call(Method::POST, &path, None::<&()>).await
+    }
+
+    /// One step of sealing all credentials anew.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; repeating is safe.
+    pub async fn rotate_credentials(&self, step: &RotateCredentials) -> Result<CredentialRotation, ClientError> {
+        self.call(Method::POST, &["credentials", "rotate"], Some(step)).await
     }
 
     /// Whether the server may accept jobs; a red answer is an answer, not an error.

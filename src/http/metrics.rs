@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use crate::clock::{self, Instant};
 use crate::metrics as catalogue;
 use crate::metrics::{Metric, Sample, render_family};
-use crate::store::{QueueSummary, Shards};
+use crate::store::{QueueSummary, Shards, StoreError};
 
 /// How long the last known values stand in for Redis.
 const STALE_AFTER: Duration = Duration::from_secs(60);
@@ -24,10 +24,18 @@ const FRESH: Duration = Duration::from_millis(500);
 /// Below the usual scrape timeout of five seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The last reading of all queues.
+/// One reading of the fleet.
+struct Reading {
+    queues: Vec<QueueSummary>,
+    /// How many credentials need someone.
+    doubtful: u64,
+    at: Instant,
+}
+
+/// The last reading of the fleet.
 pub(super) struct Fleet {
     store: Shards,
-    last: Mutex<Option<(Vec<QueueSummary>, Instant)>>,
+    last: Mutex<Option<Reading>>,
 }
 
 impl Fleet {
@@ -38,14 +46,22 @@ impl Fleet {
     /// Appends the fleet's families to `out`.
     pub(super) async fn render(&self, out: &mut String) {
         let mut last = self.last.lock().await;
-        let fresh = last.as_ref().is_some_and(|(_, at)| clock::now().duration_since(*at) < FRESH);
-        if !fresh && let Ok(Ok(queues)) = tokio::time::timeout(PATIENCE, self.store.queues()).await {
-            *last = Some((queues, clock::now()));
+        let age = |last: &Option<Reading>| last.as_ref().map(|reading| clock::now().duration_since(reading.at));
+        let fresh = age(&last).is_some_and(|age| age < FRESH);
+        if !fresh && let Ok(Ok(reading)) = tokio::time::timeout(PATIENCE, Box::pin(self.read())).await {
+            *last = Some(reading);
         }
-        if last.as_ref().is_some_and(|(_, at)| clock::now().duration_since(*at) > STALE_AFTER) {
+        if age(&last).is_some_and(|age| age > STALE_AFTER) {
             *last = None;
         }
-        render_queues(out, last.as_ref().map_or(&[], |(queues, _)| queues.as_slice()));
+        render_queues(out, last.as_ref().map_or(&[], |reading| reading.queues.as_slice()));
+        render_credentials(out, last.as_ref().map(|reading| reading.doubtful));
+    }
+
+    async fn read(&self) -> Result<Reading, StoreError> {
+        let credentials = self.store.credentials();
+        let (queues, doubtful) = tokio::try_join!(self.store.queues(), credentials.credentials_needing_reauth())?;
+        Ok(Reading { queues, doubtful, at: clock::now() })
     }
 }
 
@@ -108,6 +124,11 @@ fn render_queues(out: &mut String, queues: &[QueueSummary]) {
     render_family(out, &catalogue::HELD_JOBS, &held);
 }
 
+fn render_credentials(out: &mut String, doubtful: Option<u64>) {
+    let samples: Vec<Sample<'_>> = doubtful.iter().map(|count| (Vec::new(), number(*count))).collect();
+    render_family(out, &catalogue::CREDENTIALS_NEEDING_REAUTH, &samples);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +179,8 @@ mod tests {
     fn every_fleet_family_of_the_catalogue_is_rendered() {
         let mut out = String::new();
         render_queues(&mut out, &[]);
+        render_credentials(&mut out, Some(0));
+        assert!(out.lines().any(|line| line == "windlass_credentials_needing_reauth 0"), "{out}");
         super::super::probes::render(&mut out, &[]);
         for metric in catalogue::CATALOGUE.iter().filter(|m| m.source == catalogue::Source::Fleet) {
             assert!(out.contains(&format!("# TYPE {} ", metric.name)), "{}", metric.name);

@@ -1,3 +1,5 @@
+//! Every kind as it comes over the wire, and what is refused.
+
 use secrecy::ExposeSecret as _;
 
 use super::*;

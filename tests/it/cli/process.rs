@@ -93,6 +93,20 @@ pub(super) fn run_in(dir: &Path, arguments: &[&str], variables: &[(&str, &str)])
     }
 }
 
+/// Runs the binary to its end with something on its standard input.
+pub(super) fn run_fed(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Ran {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("input");
+    std::fs::write(&file, input).unwrap();
+    let mut command = windlass(dir.path(), variables);
+    let output = command.args(arguments).stdin(std::fs::File::open(file).unwrap()).output().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
 /// A running role of the binary; killed when dropped.
 pub(super) struct Role {
     pub(super) child: Child,
@@ -148,6 +162,11 @@ impl Role {
     /// What it said to people so far.
     pub(super) fn stderr(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("stderr")).unwrap()
+    }
+
+    /// All that it wrote so far.
+    pub(super) fn wrote(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("stdout")).unwrap() + &self.stderr()
     }
 
     /// Asks it to stop and returns its exit code.

@@ -24,5 +24,7 @@ mod mail_smtp;
 mod mail_smtp_sink;
 mod ssrf;
 mod ssrf_hosts;
+mod vault;
+mod vault_renewal;
 mod webhook;
 mod webhook_endpoint;

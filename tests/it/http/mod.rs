@@ -5,6 +5,7 @@ mod auth;
 mod bad_input;
 mod batch;
 mod contract;
+mod credentials;
 mod deltas;
 mod events;
 mod health;

@@ -18,6 +18,7 @@ pub(crate) mod jobs;
 pub(crate) mod json_server;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod llmock;
+pub(crate) mod oauth;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod outside;
 pub(crate) mod processes;

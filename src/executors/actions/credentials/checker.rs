@@ -102,11 +102,11 @@ impl CredentialChecker {
                 Ok(Verified { accepted: Some(true), detail: "GitHub accepts it".to_owned() })
             }
             401 => Err(self.renewer.doubt(record, "GitHub answered 401").await),
-            // Tokens of apps have no user; they are known all the same.
-            403 => Ok(Verified {
-                accepted: Some(true),
-                detail: "GitHub knows it, and lets it not ask for a user".to_owned(),
-            }),
+            // An app's token has no user; a limit is answered so too.
+            403 => {
+                let detail = "GitHub answered 403, as it does to the tokens of apps; only its use shows more";
+                Ok(Verified { accepted: None, detail: detail.to_owned() })
+            }
             other => Err(VaultError::Unavailable(format!("GitHub answered {other}"))),
         }
     }
