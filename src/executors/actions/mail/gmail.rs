@@ -174,6 +174,10 @@ impl GmailEffect<'_> {
             return Err(refusal(&answer).error);
         }
         let document = answer.json();
+        if answer.is_success() && document.is_null() {
+            let why = "Gmail's answer about the thread broke off";
+            return Err(ExecutionError::retryable(FailureReason::Error, why));
+        }
         let was_sent = |message: &&Value| message["labelIds"].as_array().is_some_and(|l| l.contains(&json!("SENT")));
         match document["messages"].as_array().and_then(|messages| messages.iter().find(was_sent)) {
             Some(sent) => Ok(Lookup::Done(draft.reconciled(text(sent, "id")))),
