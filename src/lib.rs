@@ -12,7 +12,7 @@
 //!   waits; every metric; the one home of the process clock.
 //! - [`store`]: the only code that speaks Redis, one Lua script per step of a job.
 //! - [`engine`]: behaviour over time: submitting, workers, leases, the guard that judges Redis, events.
-//! - [`executors`]: `echo`, `sleep`, `llm.chat`, `webhook.send`.
+//! - [`executors`]: `echo`, `sleep`, `llm.chat`, `webhook.send`, and those that send mail.
 //! - [`api`]: what goes over the wire, and the stable error codes.
 //! - [`http`], [`client`], [`cli`]: the server, a typed client, and the commands on top of it.
 //! - [`config`], [`telemetry`], [`app`]: settings, logs, and which role starts what.

@@ -96,6 +96,7 @@ fn types_are_registered_by_what_is_configured() {
     assert!(none.executor("webhook.send").unwrap().info().is_action);
     assert!(matches!(none.executor("llm.chat"), Err(TypeRefusal::Unknown(_))));
     let llm = Some(LlmOptions::new("http://127.0.0.1:1", "m"));
-    let all = registry(&["webhook.send"], &ExecutorOptions { llm, ..ExecutorOptions::default() });
-    assert_eq!(names(&all), ["echo", "llm.chat", "sleep", "webhook.send"]);
+    let actions = ["gmail.send", "outlook.send", "smtp.send", "webhook.send"];
+    let all = registry(&actions, &ExecutorOptions { llm, ..ExecutorOptions::default() });
+    assert_eq!(names(&all), ["echo", "gmail.send", "llm.chat", "outlook.send", "sleep", "smtp.send", "webhook.send"]);
 }

@@ -73,6 +73,33 @@ async fn answers_lost_again_and_again_still_send_one_mail() {
 }
 
 #[tokio::test]
+async fn a_draft_that_someone_deleted_is_no_mail_where_threads_may_be_read() {
+    let reader = |gmail: &GmailFake| {
+        let vault = FixedVault::bearer(CredentialKind::Google, TOKEN, &["gmail.modify"], &[]);
+        sender_with(gmail, vault)
+    };
+    let gmail = GmailFake::start(TOKEN).await;
+    let mut job = lost(&gmail, Fault::Instead(Reply::HangUp)).await;
+    job.effects.age(SETTLED);
+    gmail.delete_drafts();
+    for reply in [Reply::HangUp, Reply::empty(500), Reply::empty(200)] {
+        gmail.faults.add("threads.get", Fault::Instead(reply));
+        assert_eq!(run_job(&job, &reader(&gmail), mail()).await.unwrap_err().0, Error, "asked in vain");
+    }
+    assert_eq!(run_job(&job, &reader(&gmail), mail()).await.unwrap_err().0, OutcomeUnknown);
+    job.attempt = 3;
+    assert_eq!(run_job(&job, &sender(&gmail), mail()).await.unwrap()["reconciled"], json!(true), "cannot tell");
+    assert!(gmail.sent().is_empty());
+
+    let gmail = GmailFake::start(TOKEN).await;
+    let job = lost(&gmail, Fault::After(Reply::HangUp)).await;
+    job.effects.age(SETTLED);
+    let result = run_job(&job, &reader(&gmail), mail()).await.unwrap();
+    assert_eq!((&result["provider_id"], &result["thread_id"]), (&json!("s-1"), &json!("t-1")));
+    assert_eq!(gmail.sent().len(), 1);
+}
+
+#[tokio::test]
 async fn nobody_looks_while_the_request_may_be_under_way() {
     let gmail = GmailFake::start(TOKEN).await;
     let job = lost(&gmail, Fault::After(Reply::HangUp)).await;

@@ -128,6 +128,7 @@ async fn a_lost_answer_is_looked_up_and_one_mail_goes_out() {
     for (fault, reconciled) in [
         (Fault::After(Reply::HangUp), json!(true)),
         (Fault::After(Reply::empty(504)), json!(true)),
+        (Fault::After(error(503, "ErrorServerBusy")), json!(true)),
         (Fault::Instead(Reply::HangUp), Value::Null),
         (Fault::Instead(Reply::empty(500)), Value::Null),
     ] {

@@ -38,6 +38,8 @@ pub(crate) fn header(raw: &str, name: &str) -> Option<String> {
 #[derive(Default)]
 struct Mailbox {
     made: usize,
+    /// With the thread of each; in one thread there is one mail here.
+    threads: BTreeMap<String, String>,
     drafts: BTreeMap<String, SentMail>,
     sent: Vec<SentMail>,
     calls: Vec<Request>,
@@ -47,7 +49,7 @@ struct Mailbox {
 /// A running fake.
 pub(crate) struct GmailFake {
     pub(crate) address: SocketAddr,
-    /// By operation: `drafts.create`, `drafts.send`, `drafts.get`, `drafts.delete`, `messages.send`.
+    /// By operation: `drafts.create`, `drafts.send`, `drafts.get`, `drafts.delete`, `threads.get`, `messages.send`.
     pub(crate) faults: Arc<Faults>,
     mailbox: Arc<Mutex<Mailbox>>,
 }
@@ -79,6 +81,11 @@ impl GmailFake {
     /// Drafts that were ever made.
     pub(crate) fn drafts_made(&self) -> usize {
         self.mailbox.lock().unwrap().made
+    }
+
+    /// Someone deletes every draft.
+    pub(crate) fn delete_drafts(&self) {
+        self.mailbox.lock().unwrap().drafts.clear();
     }
 
     pub(crate) fn calls(&self) -> Vec<Request> {
@@ -114,6 +121,15 @@ fn respond(mailbox: &Mutex<Mailbox>, faults: &Faults, request: &Request) -> Repl
         ("DELETE", ["drafts", id]) => faults.apply("drafts.delete", || {
             act(&|m| if m.drafts.remove(*id).is_some() { Reply::empty(204) } else { error(404, "notFound") })
         }),
+        ("GET", ["threads", id]) => faults.apply("threads.get", || {
+            act(&|m| match m.threads.get(*id) {
+                Some(sent) => {
+                    let messages = json!([{"id": sent, "threadId": id, "labelIds": ["SENT", "INBOX"]}]);
+                    Reply::json(200, &json!({"id": id, "messages": messages}))
+                }
+                None => error(404, "notFound"),
+            })
+        }),
         ("POST", ["messages", "send"]) => faults.apply("messages.send", || {
             act(&|m| match parse(&request.body) {
                 Some(mail) => send(m, mail),
@@ -134,7 +150,10 @@ fn create(mailbox: &mut Mailbox, message: &Value) -> Reply {
     let Some(mail) = parse(message) else { return error(400, "invalidArgument") };
     mailbox.made += 1;
     let id = format!("r-{}", mailbox.made);
-    let answer = json!({"id": id, "message": {"id": format!("m-{}", mailbox.made), "labelIds": ["DRAFT"]}});
+    let thread = mail.thread_id.clone().unwrap_or_else(|| format!("t-{}", mailbox.made));
+    let message = json!({"id": format!("m-{}", mailbox.made), "threadId": thread, "labelIds": ["DRAFT"]});
+    let answer = json!({"id": id, "message": message});
+    let mail = SentMail { thread_id: Some(thread), ..mail };
     mailbox.drafts.insert(id, mail);
     Reply::json(200, &answer)
 }
@@ -150,5 +169,6 @@ fn send(mailbox: &mut Mailbox, mail: SentMail) -> Reply {
     let id = format!("s-{}", mailbox.sent.len() + 1);
     let thread = mail.thread_id.clone().unwrap_or_else(|| format!("t-{id}"));
     mailbox.sent.push(mail);
+    mailbox.threads.insert(thread.clone(), id.clone());
     Reply::json(200, &json!({"id": id, "threadId": thread, "labelIds": ["SENT"]}))
 }

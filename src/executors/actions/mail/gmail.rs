@@ -22,8 +22,9 @@ use crate::executors::HttpClientError;
 use crate::executors::actions::{CredentialKind, Secret, Vault};
 use crate::executors::outbound::client_builder;
 
-use super::bearer::{Answer, Bearer, endpoint};
+use super::bearer::{Answer, Bearer, CallError, endpoint};
 use super::compose::{Stamp, compose, message_id};
+use super::draft::{Draft, text};
 use super::gmail_failure::refusal;
 use super::input::Mail;
 use super::options::{MailOptions, MailSetupError, base_url, type_info, vault};
@@ -31,11 +32,10 @@ use super::receipt::{Receipt, result};
 use super::schema::Way;
 
 /// The scopes with which the API lets drafts be made (reference of `users.drafts.create`).
-const DRAFT_SCOPES: &[&str] = &[
-    "https://mail.google.com/",
-    "https://www.googleapis.com/auth/gmail.modify",
-    "https://www.googleapis.com/auth/gmail.compose",
-];
+const DRAFT_SCOPES: &[&str] = &["https://mail.google.com/", "gmail.modify", "gmail.compose"];
+
+/// Those with which it lets threads be read (reference of `users.threads.get`).
+const READ_SCOPES: &[&str] = &["https://mail.google.com/", "gmail.modify", "gmail.readonly", "gmail.metadata"];
 
 /// The executor of `gmail.send`.
 pub struct GmailSend {
@@ -66,19 +66,22 @@ impl GmailSend {
         let mail = Mail::of_job(context, Way::Gmail)?;
         let vault = vault(self.vault.as_ref())?;
         let credential = vault.get(&context.workspace, CredentialKind::Google, mail.credential.as_deref()).await?;
-        let drafts = match &credential.secret {
-            Secret::Bearer { scopes, .. } => scopes.is_empty() || scopes.iter().any(|s| is_draft_scope(s)),
-            _ => true,
+        let scopes = match &credential.secret {
+            Secret::Bearer { scopes, .. } => scopes.clone(),
+            _ => Vec::new(),
         };
+        let drafts = scopes.is_empty() || has_any(&scopes, DRAFT_SCOPES);
+        let reads = has_any(&scopes, READ_SCOPES);
         let calls = Bearer::new(&self.http, vault, &context.workspace, "Gmail", self.timeout, credential);
-        let receipt = context.effect(&GmailEffect { calls, base: &self.base, mail: &mail, drafts }).await?;
+        let receipt = context.effect(&GmailEffect { calls, base: &self.base, mail: &mail, drafts, reads }).await?;
         Ok(result(&receipt, &mail))
     }
 }
 
-fn is_draft_scope(scope: &str) -> bool {
-    let short = |known: &str| !scope.is_empty() && known.strip_suffix(scope).is_some_and(|rest| rest.ends_with('/'));
-    DRAFT_SCOPES.iter().any(|known| scope == *known || short(known))
+/// Whether one of `scopes` is among `known`; both spellings occur, with and without Google's prefix.
+fn has_any(scopes: &[String], known: &[&str]) -> bool {
+    let short = |scope: &str| scope.strip_prefix("https://www.googleapis.com/auth/").unwrap_or(scope).to_owned();
+    scopes.iter().any(|scope| known.contains(&short(scope).as_str()))
 }
 
 /// One mail.
@@ -88,22 +91,8 @@ struct GmailEffect<'a> {
     mail: &'a Mail,
     /// Whether the credential may make drafts.
     drafts: bool,
-}
-
-/// What is noted before a draft is sent.
-struct Draft {
-    id: String,
-    message_id: Option<String>,
-    account: Option<String>,
-}
-
-impl Draft {
-    /// The draft in a note; `None` when none was noted.
-    fn noted(document: &RawJson) -> Option<Self> {
-        let note = document.to_value();
-        let text = |field: &str| note[field].as_str().map(ToOwned::to_owned);
-        Some(Self { id: text("draft_id")?, message_id: text("message_id"), account: text("account") })
-    }
+    /// Whether it may read threads.
+    reads: bool,
 }
 
 impl GmailEffect<'_> {
@@ -131,14 +120,18 @@ impl GmailEffect<'_> {
         if !answer.is_success() {
             return Err(EffectFailure::NotDone(refusal(&answer).error));
         }
-        let Some(id) = answer.json()["id"].as_str().map(ToOwned::to_owned) else {
+        let document = answer.json();
+        let Some(id) = text(&document, "id") else {
             let why = "Gmail made a draft and its answer does not name it; nothing was sent";
             return Err(EffectFailure::NotDone(ExecutionError::retryable(FailureReason::Error, why)));
         };
-        let draft =
-            Draft { id, message_id: Some(self.message_id(step)), account: self.calls.credential().account.clone() };
-        let note = json!({"draft_id": draft.id, "message_id": draft.message_id, "account": draft.account});
-        step.note(&RawJson::from_value(&note)).await?;
+        let draft = Draft {
+            id,
+            message_id: Some(self.message_id(step)),
+            thread_id: text(&document["message"], "threadId"),
+            account: self.calls.credential().account.clone(),
+        };
+        step.note(&draft.note()).await?;
         Ok(draft)
     }
 
@@ -150,7 +143,7 @@ impl GmailEffect<'_> {
         step.may_go()?;
         let body = json!({"id": draft.id});
         let answer = self.calls.call(Method::POST, endpoint(self.base, &["drafts", "send"]), Some(&body)).await;
-        let answer = answer.map_err(super::bearer::CallError::of_send)?;
+        let answer = answer.map_err(CallError::of_send)?;
         if answer.is_success() {
             return Ok(receipt(&answer, draft.message_id));
         }
@@ -169,11 +162,37 @@ impl GmailEffect<'_> {
         }
     }
 
+    /// What a draft that is gone means: that it was sent, unless someone deleted it. The thread tells which, where it holds
+    /// nothing else and the scopes let it be read.
+    async fn gone(&self, draft: Draft) -> Result<Lookup, ExecutionError> {
+        let thread = draft.thread_id.as_ref().filter(|_| self.reads && self.mail.thread_id.is_none());
+        let Some(thread) = thread else { return Ok(Lookup::Done(draft.reconciled(None))) };
+        let mut url = endpoint(self.base, &["threads", thread]);
+        url.set_query(Some("format=minimal"));
+        let answer = self.calls.call(Method::GET, url, None).await.map_err(CallError::error)?;
+        if !answer.is_success() && answer.status != 404 {
+            return Err(refusal(&answer).error);
+        }
+        let document = answer.json();
+        if answer.is_success() && document.is_null() {
+            let why = "Gmail's answer about the thread broke off";
+            return Err(ExecutionError::retryable(FailureReason::Error, why));
+        }
+        let was_sent = |message: &&Value| message["labelIds"].as_array().is_some_and(|l| l.contains(&json!("SENT")));
+        match document["messages"].as_array().and_then(|messages| messages.iter().find(was_sent)) {
+            Some(sent) => Ok(Lookup::Done(draft.reconciled(text(sent, "id")))),
+            None => {
+                let why = "its draft is gone and its thread has no mail that was sent: someone may have deleted it";
+                Ok(Lookup::Unknown(why.to_owned()))
+            }
+        }
+    }
+
     async fn send_at_once(&self, step: &Step<'_>) -> Result<RawJson, EffectFailure> {
         let (body, url) = (self.message(step), endpoint(self.base, &["messages", "send"]));
         step.may_go()?;
         let answer = self.calls.call(Method::POST, url, Some(&body)).await;
-        let answer = answer.map_err(super::bearer::CallError::of_send)?;
+        let answer = answer.map_err(CallError::of_send)?;
         if answer.is_success() {
             return Ok(receipt(&answer, Some(self.message_id(step))));
         }
@@ -184,8 +203,8 @@ impl GmailEffect<'_> {
 /// It was sent, whatever the rest of the answer says.
 fn receipt(answer: &Answer, message_id: Option<String>) -> RawJson {
     let message = answer.json();
-    let text = |field: &str| message[field].as_str().map(ToOwned::to_owned);
-    Receipt { message_id, provider_id: text("id"), thread_id: text("threadId"), reconciled: false }.document()
+    let (provider_id, thread_id) = (text(&message, "id"), text(&message, "threadId"));
+    Receipt { message_id, provider_id, thread_id, reconciled: false }.document()
 }
 
 impl Effect for GmailEffect<'_> {
@@ -208,25 +227,15 @@ impl Effect for GmailEffect<'_> {
                 "it was not sent from a draft, because the scopes did not allow one".to_owned(),
             ));
         }
-        let Some(draft) = Draft::noted(&earlier.document) else {
-            // A draft is noted before it is sent.
-            return Ok(match earlier.state_lost {
-                false => Lookup::NotDone,
-                true => Lookup::Unknown("Redis lost state since, and with it perhaps the id of the draft".to_owned()),
-            });
+        let draft = match Draft::of_earlier(earlier, &self.calls.credential()) {
+            Ok(draft) => draft,
+            Err(known) => return Ok(known),
         };
-        let account = self.calls.credential().account.clone();
-        if draft.account.is_some() && account.is_some() && draft.account != account {
-            return Ok(Lookup::Unknown("its draft lies in the mailbox of another credential".to_owned()));
-        }
         let mut url = endpoint(self.base, &["drafts", &draft.id]);
         url.set_query(Some("format=minimal"));
-        let answer = self.calls.call(Method::GET, url, None).await.map_err(super::bearer::CallError::error)?;
+        let answer = self.calls.call(Method::GET, url, None).await.map_err(CallError::error)?;
         match answer.status {
-            404 => {
-                let receipt = Receipt { message_id: draft.message_id, reconciled: true, ..Receipt::default() };
-                Ok(Lookup::Done(receipt.document()))
-            }
+            404 => self.gone(draft).await,
             200..=299 => Ok(Lookup::NotDone),
             _ => Err(refusal(&answer).error),
         }

@@ -18,9 +18,10 @@ pub(super) fn refusal(answer: &Answer) -> Refusal {
     let wait = retry_after(&answer.headers, clock::wall());
     match (answer.status, code) {
         (429, _)
-        | (_, "ApplicationThrottled" | "MailboxConcurrency" | "ErrorServerBusy" | "ErrorExceededMessageLimit") => {
-            Refusal::patience(said, wait)
-        }
+        | (
+            400..=499,
+            "ApplicationThrottled" | "MailboxConcurrency" | "ErrorServerBusy" | "ErrorExceededMessageLimit",
+        ) => Refusal::patience(said, wait),
         (403, "ErrorAccessDenied" | "Authorization_RequestDenied" | "AccessDenied") => {
             Refusal::needs_reauth(format!("{said}: the credential lacks Mail.ReadWrite or Mail.Send"))
         }

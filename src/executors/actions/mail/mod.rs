@@ -3,6 +3,7 @@
 mod address;
 mod bearer;
 mod compose;
+mod draft;
 mod gmail;
 mod gmail_failure;
 mod graph_failure;

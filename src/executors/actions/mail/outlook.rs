@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use crate::domain::{ActionFacts, EffectClass, EffectRecord, FailureReason, RawJson};
@@ -21,6 +21,7 @@ use crate::executors::actions::{CredentialKind, Vault};
 use crate::executors::outbound::client_builder;
 
 use super::bearer::{Bearer, CallError, endpoint};
+use super::draft::{Draft, text};
 use super::graph_failure::refusal;
 use super::graph_message::message;
 use super::input::Mail;
@@ -85,38 +86,6 @@ struct OutlookEffect<'a> {
     mail: &'a Mail,
 }
 
-/// What is noted before a draft is sent.
-struct Draft {
-    id: String,
-    message_id: Option<String>,
-    thread_id: Option<String>,
-    account: Option<String>,
-}
-
-impl Draft {
-    /// The draft in a note; `None` when none was noted.
-    fn noted(document: &RawJson) -> Option<Self> {
-        let note = document.to_value();
-        let text = |field: &str| note[field].as_str().map(ToOwned::to_owned);
-        let (message_id, thread_id) = (text("message_id"), text("thread_id"));
-        Some(Self { id: text("draft_id")?, message_id, thread_id, account: text("account") })
-    }
-
-    fn note(&self) -> RawJson {
-        RawJson::from_value(&json!({
-            "draft_id": self.id,
-            "message_id": self.message_id,
-            "thread_id": self.thread_id,
-            "account": self.account,
-        }))
-    }
-
-    fn receipt(self, reconciled: bool) -> RawJson {
-        let (message_id, thread_id) = (self.message_id, self.thread_id);
-        Receipt { message_id, provider_id: Some(self.id), thread_id, reconciled }.document()
-    }
-}
-
 impl OutlookEffect<'_> {
     /// Makes the draft and notes it. What fails here sent nothing; at worst a draft is left over, which harms nobody.
     async fn draft(&self, step: &Step<'_>) -> Result<Draft, EffectFailure> {
@@ -126,12 +95,11 @@ impl OutlookEffect<'_> {
             return Err(EffectFailure::NotDone(refusal(&answer).error));
         }
         let document = answer.json();
-        let text = |field: &str| document[field].as_str().map(ToOwned::to_owned);
-        let Some(id) = text("id") else {
+        let Some(id) = text(&document, "id") else {
             let why = "Microsoft Graph made a draft and its answer does not name it; nothing was sent";
             return Err(EffectFailure::NotDone(ExecutionError::retryable(FailureReason::Error, why)));
         };
-        let (message_id, thread_id) = (text("internetMessageId"), text("conversationId"));
+        let (message_id, thread_id) = (text(&document, "internetMessageId"), text(&document, "conversationId"));
         let draft = Draft { id, message_id, thread_id, account: self.calls.credential().account.clone() };
         step.note(&draft.note()).await?;
         Ok(draft)
@@ -165,7 +133,8 @@ impl Effect for OutlookEffect<'_> {
         let url = endpoint(&self.messages, &[&draft.id, "send"]);
         let answer = self.calls.call(Method::POST, url, None).await.map_err(CallError::of_send)?;
         if answer.is_success() {
-            return Ok(draft.receipt(false));
+            let Draft { id, message_id, thread_id, .. } = draft;
+            return Ok(Receipt { message_id, provider_id: Some(id), thread_id, reconciled: false }.document());
         }
         let refusal = refusal(&answer);
         if refusal.certain {
@@ -175,23 +144,17 @@ impl Effect for OutlookEffect<'_> {
     }
 
     async fn reconcile(&self, earlier: &EffectRecord) -> Result<Lookup, ExecutionError> {
-        let Some(draft) = Draft::noted(&earlier.document) else {
-            // A draft is noted before it is sent.
-            return Ok(match earlier.state_lost {
-                false => Lookup::NotDone,
-                true => Lookup::Unknown("Redis lost state since, and with it perhaps the id of the draft".to_owned()),
-            });
+        let draft = match Draft::of_earlier(earlier, &self.calls.credential()) {
+            Ok(draft) => draft,
+            Err(known) => return Ok(known),
         };
-        let account = self.calls.credential().account.clone();
-        if draft.account.is_some() && account.is_some() && draft.account != account {
-            return Ok(Lookup::Unknown("its draft lies in the mailbox of another credential".to_owned()));
-        }
         let mut url = endpoint(&self.messages, &[&draft.id]);
         url.set_query(Some("$select=id,isDraft"));
         let answer = self.calls.call(Method::GET, url, None).await.map_err(CallError::error)?;
+        let provider_id = Some(draft.id.clone());
         match (answer.status, answer.json()["isDraft"].as_bool()) {
             (200..=299, Some(true)) => Ok(Lookup::NotDone),
-            (200..=299, Some(false)) => Ok(Lookup::Done(draft.receipt(true))),
+            (200..=299, Some(false)) => Ok(Lookup::Done(draft.reconciled(provider_id))),
             (404, _) if earlier.age < SHOWS_AFTER => {
                 Err(ExecutionError::postpone("the mail is not found; a sent one may take a while to show", LOOKS_EVERY))
             }

@@ -160,10 +160,8 @@ pub(super) async fn hand_over(
     step: &Step<'_>,
     bound: Duration,
 ) -> Result<String, EffectFailure> {
-    if let Err(closed) = step.may_go() {
-        // Without the dot: the server drops what it has.
-        return Err(closed);
-    }
+    // Without the dot the server drops what it has.
+    step.may_go()?;
     // lettre asks for the next part when the one before is written; after the last comes the dot.
     let dot = AtomicBool::new(false);
     let end = std::iter::from_fn(|| {
