@@ -88,8 +88,13 @@ fn executor_options(config: &Config, fleet: Option<Arc<dyn Fleet>>) -> Result<Ex
         allow_internal: rules("HTTP_ALLOW_INTERNAL", &config.http_request.allow_internal)?,
         timeout: config.http_request.timeout,
     };
+    let tasks = actions::TaskOptions {
+        google_url: config.tasks.google_url.clone(),
+        graph_url: config.tasks.graph_url.clone(),
+        settles_after: config.actions.settle,
+    };
     let llm = llm_options(config, fleet);
-    Ok(ExecutorOptions { llm, webhook, http, github: github(config), vault: None, cooldowns: None })
+    Ok(ExecutorOptions { llm, webhook, http, github: github(config), tasks, vault: None, cooldowns: None })
 }
 
 /// Disabled, GitHub is there for workspaces with a credential of their own.
