@@ -21,7 +21,8 @@ use crate::engine::{Registry, RegistryError};
 
 use actions::{
     CooldownBook, Cooldowns, Github, GithubAction, GithubOptions, GithubSetupError, HttpRequest, HttpRequestOptions,
-    HttpSetupError, Means, TaskCreate, TaskOptions, TaskSetupError, Vault, WebhookOptions, WebhookSend, WebhookSetupError,
+    HttpSetupError, Means, TaskCreate, TaskOptions, TaskSetupError, Vault, WebhookOptions, WebhookSend,
+    WebhookSetupError,
 };
 pub use echo::Echo;
 use llm::{LlmChat, LlmOptions, LlmSetupError};

@@ -76,7 +76,8 @@ macro_rules! verbs {
 
 verbs!(
     cancel, claim, compact, confirm, cooldown, cycle, deltas, enqueue, epoch, fleet, heartbeat, limit, list, locate,
-    pause, probe, probed, progress, read, redrive, release, reserve, resume, retire, ring, settle, summary, sweep, tend,
+    pause, probe, probed, progress, read, redrive, release, reserve, resume, retire, ring, settle, summary, sweep,
+    tend,
 );
 
 /// The verbs whose answers somebody relies on: under strict these wait until they are durable.

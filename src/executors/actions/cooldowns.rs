@@ -114,7 +114,10 @@ impl Cooldowns {
             return Ok(());
         }
         let spread = left / 4 * u32::from(job.to_string().bytes().fold(0_u8, u8::wrapping_add)) / 256;
-        Err(ExecutionError::postpone(format_args!("{who} is left alone for a while, after what it answered"), left + spread))
+        Err(ExecutionError::postpone(
+            format_args!("{who} is left alone for a while, after what it answered"),
+            left + spread,
+        ))
     }
 
     /// Leaves `scope` alone for `time`, in this process at once and in the fleet as soon as the book has it.

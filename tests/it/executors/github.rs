@@ -112,7 +112,8 @@ async fn a_pull_request_that_someone_else_opened_is_no_success() {
 
 #[tokio::test]
 async fn each_refusal_of_github_has_its_rule() {
-    for (status, word) in [(403, "may not do this"), (404, "may not see it"), (410, "switched off"), (422, "title: custom")]
+    for (status, word) in
+        [(403, "may not do this"), (404, "may not see it"), (410, "switched off"), (422, "title: custom")]
     {
         let github = FakeGithub::start(TOKEN).await;
         let body = json!({"message": "No", "errors": [{"field": "title", "code": "custom", "value": "secret"}]});
@@ -144,8 +145,7 @@ async fn a_limit_cools_the_identity_in_all_its_jobs() {
 async fn the_primary_limit_is_waited_for_until_its_reset() {
     let github = FakeGithub::start(TOKEN).await;
     let reset = (windlass::clock::wall().unix_ms() / 1000 + 600).to_string();
-    let headers =
-        vec![("x-ratelimit-remaining".to_owned(), "0".to_owned()), ("x-ratelimit-reset".to_owned(), reset)];
+    let headers = vec![("x-ratelimit-remaining".to_owned(), "0".to_owned()), ("x-ratelimit-reset".to_owned(), reset)];
     github.fail_next(Fault::Refuse(403, headers, json!({"message": "API rate limit exceeded"})));
     let failed = run(&at(&github, "github.issue.create"), json!({"title": "x"})).await.unwrap_err();
     let Disposition::Postpone { after } = failed.1 else { panic!("{failed:?}") };

@@ -63,7 +63,10 @@ async fn a_body_is_sent_as_it_was_written_and_says_what_it_is() {
     let xml = json!({"method": "POST", "url": url, "text": "<a/>", "content_type": "application/xml"});
     run(&requester, xml).await.unwrap();
     let received = receiver.received();
-    assert_eq!((&*received[0].body, received[0].header("content-type")), (r#"{"b":1.0,"a":1e3}"#, Some("application/json")));
+    assert_eq!(
+        (&*received[0].body, received[0].header("content-type")),
+        (r#"{"b":1.0,"a":1e3}"#, Some("application/json"))
+    );
     assert_eq!(received[0].header("x-trace"), Some("t"));
     assert_eq!((&*received[1].body, received[1].header("content-type")), ("<a/>", Some("application/xml")));
 }
@@ -174,11 +177,10 @@ async fn a_credential_is_sent_to_its_own_host_and_taken_out_of_what_comes_back()
 
 #[tokio::test]
 async fn a_credential_is_never_sent_to_a_public_host_in_the_open() {
-    let options = HttpRequestOptions {
-        allowed_hosts: vec!["api.example.com".parse().unwrap()],
-        ..HttpRequestOptions::default()
-    };
-    let secret = Secret::Header { host: "api.example.com".into(), name: "X-Api-Key".into(), value: "key-canary".into() };
+    let options =
+        HttpRequestOptions { allowed_hosts: vec!["api.example.com".parse().unwrap()], ..HttpRequestOptions::default() };
+    let secret =
+        Secret::Header { host: "api.example.com".into(), name: "X-Api-Key".into(), value: "key-canary".into() };
     let vault = FixedVault::with(credential(CredentialKind::HttpHeader, "api", secret));
     let means = Means { vault: Some(Arc::new(vault)), cooldowns: Cooldowns::default() };
     let requester = HttpRequest::new(&options).unwrap().with_means(means);

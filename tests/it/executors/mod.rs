@@ -17,5 +17,7 @@ mod llm_structured;
 mod llmock;
 mod ssrf;
 mod ssrf_hosts;
+mod ssrf_proxy;
+mod tasks;
 mod webhook;
 mod webhook_endpoint;

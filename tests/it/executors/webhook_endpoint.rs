@@ -38,9 +38,8 @@ fn input(receiver: &Receiver, path: &str) -> Value {
 fn signatures(receiver: &Receiver) -> (Vec<String>, Vec<String>) {
     let request = receiver.received().pop().unwrap();
     let (id, at) = (request.header("webhook-id").unwrap(), request.header("webhook-timestamp").unwrap());
-    let sign = |key: &str| {
-        SigningSecret::parse(&key.into()).unwrap().sign(id, at.parse().unwrap(), request.body.as_bytes())
-    };
+    let sign =
+        |key: &str| SigningSecret::parse(&key.into()).unwrap().sign(id, at.parse().unwrap(), request.body.as_bytes());
     let seen = request.header("webhook-signature").unwrap().split(' ').map(str::to_owned).collect();
     (seen, vec![sign(NEW), sign(OLD)])
 }

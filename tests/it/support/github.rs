@@ -167,7 +167,8 @@ impl State {
     fn open_pull(&mut self, pull: &Value) -> Reply {
         let head = pull["head"].as_str().unwrap_or_default();
         let full = if head.contains(':') { head.to_owned() } else { format!("acme:{head}") };
-        let same = |own: &&Value| own["full_head"] == full && own["base"]["ref"] == pull["base"] && own["state"] == "open";
+        let same =
+            |own: &&Value| own["full_head"] == full && own["base"]["ref"] == pull["base"] && own["state"] == "open";
         if self.issues.iter().any(|own| same(&own)) {
             let said = format!("A pull request already exists for {full}.");
             let errors = json!([{"resource": "PullRequest", "code": "custom", "message": said}]);

@@ -22,4 +22,5 @@ pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod scripted;
 pub(crate) mod socket;
+pub(crate) mod tasks;
 pub(crate) mod vault;

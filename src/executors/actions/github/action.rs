@@ -7,9 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::domain::{ActionFacts, EffectClass, EffectRecord, FailureReason, JobType, RawJson, RetryPolicy};
-use crate::engine::{
-    Effect, EffectFailure, ExecutionError, Executor, JobContext, JobFuture, Lookup, Step, TypeInfo,
-};
+use crate::engine::{Effect, EffectFailure, ExecutionError, Executor, JobContext, JobFuture, Lookup, Step, TypeInfo};
 
 use super::super::marker::hidden;
 use super::super::rest::{Access, Call};
@@ -126,7 +124,8 @@ impl Act<'_> {
             return access.success(answer).await.map(|item| documents::issue_receipt(&self.repository, &item));
         }
         let query = self.pull_query("open");
-        let open = access.call(&Call::get(&path, &query)).await.map_err(|error| EffectFailure::Unknown(either(error)))?;
+        let open =
+            access.call(&Call::get(&path, &query)).await.map_err(|error| EffectFailure::Unknown(either(error)))?;
         let items = open.as_array().map(Vec::as_slice).unwrap_or_default();
         let mark = hidden(&step.key());
         if let Some(own) = items.iter().find(|item| item["body"].as_str().is_some_and(|body| body.contains(&mark))) {

@@ -42,7 +42,9 @@ pub(super) fn trouble(answer: &Answer, now: Timestamp) -> Trouble {
             "GitHub answered 404: there is no such repository, issue or pull request, or the token may not see it"
                 .to_owned(),
         ),
-        410 => permanent("GitHub answered 410: issues are switched off in this repository, or it was deleted".to_owned()),
+        410 => {
+            permanent("GitHub answered 410: issues are switched off in this repository, or it was deleted".to_owned())
+        }
         422 => permanent(format!("GitHub answered 422: {said}{}", fields(answer))),
         status => usual_trouble("GitHub", status, &said, retry_after(&answer.headers, now)),
     }

@@ -157,7 +157,9 @@ impl Input {
             || self.milestone.is_some()
             || self.state.is_some();
         if verb == Verb::IssueUpdate && !changes {
-            return Err("nothing to change: name at least one of title, body, labels, assignees, milestone, state".into());
+            return Err(
+                "nothing to change: name at least one of title, body, labels, assignees, milestone, state".into()
+            );
         }
         if verb == Verb::IssueUpdate && self.state_reason.is_some() && self.state.as_deref() != Some("closed") {
             return Err("state_reason: goes with state `closed` only".into());

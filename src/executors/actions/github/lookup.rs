@@ -23,7 +23,9 @@ const CLOCKS: Duration = Duration::from_secs(600);
 /// When the first attempt can have begun, by GitHub's clock.
 pub(in crate::executors::actions) fn begun(earlier: &EffectRecord) -> Timestamp {
     let back = earlier.first_age.saturating_sub(earlier.age) + CLOCKS;
-    Timestamp::from_unix_ms(earlier.at.unix_ms().saturating_sub(i64::try_from(back.as_millis()).unwrap_or(i64::MAX)).max(0))
+    Timestamp::from_unix_ms(
+        earlier.at.unix_ms().saturating_sub(i64::try_from(back.as_millis()).unwrap_or(i64::MAX)).max(0),
+    )
 }
 
 /// How a list is sorted.

@@ -77,7 +77,9 @@ pub(super) async fn find(
         let tasks = answer["value"].as_array().map(Vec::as_slice).unwrap_or_default();
         for task in tasks {
             let Some(resources) = task["linkedResources"].as_array() else {
-                return Ok(Lookup::Unknown("Microsoft To Do does not say which tasks have linked resources".to_owned()));
+                return Ok(Lookup::Unknown(
+                    "Microsoft To Do does not say which tasks have linked resources".to_owned(),
+                ));
             };
             if resources.iter().any(|resource| resource["externalId"] == key) {
                 return Ok(Lookup::Done(receipt(&list, task)));

@@ -17,9 +17,7 @@ use serde_json::{Value, json};
 use crate::domain::{
     ActionFacts, EffectClass, EffectRecord, FailureReason, JobType, NameError, RawJson, RetryPolicy, effect_key,
 };
-use crate::engine::{
-    Effect, EffectFailure, ExecutionError, Executor, JobContext, JobFuture, Lookup, Step, TypeInfo,
-};
+use crate::engine::{Effect, EffectFailure, ExecutionError, Executor, JobContext, JobFuture, Lookup, Step, TypeInfo};
 
 use super::github::{Github, Newest, Repository, find, issue_receipt};
 use super::marker::{hidden, marked};
