@@ -98,9 +98,14 @@ fn executor_options(config: &Config, parts: Parts) -> Result<ExecutorOptions, St
         allow_internal: rules("HTTP_ALLOW_INTERNAL", &config.http_request.allow_internal)?,
         timeout: config.http_request.timeout,
     };
+    let tasks = actions::TaskOptions {
+        google_url: config.tasks.google_url.clone(),
+        graph_url: config.tasks.graph_url.clone(),
+        settles_after: config.actions.settle,
+    };
     let Parts { fleet, vault, cooldowns } = parts;
     let llm = llm_options(config, fleet);
-    Ok(ExecutorOptions { llm, webhook, mail, http, github: github(config), vault, cooldowns })
+    Ok(ExecutorOptions { llm, webhook, mail, http, github: github(config), tasks, vault, cooldowns })
 }
 
 /// Where actions get credentials.

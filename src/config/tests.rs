@@ -103,6 +103,8 @@ fn secrets_are_never_shown() {
         ("OPENAI_API_KEY", "sk-hunter2"),
         ("WINDLASS_ADMIN_KEY", "hunter2-hunter2-hunter2"),
         ("WEBHOOK_SIGNING_SECRET", "whsec_hunter2"),
+        ("WEBHOOK_SIGNING_SECRET_PREVIOUS", "whsec_hunter2"),
+        ("GITHUB_TOKEN", "ghp_hunter2"),
     ])
     .unwrap();
     let shown: String = config.rows().map(|(_, value, origin)| format!("{value} {origin}\n")).collect();

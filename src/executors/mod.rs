@@ -21,8 +21,8 @@ use crate::engine::{Registry, RegistryError};
 
 use actions::{
     CooldownBook, Cooldowns, Github, GithubAction, GithubOptions, GithubSetupError, GmailSend, HttpRequest,
-    HttpRequestOptions, HttpSetupError, MailOptions, MailSetupError, Means, OutlookSend, SmtpSend, Vault,
-    WebhookOptions, WebhookSend, WebhookSetupError,
+    HttpRequestOptions, HttpSetupError, MailOptions, MailSetupError, Means, OutlookSend, SmtpSend, TaskCreate,
+    TaskOptions, TaskSetupError, Vault, WebhookOptions, WebhookSend, WebhookSetupError,
 };
 pub use echo::Echo;
 use llm::{LlmChat, LlmOptions, LlmSetupError};
@@ -42,6 +42,8 @@ pub struct ExecutorOptions {
     pub http: HttpRequestOptions,
     /// `github.*`; always registered too.
     pub github: GithubOptions,
+    /// `task.create`; always registered too.
+    pub tasks: TaskOptions,
     /// Where actions get credentials from; a process that runs no jobs needs none.
     pub vault: Option<Arc<dyn Vault>>,
     /// What the fleet leaves alone for a while; without it a process goes by what it saw itself.
@@ -72,6 +74,9 @@ pub enum ExecutorSetupError {
     /// The settings of GitHub do not stand.
     #[error("github: {0}")]
     Github(#[from] GithubSetupError),
+    /// The settings of tasks do not stand.
+    #[error("task.create: {0}")]
+    Tasks(#[from] TaskSetupError),
 }
 
 /// Registers every executor of this build: all of them always, but `llm.chat` when a provider is configured. Which
@@ -98,9 +103,10 @@ fn register_actions(registry: &mut Registry, options: &ExecutorOptions) -> Resul
     let means = Means { vault: options.vault.clone(), cooldowns: Cooldowns::new(options.cooldowns.clone()) };
     registry.register(Arc::new(WebhookSend::new(&options.webhook)?.with_means(means.clone())))?;
     registry.register(Arc::new(HttpRequest::new(&options.http)?.with_means(means.clone())))?;
-    let github = Arc::new(Github::new(&options.github, means)?);
+    let github = Arc::new(Github::new(&options.github, means.clone())?);
     for action in GithubAction::all(&github)? {
         registry.register(Arc::new(action))?;
     }
+    registry.register(Arc::new(TaskCreate::new(&options.tasks, github, means)?))?;
     Ok(())
 }

@@ -173,10 +173,11 @@ impl<'a> Access<'a> {
             (Err(VaultError::Missing(..)), Some(own)) if name.is_none() => (own, false),
             (Err(error), _) => return Err(error.into()),
         };
+        let kind = service.who.to_ascii_lowercase().replace(' ', "-");
         let scope = if renewable {
-            Scope::new(service.who, &context.workspace, &[&credential.name])
+            Scope::new(&kind, &context.workspace, &[&credential.name])
         } else {
-            Scope::of_settings(service.who)
+            Scope::of_settings(&kind)
         };
         means.cooldowns.check(&scope, context.id, service.who).await?;
         Ok(Self { service, means, context, credential: Mutex::new(credential), renewable, scope })

@@ -31,7 +31,7 @@ pub enum SsrfBlocked {
     #[error("url: user, password and fragment are not allowed")]
     Decorated,
     /// On no list of allowed hosts, or on another port than the allowed one.
-    #[error("url: the host and port are not on the list of allowed webhook hosts")]
+    #[error("url: the host and port are not on the list of allowed hosts")]
     NotAllowed,
     /// The name or the address is internal.
     #[error("url: the host is internal ({0}) and not on the list of allowed internal hosts")]

@@ -33,7 +33,7 @@ pub(super) fn schema() -> Value {
         "properties": {
             "url": {
                 "type": "string", "minLength": 1, "maxLength": 2048,
-                "description": "http or https; the host must be on the server's list of allowed webhook hosts."
+                "description": "http or https; the host must be on the server's list (WEBHOOK_ALLOWED_HOSTS)."
             },
             "payload": {"description": "Any JSON value; posted as it is."},
             "headers": request_headers::schema(),

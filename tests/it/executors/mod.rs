@@ -24,6 +24,8 @@ mod mail_smtp;
 mod mail_smtp_sink;
 mod ssrf;
 mod ssrf_hosts;
+mod ssrf_proxy;
+mod tasks;
 mod vault;
 mod vault_renewal;
 mod webhook;

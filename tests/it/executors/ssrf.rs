@@ -118,13 +118,13 @@ async fn a_name_that_does_not_resolve_is_tried_again() {
 }
 
 #[tokio::test]
-async fn an_address_that_was_vetted_is_the_one_that_is_called_and_no_other_is_asked_for() {
-    /// Says loopback from the second question on, as a name with a short life does.
+async fn a_name_that_changes_is_asked_for_once_a_request_and_vetted_each_time() {
+    /// Leads to loopback from the second question on, as a name with a short life does.
     struct Rebinding(std::sync::atomic::AtomicUsize);
     impl Lookup for Rebinding {
         fn lookup<'a>(&'a self, _: &'a str) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>> {
             let first = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
-            // From TEST-NET no answer can come; it is refused, so that the outcome does not hang on a route.
+            // The first is not public either, so that no packet leaves this machine.
             let address = if first { "192.0.2.1" } else { "127.0.0.1" };
             Box::pin(async move { Ok(vec![address.parse().unwrap()]) })
         }
@@ -169,9 +169,6 @@ async fn an_allowed_internal_host_is_allowed_on_its_port_only() {
     assert_eq!(canary.connections(), 0);
 }
 
-/// Proxies of the environment are read when a client is built, so this process may not have any, and a test may not
-/// change its environment. The client builder is asked instead: `no_proxy` is what turns them off, and the whole worker
-/// runs with them set in `cli::process`.
 #[tokio::test]
 async fn nothing_is_allowed_by_default() {
     for url in ["https://example.com/", "http://8.8.8.8/", "not a url"] {

@@ -31,4 +31,5 @@ pub(crate) mod smtp;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod smtp_sink;
 pub(crate) mod socket;
+pub(crate) mod tasks;
 pub(crate) mod vault;

@@ -25,7 +25,7 @@ use super::{Credential, CredentialKind, Means, Secret};
 
 pub use action::GithubAction;
 pub(super) use documents::issue_receipt;
-pub(super) use lookup::{Newest, find};
+pub(super) use lookup::{Newest, begun, find};
 pub(super) use repository::Repository;
 
 /// GitHub, as the installation uses it.
