@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::plan::{self, Planned};
 use super::progress::Standing;
 use super::report::Figures;
-use super::{Demo, StartError, streamed};
+use super::{Demo, StartError, approval, streamed};
 use crate::api::job::JobView;
 use crate::api::queue::QueueView;
 use crate::client::{Client, ClientError, Receipt};
@@ -63,6 +63,7 @@ pub(super) async fn run(demo: &mut Demo) -> Result<Figures, StartError> {
     watch(demo, &admin, before, 100).await?;
     let ends = ends(demo, &jobs, &receipts).await?;
     let streamed = streamed::run(demo, &run).await?;
+    let approved = approval::run(demo, &run).await?;
     let (deliveries, distinct) = demo.receiver.counts();
     Ok(Figures {
         submitted: receipts.len(),
@@ -74,6 +75,7 @@ pub(super) async fn run(demo: &mut Demo) -> Result<Figures, StartError> {
         deliveries,
         distinct,
         streamed,
+        approved,
         ends,
     })
 }

@@ -4,7 +4,9 @@
 //! some of them again, one worker gets SIGKILL in the middle, and the end is counted job by job:
 //! the demo fails when a single one is lost.
 
+mod approval;
 mod drive;
+mod mailbox;
 mod plan;
 mod progress;
 mod receiver;
@@ -24,6 +26,7 @@ use crate::cli::{DemoArgs, Format, Global, Output};
 use crate::client::Client;
 use crate::config::Environment;
 use crate::domain::WorkerId;
+use mailbox::Mailbox;
 use progress::Progress;
 use receiver::Receiver;
 
@@ -40,6 +43,7 @@ struct Demo {
     workers: Vec<Child>,
     clients: Vec<Client>,
     receiver: Receiver,
+    mailbox: Mailbox,
     progress: Progress,
     jobs: u32,
 }
@@ -55,7 +59,7 @@ pub(super) async fn run(
     let progress = Progress::start();
     progress
         .say(&format!("Starting Redis, the API and {WORKERS} workers; data and logs are in {}", args.data.display()));
-    let receiver = Receiver::start().await?;
+    let (receiver, mailbox) = (Receiver::start().await?, Mailbox::start().await?);
     let plan = StackPlan {
         role: "windlass demo",
         data: &args.data,
@@ -63,10 +67,10 @@ pub(super) async fn run(
         config_file: global.config.as_deref(),
         port: None,
         real_llm,
-        settings: settings(&receiver),
+        settings: settings(&receiver, &mailbox),
     };
     let stack = Stack::start(plan, environment).await?;
-    let mut demo = Demo { stack, workers: Vec::new(), clients: Vec::new(), receiver, progress, jobs: args.jobs };
+    let mut demo = Demo { stack, workers: Vec::new(), clients: Vec::new(), receiver, mailbox, progress, jobs: args.jobs };
     let outcome = tokio::select! {
         () = shutdown.cancelled() => Err(StartError::Part("interrupted".to_owned())),
         outcome = Box::pin(demo.show()) => outcome,
@@ -87,12 +91,14 @@ pub(super) async fn run(
 }
 
 /// Settings of the API and the workers.
-fn settings(receiver: &Receiver) -> Vec<(&'static str, String)> {
+fn settings(receiver: &Receiver, mailbox: &Mailbox) -> Vec<(&'static str, String)> {
     let secret = STANDARD.encode(format!("{}{}", WorkerId::fresh(), WorkerId::fresh()));
     vec![
         ("ACTIONS_ENABLED", "true".to_owned()),
-        ("ALLOW_ACTIONS_DEFAULT", "webhook.send".to_owned()),
+        ("ALLOW_ACTIONS_DEFAULT", "webhook.send,smtp.send".to_owned()),
         ("WEBHOOK_ALLOW_INTERNAL", receiver.host()),
+        ("SMTP_URL", mailbox.url().to_owned()),
+        ("SMTP_FROM", "demo@example.org".to_owned()),
         ("WEBHOOK_SIGNING_SECRET", format!("whsec_{secret}")),
         ("LEASE_MS", LEASE_MS.to_string()),
         ("HEARTBEAT_MS", "0".to_owned()),

@@ -56,6 +56,12 @@ pub(super) fn streamed(run: &str) -> Planned {
     Planned { workspace: 0, job: request(format!("{run}-streamed"), "llm.chat", &input) }
 }
 
+/// A mail, for the first workspace.
+pub(super) fn mail(run: &str) -> Planned {
+    let input = json!({"to": ["you@example.org"], "subject": "A letter from the demo", "text": "Looked at, then sent."});
+    Planned { workspace: 0, job: request(format!("{run}-mail"), "smtp.send", &input) }
+}
+
 /// The same id with another body, which has to be refused.
 pub(super) fn with_other_body(planned: &Planned) -> Planned {
     let other = request(planned.job.client_request_id.clone(), "echo", &json!({"another": "body"}));

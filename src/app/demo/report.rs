@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::approval::Approved;
 use super::streamed::Streamed;
 use crate::api::job::JobView;
 use crate::cli::render;
@@ -28,6 +29,8 @@ pub(super) struct Figures {
     pub(super) distinct: usize,
     /// The answer that was shown while it was written.
     pub(super) streamed: Streamed,
+    /// The mail that waited for an approval.
+    pub(super) approved: Approved,
     /// Every job at the end; `None` for one that is gone.
     pub(super) ends: Vec<Option<JobView>>,
 }
@@ -51,6 +54,9 @@ impl Figures {
             && self.conflicts_refused
             && self.distinct == self.webhook_jobs
             && self.streamed.whole
+            && self.approved.held
+            && self.approved.succeeded
+            && self.approved.mails == 1
     }
 
     /// The table, and whether it says what it should.
@@ -78,6 +84,13 @@ impl Figures {
             (
                 "streamed answer: pieces / complete",
                 count(format!("{} / {}", self.streamed.pieces, yes(self.streamed.whole)), "shown while it was written"),
+            ),
+            (
+                "mail: waited for approval / sent / arrived",
+                count(
+                    format!("{} / {} / {}", yes(self.approved.held), yes(self.approved.succeeded), self.approved.mails),
+                    "approved by another key than the one that asked",
+                ),
             ),
             ("wait for the first start, p50 / p99", count(wait, "with the queue filled at once")),
             ("submit to end, p50 / p99", count(total, "the kill and the retries included")),
@@ -137,6 +150,7 @@ mod tests {
             deliveries: 0,
             distinct: 0,
             streamed: Streamed::default(),
+            approved: Approved::default(),
             ends: vec![None],
         };
         assert_eq!(figures.lost(), 1);
