@@ -13,8 +13,8 @@ pub(crate) mod halted;
 pub(crate) mod jobs;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod llmock;
-#[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod outside;
+#[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
