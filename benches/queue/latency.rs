@@ -60,6 +60,7 @@ pub(crate) async fn idle(table: &mut Table, jobs: usize) {
         host: "bench".into(),
         version: "0",
         probes: None,
+        rules: None,
         checks: None,
     };
     let worker = Worker::new(worker_store, Arc::new(registry(sender)), options);

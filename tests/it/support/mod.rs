@@ -19,8 +19,8 @@ pub(crate) mod json_server;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod llmock;
 pub(crate) mod oauth;
-#[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod outside;
+#[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
