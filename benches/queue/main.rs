@@ -16,6 +16,7 @@ mod llm;
 mod redis;
 mod settings;
 mod table;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some(http::BARE) => runtime.block_on(http::serve_bare(&arguments[1])),
         Some(llm::MODEL) => runtime.block_on(llm::serve_model(&arguments[1], &arguments[2])),
+        Some(webhooks::SINK) => runtime.block_on(webhooks::serve_sink()),
         only => runtime.block_on(measure(only)),
     }
 }
@@ -93,6 +95,9 @@ async fn measure(only: Option<&str>) {
     }
     if wanted("calls") {
         llm::weight(&mut table).await;
+    }
+    if wanted("webhooks") {
+        webhooks::deliver(&mut table, effort.rounds, effort.jobs / 2).await;
     }
     table.print();
 }

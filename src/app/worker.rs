@@ -13,9 +13,6 @@ use crate::engine::{Guard, Janitor, Worker, WorkerOptions, tasks};
 use crate::executors::llm::Prober;
 use crate::store::Shards;
 
-/// Where a check of a GitHub token asks.
-const GITHUB_API: &str = "https://api.github.com";
-
 /// Runs a worker until `shutdown` fires and its jobs are finished or handed back.
 pub(super) async fn run(
     config: &Config,
@@ -41,7 +38,7 @@ pub(super) async fn run(
     Janitor::start(store.clone(), background.clone());
     let probes = start_prober(config, &store, background.clone())?;
     let (checks, demands) = mpsc::channel(64);
-    vault.checker(GITHUB_API).start(demands, background.clone());
+    vault.checker(&config.github.api_url).start(demands, background.clone());
     let worker = Worker::new(store, registry, WorkerOptions { probes, checks: Some(checks), ..options(config) });
     if let Some(listener) = listener {
         let url = compose::local_url(&listener)?;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -58,28 +57,21 @@ pub(crate) enum Fault {
 
 /// Answers with `handler`, on a port of its own, until it is dropped with its runtime.
 pub(crate) struct JsonServer {
-    pub(crate) address: SocketAddr,
-    connections: Arc<AtomicUsize>,
+    address: SocketAddr,
 }
 
 impl JsonServer {
     pub(crate) async fn start(handler: impl Fn(Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (handler, connections) = (Arc::new(handler), Arc::new(AtomicUsize::new(0)));
-        let counter = connections.clone();
+        let handler = Arc::new(handler);
         tasks::spawn("json-server", async move {
             while let Ok((stream, _)) = listener.accept().await {
-                counter.fetch_add(1, Ordering::SeqCst);
                 let handler = handler.clone();
                 tasks::spawn("json-connection", async move { serve(stream, &*handler).await });
             }
         });
-        Self { address, connections }
-    }
-
-    pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
+        Self { address }
     }
 
     pub(crate) fn url(&self) -> String {
