@@ -70,7 +70,8 @@ pub(super) async fn run(
         settings: settings(&receiver, &mailbox),
     };
     let stack = Stack::start(plan, environment).await?;
-    let mut demo = Demo { stack, workers: Vec::new(), clients: Vec::new(), receiver, mailbox, progress, jobs: args.jobs };
+    let mut demo =
+        Demo { stack, workers: Vec::new(), clients: Vec::new(), receiver, mailbox, progress, jobs: args.jobs };
     let outcome = tokio::select! {
         () = shutdown.cancelled() => Err(StartError::Part("interrupted".to_owned())),
         outcome = Box::pin(demo.show()) => outcome,

@@ -58,7 +58,8 @@ pub(super) fn streamed(run: &str) -> Planned {
 
 /// A mail, for the first workspace.
 pub(super) fn mail(run: &str) -> Planned {
-    let input = json!({"to": ["you@example.org"], "subject": "A letter from the demo", "text": "Looked at, then sent."});
+    let input =
+        json!({"to": ["you@example.org"], "subject": "A letter from the demo", "text": "Looked at, then sent."});
     Planned { workspace: 0, job: request(format!("{run}-mail"), "smtp.send", &input) }
 }
 

@@ -94,19 +94,16 @@ async fn a_credential_of_the_settings_stands_in_where_a_workspace_has_none() {
     let safe = safe(&redis).await;
     let login = Some(("user".to_owned(), "password-canary".into()));
     let smtp = SmtpLogin { host: "mail.example.org".into(), port: 465, security: SmtpSecurity::Tls, login };
-    let defaults = VaultDefaults { github: Some("of-all".into()), smtp: Some((smtp, Some("me@example.org".into()))) };
+    let defaults = VaultDefaults { smtp: Some((smtp, Some("me@example.org".into()))) };
     let options = VaultOptions { endpoints: server.endpoints(), defaults };
     assert!(!format!("{options:?}").contains("canary"));
     let make = || StoredVault::new(safe.clone(), &options).unwrap();
-    assert_eq!(github(&make(), None).await.unwrap(), "of-all");
-    assert!(github(&make(), Some("x")).await.is_err(), "a name means one of the workspace");
+    assert!(make().get(&ws(), CredentialKind::Smtp, Some("x")).await.is_err(), "a name means one of the workspace");
     let found = make().get(&ws(), CredentialKind::Smtp, None).await.unwrap();
     assert_eq!(found.account.as_deref(), Some("me@example.org"));
     assert!(matches!(&found.secret, Secret::Smtp { host, port: 465, .. } if host == "mail.example.org"));
     let refused = make().renew(&ws(), &found).await.unwrap_err();
     assert!(matches!(&refused, VaultError::NeedsReauth(_, why) if why.contains("settings")), "{refused}");
-    safe.add(&ws(), &name("own"), &token("own")).await.unwrap();
-    assert_eq!(github(&make(), None).await.unwrap(), "own");
 }
 
 #[tokio::test]
