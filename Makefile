@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-valkey test-litellm llmock smtp-sink check lint bench bench-peers durability chaos chaos-bugs install-deps
+.PHONY: help demo test test-cluster test-valkey test-litellm llmock smtp-sink check lint bench bench-peers durability chaos chaos-bugs effects install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ check: lint ## formatting, lints, conventions, documentation
 lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --features chaos --bins --test chaos -- -D warnings
+	cargo clippy --locked --features chaos --bins --test chaos --test effects -- -D warnings
 
 test-litellm: ## model calls and their costs against LiteLLM's proxy, which it installs (over 700 MB)
 	@scripts/litellm.sh >/dev/null
@@ -66,6 +66,11 @@ BUGS ?=
 chaos-bugs: ## the proof that the checker bites: a run for each bug that it must name; BUGS="depth_drift drain_drops"
 	@scripts/install-deps.sh redis faketime
 	cargo test --locked --features chaos --test chaos -- bugs $(BUGS)
+
+effects: ## 10,000 mails, issues and webhooks, workers killed inside 300 effects; then fewer without the guard, which shows why
+	@scripts/install-deps.sh redis
+	cargo test --locked --features chaos --test effects -- --jobs 10000 --kills 300
+	cargo test --locked --features chaos --test effects -- --jobs 800 --kills 20 --unguarded
 
 durability: ## acknowledged jobs lost to failovers and power cuts, by default and under strict (ROUNDS=5)
 	@scripts/install-deps.sh redis

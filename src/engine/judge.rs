@@ -12,7 +12,7 @@ use super::policy::{Policies, Refusal};
 use super::registry::Registry;
 
 /// How long an attempt waits that cannot be judged, since Redis does not answer.
-const NOT_KNOWN: Duration = Duration::from_secs(1);
+pub(super) const NOT_KNOWN: Duration = Duration::from_secs(1);
 
 /// The shortest wait before another attempt.
 const AT_ONCE: Duration = Duration::from_millis(1);

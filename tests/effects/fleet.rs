@@ -106,6 +106,7 @@ impl Fleet {
             kills.inside += usize::from(now > before);
             before = now;
         }
+        sinks.let_pass();
         kills
     }
 

@@ -17,8 +17,8 @@ use crate::support::gmail::GmailFake;
 use crate::support::smtp::SmtpFake;
 use crate::window::{self, Habits, Seen};
 
-/// How answers to effects are treated on the way: half of them wait for long enough to be met by a kill.
-const HABITS: Habits = Habits { held: 0.5, hold: Duration::from_millis(150), lost: 0.01 };
+/// How answers to effects are treated on the way: most wait for long enough to be met by a kill.
+const HABITS: Habits = Habits { held: 0.8, hold: Duration::from_millis(400), lost: 0.01 };
 
 /// A delivered webhook: its id and its label.
 type Deliveries = Arc<Mutex<Vec<(String, String)>>>;
@@ -85,6 +85,11 @@ impl Sinks {
         while self.seen.waiting.load(Ordering::Relaxed) == 0 {
             self.seen.began.notified().await;
         }
+    }
+
+    /// From now on answers go on at once: enough were killed.
+    pub(crate) fn let_pass(&self) {
+        self.seen.over.store(true, Ordering::Relaxed);
     }
 
     /// Effects whose worker was gone before their answer went on.

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -35,6 +35,8 @@ pub(crate) struct Seen {
     pub(crate) orphaned: AtomicUsize,
     /// Answers that were lost on purpose.
     pub(crate) lost: AtomicUsize,
+    /// No answer waits or is lost any more.
+    pub(crate) over: AtomicBool,
     /// Told whenever an answer begins to wait.
     pub(crate) began: Notify,
 }
@@ -91,7 +93,7 @@ async fn pass(
                 if read == 0 {
                     return Ok(());
                 }
-                if is_effect(&request) {
+                if is_effect(&request) && !seen.over.load(Ordering::Relaxed) {
                     if dice.random_bool(habits.lost) {
                         seen.lost.fetch_add(1, Ordering::Relaxed);
                         return Ok(());

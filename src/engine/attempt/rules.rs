@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::domain::{ActionFacts, RawJson};
+use crate::domain::{ActionFacts, FailureReason, HeldReason, RawJson};
 use crate::store::Ending;
 
-use super::super::judge::{Stopped, digest};
+use super::super::judge::{NOT_KNOWN, Stopped, digest};
 use super::Attempt;
 
 impl Attempt {
@@ -16,7 +16,7 @@ impl Attempt {
             Err(stopped) => stopped,
         };
         Err(match stopped {
-            Stopped::DryRun(facts) => (self.dry_run(&facts), "dry_run"),
+            Stopped::DryRun(facts) => self.dry_run(&facts).await,
             Stopped::Hold(reason, kind, why) => (Ending::Held { reason, failure: self.failure(kind, &why) }, "held"),
             Stopped::Wait(kind, why, after) => {
                 (Ending::Retry { after, failure: self.failure(kind, &why), charged: false }, "postponed")
@@ -24,8 +24,23 @@ impl Attempt {
         })
     }
 
-    /// Succeeds, and says what would have been done to whom.
-    fn dry_run(&self, facts: &ActionFacts) -> Ending {
+    /// Succeeds, and says what would have been done to whom; unless an earlier attempt did it, or may have.
+    async fn dry_run(&self, facts: &ActionFacts) -> (Ending, &'static str) {
+        match self.store.effects(self.claimed.job.id, None).await {
+            Ok(effects) if effects.is_empty() => (self.dry_result(facts), "dry_run"),
+            Ok(_) => {
+                let why = "the rules make it a dry run now, and an earlier attempt began it";
+                let failure = self.failure(FailureReason::OutcomeUnknown, why);
+                (Ending::Held { reason: HeldReason::OutcomeUnknown, failure }, "held")
+            }
+            Err(error) => {
+                let failure = self.failure(FailureReason::Error, &format!("its effects could not be read: {error}"));
+                (Ending::Retry { after: NOT_KNOWN, failure, charged: false }, "postponed")
+            }
+        }
+    }
+
+    fn dry_result(&self, facts: &ActionFacts) -> Ending {
         let result = json!({
             "dry_run": true,
             "action": self.claimed.job.job_type.as_str(),

@@ -15,7 +15,7 @@ use windlass::store::{Scope, Shards, Store, Unhold};
 
 use crate::support::action::{letter, mail};
 use crate::support::fleet::{options, reaches, start, until};
-use crate::support::jobs::{enqueue_new, from_now, kind, queue, spec, workspace};
+use crate::support::jobs::{TestWorker, enqueue_new, from_now, kind, queue, retry, spec, workspace};
 use crate::support::outside::{Outside, Request};
 use crate::support::redis::TestRedis;
 
@@ -108,6 +108,23 @@ async fn a_dry_run_succeeds_without_running_and_says_what_it_would_have_done() {
     assert_eq!((&result["dry_run"], &result["digest"]), (&true.into(), &expected.into()), "{result}");
     assert_eq!(result["would"]["recipients"], serde_json::json!(["a@example.org"]));
     assert_eq!(ran.load(Ordering::SeqCst), 0);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_does_not_hide_what_an_earlier_attempt_began() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let (registry, ran) = mail(true);
+    let id = enqueue_new(&store, letter("ws", "r1", &["a@example.org"])).await;
+    let earlier = TestWorker::offering(&store, &["mail.send"]).await;
+    let claimed = earlier.claim_one(&store).await;
+    store.effect_begin(&claimed, "send", EffectClass::Once, false, "").await.unwrap();
+    earlier.end(&store, &claimed, retry(Duration::ZERO)).await;
+    set(&store, None, r#"{"rules":{"mail.send":{"decision":"dry_run"}}}"#).await;
+    let worker = start(&store, &registry, options());
+    let held = reaches(&store, id, JobState::Held).await;
+    assert_eq!((held.held_reason, ran.load(Ordering::SeqCst)), (Some(HeldReason::OutcomeUnknown), 0));
     worker.stop().await;
 }
 

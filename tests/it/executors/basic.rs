@@ -91,12 +91,31 @@ fn sleep_input_is_checked_at_the_door() {
 #[test]
 fn types_are_registered_by_what_is_configured() {
     let none = registry(&[], &ExecutorOptions::default());
-    let names = |r: &Registry| r.types().map(|info| info.name.to_string()).collect::<Vec<_>>();
-    assert_eq!(names(&none), ["echo", "sleep", "webhook.send"]);
+    let names = |r: &Registry, actions: bool| {
+        let names = r.types().filter(|info| info.is_action == actions).map(|info| info.name.to_string());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(&none, false), ["echo", "sleep"]);
+    let actions = [
+        "github.issue.close",
+        "github.issue.comment",
+        "github.issue.create",
+        "github.issue.list",
+        "github.issue.update",
+        "github.pr.comment",
+        "github.pr.create",
+        "github.pr.list",
+        "gmail.send",
+        "http.request",
+        "outlook.send",
+        "smtp.send",
+        "task.create",
+        "webhook.send",
+    ];
+    assert_eq!(names(&none, true), actions);
     assert!(none.executor("webhook.send").unwrap().info().is_action);
     assert!(matches!(none.executor("llm.chat"), Err(TypeRefusal::Unknown(_))));
     let llm = Some(LlmOptions::new("http://127.0.0.1:1", "m"));
-    let actions = ["gmail.send", "outlook.send", "smtp.send", "webhook.send"];
-    let all = registry(&actions, &ExecutorOptions { llm, ..ExecutorOptions::default() });
-    assert_eq!(names(&all), ["echo", "gmail.send", "llm.chat", "outlook.send", "sleep", "smtp.send", "webhook.send"]);
+    let all = registry(&[], &ExecutorOptions { llm, ..ExecutorOptions::default() });
+    assert_eq!(names(&all, false), ["echo", "llm.chat", "sleep"]);
 }

@@ -256,6 +256,11 @@ impl Model {
                 job.wait(if let End::GiveBack(when) = end { when } else { When::Now });
                 Some("released")
             }
+            End::Die if job.doubt => {
+                job.state = JobState::Held;
+                self.set_aside();
+                None
+            }
             End::Die => {
                 job.state = JobState::Dead;
                 Some("dead")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windlass::domain::{EffectClass, EffectState, JobId, JobState, RawJson};
+use windlass::domain::{EffectClass, EffectState, HeldReason, JobId, JobState, RawJson};
 use windlass::store::{Claimed, EffectBegun, Ending, Redriven, Scope, Store};
 
 use crate::support::audit::{assert_no_leak, audit};
@@ -94,11 +94,28 @@ async fn a_dead_letter_that_is_removed_takes_its_record_along() {
     let redis = TestRedis::start().await;
     let store = redis.store_with(|o| o.dead_retention = Duration::ZERO).await;
     let worker = TestWorker::register(&store).await;
-    let claimed = began(&store, &worker, "r1").await;
+    enqueue_new(&store, spec("r1")).await;
+    let claimed = worker.claim_one(&store).await;
+    begin(&store, &claimed, "send", EffectClass::Keyed).await;
     worker.end(&store, &claimed, death()).await;
     assert_eq!(store.effects(claimed.job.id, None).await.unwrap().len(), 1);
     assert_eq!(store.tend(&queue()).await.unwrap().removed, 1);
     assert_eq!(redis.cli(&["KEYS", "ai:effects*"]), "");
+}
+
+#[tokio::test]
+async fn a_job_that_is_given_up_over_the_doubt_of_an_earlier_attempt_is_held() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let worker = TestWorker::register(&store).await;
+    let first = began(&store, &worker, "r1").await;
+    worker.end(&store, &first, retry(Duration::ZERO)).await;
+    // It never came to its effect: its credential could not be read, say.
+    let second = worker.claim_one(&store).await;
+    worker.end(&store, &second, death()).await;
+    let job = store.job(&Scope::All, first.job.id).await.unwrap().unwrap();
+    assert_eq!((job.state, job.held_reason), (JobState::Held, Some(HeldReason::OutcomeUnknown)));
+    audit(&redis);
 }
 
 #[tokio::test]

@@ -81,7 +81,8 @@ impl Vault for FixedVault {
     ) -> VaultFuture<'a, Arc<Credential>> {
         let fits = |c: &&Arc<Credential>| c.kind == kind && name.is_none_or(|name| c.name == name);
         let found = self.credentials.lock().unwrap().iter().find(fits).cloned();
-        Box::pin(async move { found.ok_or_else(|| VaultError::Missing("fixed", String::new())) })
+        let missing = move || VaultError::Missing("fixed", name.map(|name| format!(" `{name}`")).unwrap_or_default());
+        Box::pin(async move { found.ok_or_else(missing) })
     }
 
     fn renew<'a>(&'a self, _: &'a Workspace, refused: &'a Credential) -> VaultFuture<'a, Arc<Credential>> {

@@ -48,7 +48,12 @@ end
 finish_as.u = finish_as.r
 
 function finish_as.d(member, id, attempt, key, label, two, lists, ttl)
-  bury(id, entry_of(waiting_entry('d', two, '')), key, label, ttl, member)
+  -- What an earlier attempt may have done is no reason to be buried: a person looks at it.
+  if in_doubt(id) then
+    finish_as.h(member, id, attempt, key, 'outcome_unknown', two)
+  else
+    bury(id, entry_of(waiting_entry('d', two, '')), key, label, ttl, member)
+  end
 end
 
 function finish_as.h(member, id, attempt, key, reason, two)
