@@ -17,7 +17,7 @@ use crate::support::redis::TestRedis;
 pub(crate) const WORKSPACE: &str = "letters";
 const WORKERS: usize = 3;
 /// Attempts of a process at once. Few, so that one that dies takes few jobs with it.
-const SLOTS: &str = "4";
+pub(crate) const SLOTS: usize = 4;
 /// Without an answer that waits for this long, all work is done or waits for something else.
 const QUIET: Duration = Duration::from_secs(20);
 
@@ -48,8 +48,9 @@ impl Fleet {
         settings.extend([
             ("ACTIONS_ENABLED", "true".to_owned()),
             ("LEASE_MS", "1000".to_owned()),
-            ("WORKER_CONCURRENCY", SLOTS.to_owned()),
+            ("WORKER_CONCURRENCY", SLOTS.to_string()),
             ("EFFECT_SETTLE_SECONDS", "1".to_owned()),
+            ("MAIL_TIMEOUT_SECONDS", "3".to_owned()),
             ("LOG_LEVEL", "warn".to_owned()),
             ("MAX_DEPTH", "100000".to_owned()),
         ]);

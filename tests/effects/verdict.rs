@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use windlass::domain::{Job, JobState};
 
 use crate::Plan;
-use crate::fleet::Kills;
+use crate::fleet::{Kills, SLOTS};
 use crate::sinks::Sinks;
 use crate::workload::{Kind, label};
 
@@ -81,13 +81,13 @@ impl Report {
     }
 
     fn problems(&self) -> Vec<String> {
-        let (orphaned, lost) = self.doubtful;
         let (twice, held) = (self.sum(|row| row.twice), self.sum(|row| row.held));
+        let in_flight = self.kills.all * SLOTS + self.doubtful.1;
         let wrong = [
             (twice > 0, format!("{twice} effects happened twice")),
             (
-                held > orphaned + lost,
-                format!("{held} jobs are held, and only {} answers were missing", orphaned + lost),
+                held > in_flight,
+                format!("{held} jobs are held, and at most {in_flight} were at their effect when it mattered"),
             ),
             (self.unfinished > 0, format!("{} jobs did not succeed in the end", self.unfinished)),
             (self.unseen > 0, format!("{} jobs succeeded whose effect no sink saw", self.unseen)),
