@@ -5,6 +5,7 @@
 //! or is held as doubtful; a person decides those by what the sinks saw; and no sink has seen an effect twice. The same
 //! run without the guard shows what would happen.
 #![expect(clippy::expect_used, reason = "a run that cannot go on should say so")]
+#![expect(clippy::panic, clippy::disallowed_methods, reason = "it is a test, and has tasks of its own")]
 #![expect(clippy::print_stdout, reason = "its report is what it is for")]
 
 mod fleet;

@@ -1,5 +1,6 @@
 //! What the integration tests start servers, processes and sinks with.
 #![expect(dead_code, reason = "the integration tests use more of it")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "they are for tests")]
 
 #[path = "../it/support/cluster.rs"]
 pub(crate) mod cluster;
