@@ -20,9 +20,9 @@ use crate::domain::NameError;
 use crate::engine::{Registry, RegistryError};
 
 use actions::{
-    CooldownBook, Cooldowns, Github, GithubAction, GithubOptions, GithubSetupError, GmailSend, HttpRequest,
-    HttpRequestOptions, HttpSetupError, MailOptions, MailSetupError, Means, OutlookSend, SmtpSend, TaskCreate,
-    TaskOptions, TaskSetupError, Vault, WebhookOptions, WebhookSend, WebhookSetupError,
+    CooldownBook, Cooldowns, Github, GithubAccount, GithubAction, GithubOptions, GithubSetupError, GmailSend,
+    HttpRequest, HttpRequestOptions, HttpSetupError, MailOptions, MailSetupError, Means, OutlookSend, SmtpSend,
+    TaskCreate, TaskOptions, TaskSetupError, Vault, WebhookOptions, WebhookSend, WebhookSetupError,
 };
 pub use echo::Echo;
 use llm::{LlmChat, LlmOptions, LlmSetupError};
@@ -104,6 +104,9 @@ fn register_actions(registry: &mut Registry, options: &ExecutorOptions) -> Resul
     registry.register(Arc::new(WebhookSend::new(&options.webhook)?.with_means(means.clone())))?;
     registry.register(Arc::new(HttpRequest::new(&options.http)?.with_means(means.clone())))?;
     let github = Arc::new(Github::new(&options.github, means.clone())?);
+    for account in GithubAccount::all(&github)? {
+        registry.register(Arc::new(account))?;
+    }
     for action in GithubAction::all(&github)? {
         registry.register(Arc::new(action))?;
     }

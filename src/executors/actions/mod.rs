@@ -26,7 +26,7 @@ mod webhook_input;
 pub use address::forbidden;
 pub use cooldowns::{CooldownBook, Cooldowns, CoolingFuture};
 pub use credentials::{CredentialChecker, StoredVault, TokenEndpoints, VaultDefaults, VaultOptions};
-pub use github::{Github, GithubAction, GithubOptions, GithubSetupError};
+pub use github::{Github, GithubAccount, GithubAction, GithubOptions, GithubSetupError};
 pub use host_rule::{HostRule, HostRuleError};
 pub use http_request::{HttpRequest, HttpRequestOptions, HttpSetupError};
 pub use mail::{GmailSend, MailOptions, MailSetupError, OutlookSend, SmtpSend};

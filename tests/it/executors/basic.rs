@@ -105,6 +105,8 @@ fn types_are_registered_by_what_is_configured() {
         "github.pr.comment",
         "github.pr.create",
         "github.pr.list",
+        "github.repo.list",
+        "github.user.get",
         "gmail.send",
         "http.request",
         "outlook.send",

@@ -3,6 +3,7 @@
 mod basic;
 mod fake_llm;
 mod github;
+mod github_account;
 mod github_lost;
 mod http_request;
 pub(crate) mod llm;

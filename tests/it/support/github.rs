@@ -119,7 +119,17 @@ impl State {
 
     fn route(&mut self, asked: &Asked) -> Reply {
         let path: Vec<&str> = asked.path.iter().map(String::as_str).collect();
-        let ["repos", "acme", "site", rest @ ..] = path.as_slice() else { return refused(404, "Not Found") };
+        let rest = match path.as_slice() {
+            ["user"] => {
+                return Reply::json(200, json!({"login": "bot", "id": 7, "type": "Bot", "plan": {"name": "pro"}}));
+            }
+            ["user", "repos"] => {
+                let site = json!({"full_name": "acme/site", "private": true, "permissions": {"push": true}, "id": 1});
+                return page(asked, [site].iter());
+            }
+            ["repos", "acme", "site", rest @ ..] => rest,
+            _ => return refused(404, "Not Found"),
+        };
         let number = |text: &str| text.parse::<u64>().unwrap_or_default();
         match (asked.method.as_str(), rest) {
             ("POST", ["issues"]) => self.open(asked.body.clone(), true),

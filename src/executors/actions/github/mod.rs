@@ -4,6 +4,7 @@
 //! GitHub has no idempotency key. What is created carries a hidden mark in its body, and after a lost answer recent
 //! entries are listed and looked through for it. They are listed and not searched for, since the search lags behind.
 
+mod account;
 mod action;
 mod documents;
 mod failure;
@@ -23,6 +24,7 @@ use crate::engine::{ExecutionError, JobContext};
 use super::rest::{Access, RestSetupError, Service};
 use super::{Credential, CredentialKind, Means, Secret};
 
+pub use account::GithubAccount;
 pub use action::GithubAction;
 pub(super) use documents::issue_receipt;
 pub(super) use lookup::{Newest, begun, find};
@@ -125,6 +127,15 @@ impl Github {
     ) -> Result<Access<'a>, ExecutionError> {
         let own = self.own.clone().filter(|_| self.is_own(repository));
         Access::open(&self.service, &self.means, context, credential, own).await
+    }
+
+    /// GitHub as a job may use it for its whole account: with a credential of its workspace only.
+    async fn account<'a>(
+        &'a self,
+        context: &'a JobContext,
+        credential: Option<&str>,
+    ) -> Result<Access<'a>, ExecutionError> {
+        Access::open(&self.service, &self.means, context, credential, None).await
     }
 
     /// Whether the settings' token is meant for it: it is the installation's, and any workspace may use it.
