@@ -39,8 +39,8 @@ judge promtool check config --syntax-only deploy/prometheus/prometheus.yml
 # Workers killed inside effects: none may happen twice. Without the guard some do.
 judge cargo test --locked --features chaos --test effects -- --jobs 320 --kills 12
 judge cargo test --locked --features chaos --test effects -- --jobs 200 --kills 8 --unguarded
-# Two minutes of faults against real processes, judged by their history.
-judge cargo test --locked --features chaos --test chaos -- run --minutes 2 --seed 7
+# A minute and a half of faults against real processes, judged by their history.
+judge cargo test --locked --features chaos --test chaos -- run --minutes 1.5 --seed 7
 
 if [ "$failed" -gt 0 ]; then
   # Again at the end, where they are seen.
