@@ -91,6 +91,9 @@ impl Attempt {
             }
             None => (None, outcome),
         };
+        if let Some(Ending::Held { reason, failure }) = ending.as_ref().map(Ending::plain) {
+            self.tell_of_hold(*reason, &failure.message);
+        }
         match ending.as_ref().map(Ending::plain) {
             // The text of an attempt that is given back begins anew.
             None | Some(Ending::Released) => sink.abandon(),

@@ -120,6 +120,9 @@ pub struct ExecutionError {
     pub disposition: Disposition,
 }
 
+/// The shortest wait before another attempt.
+pub(super) const AT_ONCE: Duration = Duration::from_millis(1);
+
 /// What should become of a job whose attempt did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {

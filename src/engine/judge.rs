@@ -7,15 +7,12 @@ use crate::domain::{ActionFacts, FailureReason, HeldReason, Job, RawJson, RetryP
 use crate::store::{Store, StoreError};
 
 use super::effect_log::{Judgement, Rules};
-use super::executor::{Disposition, ExecutionError};
+use super::executor::{AT_ONCE, Disposition, ExecutionError};
 use super::policy::{Policies, Refusal};
 use super::registry::Registry;
 
 /// How long an attempt waits that cannot be judged, since Redis does not answer.
 pub(super) const NOT_KNOWN: Duration = Duration::from_secs(1);
-
-/// The shortest wait before another attempt.
-const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// Why an attempt does not run now. None of these is charged.
 #[derive(Debug)]

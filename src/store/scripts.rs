@@ -39,6 +39,7 @@ const PARTS: &[(&str, &str)] = &[
     ("claim_record", include_str!("lua/lib/claim_record.lua")),
     ("claim_batch", include_str!("lua/lib/claim_batch.lua")),
     ("serve", include_str!("lua/lib/serve.lua")),
+    ("tell", include_str!("lua/lib/tell.lua")),
     ("llm", include_str!("lua/lib/llm.lua")),
     ("llm_rate", include_str!("lua/lib/llm_rate.lua")),
     ("llm_cells", include_str!("lua/lib/llm_cells.lua")),

@@ -1,18 +1,14 @@
 //! What an outcome means for the job, and what its effects have to say to that.
 
 use std::any::Any;
-use std::time::Duration;
 
 use crate::domain::{EffectClass, Failure, FailureReason, HeldReason, RawJson, RetryPolicy, Timestamp, bounds};
 use crate::store::Ending;
 
 use super::super::effects::Effects;
-use super::super::executor::{Disposition, ExecutionError};
+use super::super::executor::{AT_ONCE, Disposition, ExecutionError};
 use super::super::registry::TypeRefusal;
 use super::Attempt;
-
-/// The shortest wait before another attempt.
-const AT_ONCE: Duration = Duration::from_millis(1);
 
 impl Attempt {
     pub(super) fn conclude(
@@ -93,6 +89,20 @@ impl Attempt {
             (_, ending) => (ending, word),
         };
         if left.clear { (Ending::Cleared(Box::new(ending)), word) } else { (ending, word) }
+    }
+
+    /// One that a rule sets aside is no trouble; the others wait for someone who may not know.
+    pub(super) fn tell_of_hold(&self, reason: HeldReason, why: &str) {
+        let job = &self.claimed.job;
+        let (id, workspace, attempt) = (job.id, &job.workspace, job.attempt);
+        match reason {
+            HeldReason::OutcomeUnknown | HeldReason::NeedsReauth => {
+                tracing::warn!(job.id = %id, workspace.id = %workspace, attempt, %reason, why, "held");
+            }
+            HeldReason::Approval | HeldReason::ActionsDisabled | HeldReason::Operator => {
+                tracing::info!(job.id = %id, workspace.id = %workspace, attempt, %reason, why, "held");
+            }
+        }
     }
 
     /// For a person to decide: nobody can tell whether an effect happened.

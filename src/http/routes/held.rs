@@ -28,10 +28,7 @@ fn wait(services: &Services, job: &Job) -> Duration {
         .ok()
         .map(|executor| services.policies.judge(&job.workspace, job.job_type.as_str(), &executor.facts(&input)));
     match judged {
-        Some(Ok(verdict)) => match verdict {
-            Verdict::Approve { wait, .. } => wait,
-            Verdict::Allow { .. } | Verdict::DryRun => APPROVAL_WAIT,
-        },
+        Some(Ok(Verdict::Approve { wait, .. })) => wait,
         _ => APPROVAL_WAIT,
     }
 }
