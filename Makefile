@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-valkey test-litellm llmock smtp-sink check lint bench bench-peers durability chaos chaos-bugs effects install-deps
+.PHONY: help demo test test-cluster test-valkey test-litellm alerts dashboards llmock smtp-sink check lint bench bench-peers durability chaos chaos-bugs effects install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,8 +13,16 @@ demo: ## watch real jobs go through HTTP, Redis and two worker processes
 	@cargo run --quiet --locked --bin windlass -- demo
 
 test: ## everything that proves it: unit, property, integration, contract and alert rule tests
-	@scripts/install-deps.sh redis promtool faketime
+	@scripts/install-deps.sh redis promtool alertmanager faketime
 	@scripts/test.sh
+
+alerts: ## the alert rules with their cases, then a real Prometheus and Alertmanager over a stack whose workers die
+	@scripts/install-deps.sh redis promtool alertmanager
+	@scripts/alert-rules.sh
+	cargo test --locked --test it -- alerts:: --nocapture
+
+dashboards: ## write deploy/grafana/dashboards anew from deploy/grafana/generate.py
+	@python3 deploy/grafana/generate.py
 
 check: lint ## formatting, lints, conventions, documentation
 	cargo test --locked --test tidy
@@ -77,4 +85,4 @@ durability: ## acknowledged jobs lost to failovers and power cuts, by default an
 	cargo bench --locked --profile dev --bench durability -- $(or $(ROUNDS),5)
 
 install-deps: ## only install what demo and test need
-	@scripts/install-deps.sh redis promtool faketime
+	@scripts/install-deps.sh redis promtool alertmanager faketime

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what `make demo` and `make test` need: scripts/install-deps.sh redis [promtool] [faketime] [python]
+# Installs what `make demo` and `make test` need: scripts/install-deps.sh redis [promtool] [alertmanager] [faketime] [python]
 # Says first what it will install. Does nothing when everything is there. On a machine without
 # apt-get it prints the line to type and fails.
 set -euo pipefail
@@ -12,6 +12,17 @@ have() { command -v "$1" >/dev/null 2>&1; }
 redis_server() {
   local name
   for name in valkey-server redis-server; do
+    if have "$name"; then
+      printf '%s\n' "$name"
+      return
+    fi
+  done
+}
+
+# Debian calls it prometheus-alertmanager.
+alertmanager_server() {
+  local name
+  for name in alertmanager prometheus-alertmanager; do
     if have "$name"; then
       printf '%s\n' "$name"
       return
@@ -44,12 +55,13 @@ wants_faketime=
 for need in "$@"; do
   case $need in
     redis) [ -n "$(redis_server)" ] || missing+=(redis) ;;
-    promtool) have promtool || missing+=(promtool) ;;
+    promtool) { have promtool && have prometheus; } || missing+=(promtool) ;;
+    alertmanager) [ -n "$(alertmanager_server)" ] && have amtool || missing+=(alertmanager) ;;
     faketime) have faketime || wants_faketime=1 ;;
     # Debian's python3 comes without what `python3 -m venv` needs.
     python) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python) ;;
     *)
-      say "unknown need '$need' (redis, promtool, faketime, python)"
+      say "unknown need '$need' (redis, promtool, alertmanager, faketime, python)"
       exit 2
       ;;
   esac
@@ -70,12 +82,13 @@ apt_install() {
     apt-get install -y -qq --no-install-recommends "$@" </dev/null >&2
 }
 
-# The line to type for a package manager: redis' package name, then promtool's, then Python's.
+# The line to type for a package manager: the package names of redis, promtool, Alertmanager and Python.
 line_for() {
   local packages=()
   if wants redis; then packages+=("$2"); fi
   if wants promtool; then packages+=("$3"); fi
-  if wants python; then packages+=("$4"); fi
+  if wants alertmanager; then packages+=("$4"); fi
+  if wants python; then packages+=("$5"); fi
   say "Type this, then run make again:"
   printf '  %s %s\n' "$1" "${packages[*]}" >&2
 }
@@ -83,16 +96,17 @@ line_for() {
 elsewhere() {
   say "needed and not found: ${missing[*]}"
   if have brew; then
-    line_for "brew install" redis prometheus python
+    line_for "brew install" redis prometheus alertmanager python
   elif have dnf; then
-    line_for "sudo dnf install" valkey golang-github-prometheus python3
+    line_for "sudo dnf install" valkey golang-github-prometheus golang-github-prometheus-alertmanager python3
   elif have pacman; then
-    line_for "sudo pacman -S" valkey prometheus python
+    line_for "sudo pacman -S" valkey prometheus alertmanager python
   elif have apk; then
-    line_for "sudo apk add" redis prometheus python3
+    line_for "sudo apk add" redis prometheus alertmanager python3
   else
     say "Install redis-server >= 7.0 (https://redis.io/docs/latest/operate/oss_and_stack/install/)"
-    if wants promtool; then say "and promtool (https://prometheus.io/download/)"; fi
+    if wants promtool; then say "and prometheus with promtool (https://prometheus.io/download/)"; fi
+    if wants alertmanager; then say "and alertmanager with amtool (https://prometheus.io/download/)"; fi
     if wants python; then say "and Python >= 3.10 with venv (https://www.python.org/downloads/)"; fi
     say "so that they are on the PATH, then run make again."
   fi
@@ -104,13 +118,17 @@ if [ ${#missing[@]} -gt 0 ]; then
   packages=()
   if wants redis; then packages+=(redis-server); fi
   if wants promtool; then packages+=(prometheus); fi
+  if wants alertmanager; then packages+=(prometheus-alertmanager); fi
   if wants python; then packages+=(python3-venv); fi
   say "will install with apt-get: ${packages[*]}"
   if wants redis; then
     say "  redis-server: Windlass runs private copies of it and leaves any other Redis alone"
   fi
   if wants promtool; then
-    say "  prometheus: only its promtool is used, to test the alert rules"
+    say "  prometheus: promtool tests the alert rules, and tests run private copies of the server"
+  fi
+  if wants alertmanager; then
+    say "  prometheus-alertmanager: amtool checks its settings, and a test runs a private copy"
   fi
   if wants python; then
     say "  python3-venv: for llmock, the outside judge of LLM calls"

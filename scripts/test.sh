@@ -33,9 +33,8 @@ judge() {
   fi
 }
 
-judge promtool check rules deploy/prometheus/alerts.yml
-judge promtool test rules deploy/prometheus/alerts_test.yml
-judge promtool check config --syntax-only deploy/prometheus/prometheus.yml
+judge scripts/alert-rules.sh
+judge python3 deploy/grafana/generate.py --check
 # Workers killed inside effects: none may happen twice. Without the guard some do.
 judge cargo test --locked --features chaos --test effects -- --jobs 320 --kills 12
 judge cargo test --locked --features chaos --test effects -- --jobs 200 --kills 8 --unguarded

@@ -13,9 +13,11 @@
 //!   freeze the series.
 //! - [`Source::Process`]: what this process did, through the `metrics` recorder.
 
-use std::fmt::Write;
+mod text;
 
 use ::metrics::Unit;
+
+pub use text::{Sample, render_family};
 
 /// Label keys.
 pub mod label {
@@ -44,6 +46,10 @@ pub mod label {
     pub const PROVIDER: &str = "provider";
     /// A model that stands in the configuration, or `other`.
     pub const MODEL: &str = "model";
+    /// What was in the way of a model call: `requests`, `tokens`, `concurrency`, `budget` or `cooling`.
+    pub const LIMIT: &str = "limit";
+    /// An error code of the API.
+    pub const CODE: &str = "code";
     /// A kind of tokens: `input`, `cached_input` (a part of it), `output`, `reasoning` (a part of it).
     pub const KIND: &str = "kind";
     /// A version of Windlass.
@@ -149,6 +155,10 @@ catalogue! {
         "Jobs claimed by workers since the queue exists.";
     QUEUE_WORKERS = "ai_queue_workers" Gauge Fleet Count [QUEUE] &[],
         "Live worker processes that serve the queue.";
+    WORKERS_CLAIMING = "windlass_workers_claiming" Gauge Fleet Count [QUEUE] &[],
+        "Live worker processes that serve the queue, come around and are not about to stop.";
+    WORKERS_DEAF = "windlass_workers_deaf" Gauge Fleet Count [QUEUE] &[],
+        "Live worker processes that serve the queue and whose claim loop does not come around, as their heartbeats say.";
     JOBS = "windlass_jobs" Gauge Fleet Count [QUEUE, STATE] &[],
         "Jobs by state; state=\"parked\" counts those in line behind a cap or a pause.";
     JOBS_FINISHED = "windlass_jobs_finished_total" Counter Fleet Count [QUEUE, STATE] &[],
@@ -171,8 +181,10 @@ catalogue! {
 
     HTTP_REQUESTS = "http_requests_total" Counter Process Count [PATH, METHOD, STATUS] &[],
         "HTTP requests answered.";
-    HTTP_DURATION = "http_request_duration_seconds" Histogram Process Seconds [PATH] HTTP_SECONDS,
-        "Time from the request's head to the response's head.";
+    HTTP_DURATION = "http_request_duration_seconds" Histogram Process Seconds [PATH, METHOD] HTTP_SECONDS,
+        "Time from the request's head to the response's head, less what the client asked to wait (Prefer: wait).";
+    HTTP_PROBLEMS = "windlass_http_problems_total" Counter Process Count [PATH, CODE] &[],
+        "HTTP requests that were answered with a problem, by its code.";
     HTTP_CONNECTIONS = "windlass_http_connections" Gauge Process Count [] &[],
         "Open HTTP connections.";
     WEBSOCKETS = "windlass_websockets_open" Gauge Process Count [] &[],
@@ -205,6 +217,18 @@ catalogue! {
         "Times this process saw that Redis had lost state, all of it or a window, by a changed epoch.";
     REDIS_MEMORY = "windlass_redis_memory_ratio" Gauge Process Count [] &[],
         "Memory used by Redis over its maxmemory, 0 without a maxmemory.";
+    REDIS_REPLICAS = "windlass_redis_replicas" Gauge Process Count [] &[],
+        "Replicas that are connected and follow; of several shards, the fewest.";
+    REDIS_REPLICA_LAG = "windlass_redis_replica_lag_seconds" Gauge Process Seconds [] &[],
+        "How long the replica that was silent longest has been; 0 without replicas.";
+    REDIS_REPLICA_BEHIND = "windlass_redis_replica_behind_bytes" Gauge Process Bytes [] &[],
+        "What the replica that is behind most lacks of the replication stream; 0 without replicas.";
+    REDIS_EPOCH = "windlass_redis_epoch" Gauge Process Count [] &[],
+        "A number made of the epoch of Redis' state: another number means that state was lost.";
+    REDIS_RESENT = "windlass_redis_resent_total" Counter Process Count [] &[],
+        "Commands sent again because the first time they were surely not run: an unknown script, a moved shard.";
+    REDIS_BREAKS = "windlass_redis_connection_breaks_total" Counter Process Count [] &[],
+        "Connections to Redis that broke, were refused or were replaced.";
     REDIS_SCRIPT = "windlass_redis_script_seconds" Histogram Process Seconds [SCRIPT] SCRIPT_SECONDS,
         "Round trip of one script call.";
     LLM_QUERIES = "windlass_llm_queries_total" Counter Process Count [PROVIDER, MODEL, STATUS] &[],
@@ -217,6 +241,12 @@ catalogue! {
         "Tokens of model calls, estimated ones included; cached_input is part of input, reasoning of output.";
     LLM_COST = "windlass_llm_cost_nano_usd_total" Counter Process Count [PROVIDER, MODEL] &[],
         "What model calls cost, in billionths of a US dollar; calls of models without a price are not in it.";
+    LLM_DELAY = "windlass_llm_limiter_delay_seconds" Histogram Process Seconds [LIMIT] WAIT_SECONDS,
+        "How long model calls were told to wait for a share of the limits, by what was in their way.";
+    LLM_BREAKER_OPEN = "windlass_llm_breaker_open" Gauge Fleet Count [PROVIDER, MODEL] &[],
+        "1 while too many calls to a configured model failed and it is left alone or tried, else 0.";
+    LLM_BUDGET_USED = "windlass_llm_budget_used_ratio" Gauge Fleet Count [PROVIDER, MODEL] &[],
+        "What is spent and reserved today, UTC, of a daily budget; an empty model stands for the whole provider.";
     LLM_PROVIDER_UP = "windlass_llm_provider_up" Gauge Fleet Count [PROVIDER] &[],
         "Whether the last probe of the provider found it well; absent before the first.";
     BUILD_INFO = "windlass_build_info" Gauge Process Count [VERSION] &[],
@@ -239,63 +269,6 @@ pub fn describe() {
 /// The histograms with their buckets, for the exporter's configuration.
 pub fn histograms() -> impl Iterator<Item = (&'static str, &'static [f64])> {
     CATALOGUE.iter().filter(|m| m.kind == Kind::Histogram).map(|m| (m.name, m.buckets))
-}
-
-/// One series of a family: its label pairs and its value.
-pub type Sample<'a> = (Vec<(&'a str, &'a str)>, f64);
-
-/// Appends a counter or gauge family in the Prometheus text format 0.0.4 to `out`, `# HELP` and
-/// `# TYPE` included even without samples. Label values may be any text.
-pub fn render_family(out: &mut String, metric: &Metric, samples: &[Sample<'_>]) {
-    debug_assert_ne!(metric.kind, Kind::Histogram, "histograms come from the recorder");
-    out.push_str("# HELP ");
-    out.push_str(metric.name);
-    out.push(' ');
-    push_escaped(out, metric.help, false);
-    out.push_str("\n# TYPE ");
-    out.push_str(metric.name);
-    out.push(' ');
-    out.push_str(metric.kind.as_str());
-    out.push('\n');
-    for (labels, value) in samples {
-        out.push_str(metric.name);
-        for (index, (key, text)) in labels.iter().enumerate() {
-            out.push(if index == 0 { '{' } else { ',' });
-            out.push_str(key);
-            out.push_str("=\"");
-            push_escaped(out, text, true);
-            out.push('"');
-        }
-        if !labels.is_empty() {
-            out.push('}');
-        }
-        out.push(' ');
-        push_value(out, *value);
-        out.push('\n');
-    }
-}
-
-/// Backslash and newline are escaped everywhere, the double quote in label values only.
-fn push_escaped(out: &mut String, text: &str, quoted: bool) {
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '"' if quoted => out.push_str("\\\""),
-            c => out.push(c),
-        }
-    }
-}
-
-fn push_value(out: &mut String, value: f64) {
-    if value.is_nan() {
-        out.push_str("NaN");
-    } else if value.is_infinite() {
-        out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
-    } else {
-        // Writing to a `String` cannot fail.
-        let _ = write!(out, "{value}");
-    }
 }
 
 #[cfg(test)]
@@ -325,72 +298,6 @@ mod tests {
             assert!(m.kind != Kind::Histogram || m.source == Source::Process, "{}", m.name);
         }
         assert!(HTTP_SECONDS.contains(&0.2) && HTTP_SECONDS.contains(&3.0));
-        assert_eq!(histograms().count(), 6);
-    }
-
-    #[test]
-    fn a_family_has_help_type_and_one_line_per_sample() {
-        let mut out = String::new();
-        let samples = [(vec![("queue", "a"), ("state", "held")], 3.0), (vec![("queue", "b"), ("state", "dead")], 0.5)];
-        render_family(&mut out, &JOBS, &samples);
-        assert_eq!(
-            out,
-            "# HELP windlass_jobs Jobs by state; state=\"parked\" counts those in line behind a cap or a pause.\n\
-             # TYPE windlass_jobs gauge\n\
-             windlass_jobs{queue=\"a\",state=\"held\"} 3\n\
-             windlass_jobs{queue=\"b\",state=\"dead\"} 0.5\n"
-        );
-    }
-
-    #[test]
-    fn a_family_without_labels_has_no_braces_and_an_empty_one_keeps_its_head() {
-        let mut out = String::new();
-        render_family(&mut out, &REDIS_UP, &[(vec![], 1.0)]);
-        assert!(out.ends_with("\nwindlass_redis_up 1\n"), "{out}");
-        out.clear();
-        render_family(&mut out, &QUEUE_ENQUEUED, &[]);
-        assert_eq!(out.lines().count(), 2);
-        assert!(out.ends_with("# TYPE ai_queue_enqueue_total counter\n"), "{out}");
-    }
-
-    #[test]
-    fn label_values_cannot_break_out_of_their_quotes() {
-        let mut out = String::new();
-        render_family(&mut out, &QUEUE_DEPTH, &[(vec![("queue", "a\"} 9\n# x\\")], 1.0)]);
-        assert!(out.ends_with("ai_queue_depth_total{queue=\"a\\\"} 9\\n# x\\\\\"} 1\n"), "{out}");
-        assert_eq!(out.lines().count(), 3);
-    }
-
-    #[test]
-    fn help_escapes_backslash_and_newline_but_not_quotes() {
-        let mut out = String::new();
-        let metric = Metric { help: "a \"b\" \\ c\nd", ..QUEUE_DEPTH };
-        render_family(&mut out, &metric, &[]);
-        assert!(out.starts_with("# HELP ai_queue_depth_total a \"b\" \\\\ c\\nd\n"), "{out}");
-    }
-
-    #[test]
-    fn values_are_written_in_full_and_special_ones_in_the_formats_words() {
-        for (value, text) in [
-            (0.0, "0"),
-            (9_007_199_254_740_991.0, "9007199254740991"),
-            (f64::NAN, "NaN"),
-            (f64::INFINITY, "+Inf"),
-            (f64::NEG_INFINITY, "-Inf"),
-        ] {
-            let mut out = String::new();
-            push_value(&mut out, value);
-            assert_eq!(out, text);
-        }
-    }
-
-    #[test]
-    fn a_counter_that_went_backwards_is_shown_as_it_is() {
-        let mut out = String::new();
-        for value in [100.0, 3.0] {
-            out.clear();
-            render_family(&mut out, &QUEUE_DEQUEUED, &[(vec![("queue", "default")], value)]);
-        }
-        assert!(out.ends_with(" 3\n"), "{out}");
+        assert_eq!(histograms().count(), 7);
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
-use crate::store::Shards;
+use crate::store::{ServerFacts, Shards};
 
 use super::findings::{Findings, Level, judge, unreachable_redis};
 use super::tasks;
@@ -33,6 +33,8 @@ impl Guard {
         let (sender, latest) = watch::channel(Findings::default());
         // Exists at 0, or the first loss would be no increase.
         ::metrics::counter!(metrics::STATE_LOSSES.name).increment(0);
+        ::metrics::counter!(metrics::REDIS_RESENT.name).increment(0);
+        ::metrics::counter!(metrics::REDIS_BREAKS.name).increment(0);
         let guard = Self { latest, store: store.into(), epoch: Arc::default() };
         tasks::spawn("guard", guard.clone().watch(sender, shutdown));
         guard
@@ -61,7 +63,10 @@ impl Guard {
     /// Looks now, beside the regular looks.
     pub async fn look(&self) -> Findings {
         let findings = match self.store.server_facts().await {
-            Ok(facts) => judge(&facts, self.store.options().strict),
+            Ok(facts) => {
+                measure(&facts);
+                judge(&facts, self.store.options().strict)
+            }
             Err(error) => unreachable_redis(&error),
         };
         self.notice_lost_state(&findings);
@@ -102,6 +107,26 @@ impl Guard {
     }
 }
 
+/// Shows what the judgement does not: how far replicas are behind, and which state this is.
+#[expect(clippy::cast_precision_loss, reason = "a metric is a double; these stay below 2^53")]
+fn measure(facts: &ServerFacts) {
+    ::metrics::gauge!(metrics::REDIS_REPLICAS.name).set(f64::from(facts.replicas));
+    ::metrics::gauge!(metrics::REDIS_REPLICA_LAG.name).set(facts.replica_lag.as_secs_f64());
+    ::metrics::gauge!(metrics::REDIS_REPLICA_BEHIND.name).set(facts.replica_behind as f64);
+    // An epoch that could not be read, with a shard away, is no other one.
+    if !facts.epoch.is_empty() && facts.shards_away == 0 {
+        ::metrics::gauge!(metrics::REDIS_EPOCH.name).set(fingerprint(&facts.epoch) as f64);
+    }
+}
+
+/// 48 bits of FNV-1a (draft-eastlake-fnv), the same in every process and version: a double holds them.
+fn fingerprint(text: &str) -> u64 {
+    let mixed = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    mixed >> 16
+}
+
 fn publish(findings: &Findings) {
     let flag = |on: bool| if on { 1.0 } else { 0.0 };
     let up = findings.checks.get("redis").is_some_and(|c| c.level == Level::Ok);
@@ -109,5 +134,17 @@ fn publish(findings: &Findings) {
     for (name, check) in &findings.checks {
         ::metrics::gauge!(metrics::REDIS_UNSAFE.name, "check" => *name).set(flag(check.level == Level::Failed));
         ::metrics::gauge!(metrics::REDIS_DEGRADED.name, "check" => *name).set(flag(check.level == Level::Degraded));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_epoch_is_another_number_and_the_same_in_every_process() {
+        // FNV-1a of "a" is af63dc4c8601ec8c.
+        assert_eq!(fingerprint("a"), 0xaf63_dc4c_8601);
+        assert_ne!(fingerprint("a"), fingerprint("b"));
     }
 }

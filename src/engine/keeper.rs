@@ -13,6 +13,7 @@ use crate::domain::{AttemptId, JobId, LeaseTiming, ProviderName, WorkerId, bound
 use crate::store::{LeaseRef, Message, Shards, Store, StoreError, StoreOptions, Verification, WorkerAbout};
 
 use super::lease::{Lease, Stop};
+use super::worker::Vitals;
 
 /// Between two tries while heartbeats fail.
 const RETRY: Duration = Duration::from_millis(250);
@@ -46,6 +47,8 @@ pub(super) struct Keeper {
     timing: LeaseTiming,
     /// The claim loops' stores: a break there counts as well.
     claims: Shards,
+    /// Whether these come around, which a heartbeat tells from a thread that they cannot hold up.
+    vitals: Arc<Vitals>,
     /// Where demands to probe a provider go.
     probes: Option<mpsc::Sender<ProviderName>>,
     /// Where demands to check a credential go.
@@ -64,12 +67,12 @@ impl Keeper {
         worker: WorkerId,
         timing: LeaseTiming,
         about: WorkerAbout,
-        claims: Shards,
+        (claims, vitals): (Shards, Arc<Vitals>),
         (probes, checks): (Option<mpsc::Sender<ProviderName>>, Option<mpsc::Sender<Verification>>),
     ) -> Arc<Self> {
         let (held, early, about) = (Mutex::default(), Mutex::default(), Mutex::new(about));
         let beats = claims.all().iter().map(|_| Beat::default()).collect();
-        Arc::new(Self { held, early, about, beats, worker, timing, claims, probes, checks })
+        Arc::new(Self { held, early, about, beats, worker, timing, claims, vitals, probes, checks })
     }
 
     pub(super) fn link(&self, shard: usize) -> watch::Receiver<Link> {
@@ -182,7 +185,8 @@ impl Keeper {
     async fn renew(&self, store: &Store) -> Result<Instant, StoreError> {
         let ours = |lease: &&Arc<Lease>| self.claims.of(lease.of.job).shard() == store.shard();
         let leases: Vec<Arc<Lease>> = self.lock().values().filter(ours).cloned().collect();
-        let about = self.about.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut about = self.about.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        about.deaf = self.vitals.deaf().is_some();
         let first_sent = clock::now();
         let mut chunks = leases.chunks(bounds::SCRIPT_ITEMS);
         loop {

@@ -137,10 +137,10 @@ impl Vitals {
         self.turned.lock().unwrap_or_else(PoisonError::into_inner)[shard] = clock::now();
     }
 
-    /// For how long the loop that came around least has not.
-    fn silent(&self) -> Duration {
+    /// For how long the loop that came around least has not, once that is too long.
+    pub(super) fn deaf(&self) -> Option<Duration> {
         let turned = self.turned.lock().unwrap_or_else(PoisonError::into_inner).iter().min().copied();
-        turned.map(|at| clock::now().duration_since(at)).unwrap_or_default()
+        turned.map(|at| clock::now().duration_since(at)).filter(|silent| *silent > DEAF_AFTER)
     }
 }
 
@@ -157,13 +157,12 @@ impl WorkerHandle {
     /// How the worker stands; also sets its gauges.
     #[must_use]
     pub fn health(&self) -> WorkerHealth {
-        let silent = self.vitals.silent();
         let health = WorkerHealth {
             id: self.id,
             slots: self.slots,
             busy: self.vitals.busy.load(Ordering::Relaxed),
             leaked: self.vitals.leaked.load(Ordering::Relaxed),
-            deaf: (silent > DEAF_AFTER).then_some(silent),
+            deaf: self.vitals.deaf(),
             draining: self.vitals.draining.load(Ordering::Relaxed),
             redis_up: self.keeper.registered_everywhere(),
         };
@@ -208,9 +207,10 @@ impl Worker {
             busy: 0,
             status: "running".to_owned(),
             started_ms: clock::wall().unix_ms(),
+            deaf: false,
         };
-        let keeper =
-            Keeper::new(id, options.timing, about, shards.clone(), (options.probes.clone(), options.checks.clone()));
+        let told = (options.probes.clone(), options.checks.clone());
+        let keeper = Keeper::new(id, options.timing, about, (shards.clone(), Arc::clone(&vitals)), told);
         Self { id, shards, registry, options, vitals, keeper }
     }
 

@@ -14,8 +14,9 @@ use crate::api::{ErrorCode, PROBLEM_JSON, Problem};
 use crate::clock;
 
 use super::error::{ApiError, outcome_unknown};
+use super::metrics;
 use super::state::HttpState;
-use super::{metrics, wait};
+use super::wait::{self, Waited};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -30,11 +31,13 @@ pub(super) async fn around(State(state): State<HttpState>, mut request: Request,
     }
     let mut response = limited(&state, request, next).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        metrics::record_problem(&path, &problem.code);
         response = problem_response(response, problem, &id);
     }
     set_headers(&mut response, &id);
     let (status, took) = (response.status().as_u16(), clock::now().duration_since(started));
-    metrics::record_request(&path, &method, status, took);
+    let waited = response.extensions_mut().remove::<Waited>().unwrap_or_default();
+    metrics::record_request(&path, &method, status, took.saturating_sub(waited.0));
     tracing::info!(
         target: "windlass::access",
         method = %method, endpoint = path, status, duration_ms = took.as_secs_f64() * 1e3, request_id = id,

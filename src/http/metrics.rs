@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use crate::clock::{self, Instant};
 use crate::metrics as catalogue;
 use crate::metrics::{Metric, Sample, render_family};
-use crate::store::{QueueSummary, Shards, StoreError};
+use crate::store::{QueueSummary, Shards, StoreError, WorkerSummary};
 
 /// How long the last known values stand in for Redis.
 const STALE_AFTER: Duration = Duration::from_secs(60);
@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// One reading of the fleet.
 struct Reading {
     queues: Vec<QueueSummary>,
+    workers: Vec<WorkerSummary>,
     /// How many credentials need someone.
     doubtful: u64,
     at: Instant,
@@ -55,13 +56,15 @@ impl Fleet {
             *last = None;
         }
         render_queues(out, last.as_ref().map_or(&[], |reading| reading.queues.as_slice()));
+        render_workers(out, last.as_ref().map_or((&[], &[]), |reading| (&reading.queues, &reading.workers)));
         render_credentials(out, last.as_ref().map(|reading| reading.doubtful));
     }
 
     async fn read(&self) -> Result<Reading, StoreError> {
         let credentials = self.store.credentials();
-        let (queues, doubtful) = tokio::try_join!(self.store.queues(), credentials.credentials_needing_reauth())?;
-        Ok(Reading { queues, doubtful, at: clock::now() })
+        let doubtful = credentials.credentials_needing_reauth();
+        let (queues, workers, doubtful) = tokio::try_join!(self.store.queues(), self.store.workers(), doubtful)?;
+        Ok(Reading { queues, workers, doubtful, at: clock::now() })
     }
 }
 
@@ -74,10 +77,16 @@ pub(super) fn record_request(path: &str, method: &http::Method, status: u16, too
     let path = path.to_owned();
     ::metrics::counter!(
         catalogue::HTTP_REQUESTS.name,
-        "path" => path.clone(), "method" => method, "status" => status.to_string()
+        "path" => path.clone(), "method" => method.clone(), "status" => status.to_string()
     )
     .increment(1);
-    ::metrics::histogram!(catalogue::HTTP_DURATION.name, "path" => path).record(took.as_secs_f64());
+    ::metrics::histogram!(catalogue::HTTP_DURATION.name, "path" => path, "method" => method).record(took.as_secs_f64());
+}
+
+/// Records that a request was answered with a problem.
+pub(super) fn record_problem(path: &str, code: &str) {
+    let path = path.to_owned();
+    ::metrics::counter!(catalogue::HTTP_PROBLEMS.name, "path" => path, "code" => code.to_owned()).increment(1);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a metric is a double; counts stay below 2^53")]
@@ -122,6 +131,21 @@ fn render_queues(out: &mut String, queues: &[QueueSummary]) {
     render_family(out, &catalogue::JOBS, &jobs);
     render_family(out, &catalogue::JOBS_FINISHED, &finished);
     render_family(out, &catalogue::HELD_JOBS, &held);
+}
+
+/// A queue without any worker has both at 0; a worker may serve several queues.
+fn render_workers(out: &mut String, (queues, workers): (&[QueueSummary], &[WorkerSummary])) {
+    let mut family = |metric: &Metric, counts: &dyn Fn(&WorkerSummary) -> bool| {
+        let serve = |queue: &QueueSummary| {
+            let serves = |worker: &&WorkerSummary| worker.queues.iter().any(|(name, _)| name == queue.name.as_str());
+            workers.iter().filter(serves).filter(|worker| counts(worker)).count()
+        };
+        let samples: Vec<Sample<'_>> =
+            queues.iter().map(|q| (vec![("queue", q.name.as_str())], number(serve(q) as u64))).collect();
+        render_family(out, metric, &samples);
+    };
+    family(&catalogue::WORKERS_CLAIMING, &|worker| !worker.deaf && worker.status == "running");
+    family(&catalogue::WORKERS_DEAF, &|worker| worker.deaf);
 }
 
 fn render_credentials(out: &mut String, doubtful: Option<u64>) {
@@ -175,10 +199,44 @@ mod tests {
         }
     }
 
+    fn worker(status: &str, deaf: bool, queue: &str) -> WorkerSummary {
+        WorkerSummary {
+            id: crate::domain::WorkerId::fresh(),
+            host: String::new(),
+            pid: 1,
+            version: String::new(),
+            queues: vec![(queue.to_owned(), 1)],
+            types: Vec::new(),
+            slots: 1,
+            busy: 0,
+            status: status.to_owned(),
+            deaf,
+            started_at: crate::domain::Timestamp::from_unix_ms(0),
+            seen_at: crate::domain::Timestamp::from_unix_ms(0),
+        }
+    }
+
+    #[test]
+    fn deaf_workers_and_those_that_stop_claim_nothing() {
+        let mut out = String::new();
+        let workers = [
+            worker("running", false, "default"),
+            worker("running", true, "default"),
+            worker("draining", false, "default"),
+            worker("running", false, "elsewhere"),
+        ];
+        render_workers(&mut out, (&[queue(0)], &workers));
+        let series: Vec<&str> = out.lines().filter(|line| !line.starts_with('#')).collect();
+        let expected = ["windlass_workers_claiming{queue=\"default\"} 1", "windlass_workers_deaf{queue=\"default\"} 1"];
+        assert_eq!(series, expected);
+    }
+
     #[test]
     fn every_fleet_family_of_the_catalogue_is_rendered() {
         let mut out = String::new();
         render_queues(&mut out, &[]);
+        render_workers(&mut out, (&[], &[]));
+        super::super::standing::render_nothing(&mut out);
         render_credentials(&mut out, Some(0));
         assert!(out.lines().any(|line| line == "windlass_credentials_needing_reauth 0"), "{out}");
         super::super::probes::render(&mut out, &[]);

@@ -18,6 +18,7 @@ mod query;
 mod router;
 mod routes;
 mod server;
+mod standing;
 mod state;
 mod views;
 mod wait;

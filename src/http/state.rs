@@ -20,6 +20,7 @@ use super::cursor::Cursors;
 use super::metrics::Fleet;
 use super::openapi::openapi_json;
 use super::probes::Probes;
+use super::standing::Standing;
 
 /// The parts of the engine behind the API.
 #[derive(Clone, Debug)]
@@ -136,6 +137,7 @@ struct Inner {
     cursors: Cursors,
     fleet: Fleet,
     probes: Probes,
+    standing: Standing,
     safe: Safe,
     in_flight: Semaphore,
     waiting: Arc<Semaphore>,
@@ -153,6 +155,7 @@ impl HttpState {
             cursors: Cursors::new(&options.cursor_secret),
             fleet: Fleet::new(services.store.clone()),
             probes: Probes::new(services.store.clone(), options.providers.iter().map(|p| p.name.clone()).collect()),
+            standing: Standing::new(services.store.clone(), Arc::clone(&options.providers)),
             safe: Safe::new(services.store.clone(), options.keyring.clone()),
             in_flight: Semaphore::new(options.max_in_flight),
             waiting: Arc::new(Semaphore::new(options.max_waiting)),
@@ -186,6 +189,10 @@ impl HttpState {
 
     pub(super) fn probes(&self) -> &Probes {
         &self.0.probes
+    }
+
+    pub(super) fn standing(&self) -> &Standing {
+        &self.0.standing
     }
 
     pub(super) fn safe(&self) -> &Safe {

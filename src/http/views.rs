@@ -66,7 +66,7 @@ pub(super) fn worker(summary: &WorkerSummary) -> WorkerView {
         types: summary.types.clone(),
         slots: summary.slots,
         busy: summary.busy,
-        status: summary.status.clone(),
+        status: if summary.deaf { "deaf".to_owned() } else { summary.status.clone() },
         started_at: summary.started_at.to_string(),
         seen_at: summary.seen_at.to_string(),
     }

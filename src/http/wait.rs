@@ -7,6 +7,11 @@ use http::HeaderMap;
 /// The longest wait that is granted.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
+/// How long an answer was held back because its client asked for that; goes with the response to the metrics, or a fleet
+/// of patient clients would look like a slow server.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waited(pub(super) Duration);
+
 /// The wait asked for, at most [`LONGEST`]; `None` when there is no such preference or it is not
 /// understood (RFC 7240 §2: unknown preferences are ignored).
 pub(super) fn asked(headers: &HeaderMap) -> Option<Duration> {

@@ -75,6 +75,7 @@ impl Lane {
         let outcome = match first {
             Err(error) if error.details().starts_with("NOSCRIPT") => {
                 let _: Value = client.script_load(script.text.as_str()).await.map_err(classify)?;
+                metrics::counter!(crate::metrics::REDIS_RESENT.name).increment(1);
                 self.send(client, Some((script, args)), confirm, key).await
             }
             other => other,

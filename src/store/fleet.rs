@@ -31,6 +31,7 @@ impl Store {
                 slots: about.slots,
                 busy: about.busy,
                 status: about.status,
+                deaf: about.deaf,
                 started_at: Timestamp::from_unix_ms(about.started_ms),
                 seen_at: Timestamp::from_unix_ms(seen),
             });

@@ -30,6 +30,9 @@ pub struct WorkerAbout {
     pub status: String,
     /// Start, in milliseconds since the epoch.
     pub started_ms: i64,
+    /// Whether its claim loop does not come around. A worker of an older version does not say.
+    #[serde(default)]
+    pub deaf: bool,
 }
 
 /// One lease to renew.

@@ -76,6 +76,7 @@ impl Link {
             let client = build(target, timeout)?;
             let (seen, said) = (Arc::clone(&breaks), Arc::clone(&last_error));
             drop(client.on_error(move |(error, _)| {
+                metrics::counter!(crate::metrics::REDIS_BREAKS.name).increment(1);
                 seen.fetch_add(1, Ordering::Relaxed);
                 error.details().clone_into(&mut said.lock().unwrap_or_else(PoisonError::into_inner));
                 std::future::ready(Ok(()))
@@ -175,6 +176,7 @@ impl Link {
         let outcome = match first {
             Err(error) if error.details().starts_with("NOSCRIPT") => {
                 let _: Value = client.script_load(script.text.as_str()).await.map_err(classify)?;
+                metrics::counter!(crate::metrics::REDIS_RESENT.name).increment(1);
                 client.evalsha(script.sha.as_str(), vec![key], args).await
             }
             other => other,
@@ -188,6 +190,7 @@ impl Link {
     /// Replaces a connection that is of no more use.
     pub(super) fn mend(&self, client: &Mended, error: Option<&FredError>) {
         if let Some(why) = error.and_then(useless) {
+            metrics::counter!(crate::metrics::REDIS_BREAKS.name).increment(1);
             self.breaks.fetch_add(1, Ordering::Relaxed);
             client.replace(why);
         }

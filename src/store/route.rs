@@ -148,6 +148,7 @@ impl Slot {
     async fn follow(&self, error: &StoreError, from: &Link) -> Result<Link, StoreError> {
         let moved = Moved::read(error).ok_or_else(|| error.clone())?;
         let link = self.cluster.named_by(&moved, from).await?;
+        metrics::counter!(crate::metrics::REDIS_RESENT.name).increment(1);
         tracing::info!(slot = self.number, "a shard of the cluster has moved to another server");
         self.take(&link);
         Ok(link)

@@ -1,6 +1,7 @@
 //! What the Redis server says of itself: the facts behind the boot guard.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::domain::AttemptId;
 
@@ -35,6 +36,10 @@ pub struct ServerFacts {
     pub aof_ok: bool,
     /// Replicas that are connected and follow.
     pub replicas: u32,
+    /// How long the one that was silent longest has been.
+    pub replica_lag: Duration,
+    /// Bytes of the replication stream that the one that is behind most lacks.
+    pub replica_behind: u64,
     /// `appendfsync`, where the server lets us read it.
     pub fsync: Option<String>,
     /// `ai:layout` as found, version and number of shards; set by the first process.
@@ -70,6 +75,8 @@ impl ServerFacts {
             aof: self.aof && other.aof,
             aof_ok: self.aof_ok && other.aof_ok,
             replicas: self.replicas.min(other.replicas),
+            replica_lag: self.replica_lag.max(other.replica_lag),
+            replica_behind: self.replica_behind.max(other.replica_behind),
             fsync: if self.fsync == other.fsync { self.fsync } else { None },
             layout: if self.layout_ok { other.layout } else { self.layout },
             layout_ok,
@@ -102,6 +109,9 @@ impl Store {
         // Managed Redis forbids CONFIG; then the class of durability stays unnamed.
         let fsync = self.inner.link.command("CONFIG", vec!["GET".into(), "appendfsync".into()]).await;
         let fsync = fsync.and_then(|value| Reply::array(value)?.texts()).ok();
+        let replicas = following(&info);
+        let written: u64 = number("master_repl_offset");
+        let has = replicas.iter().map(|replica| replica.has).min();
         Ok(ServerFacts {
             redis_version: word("redis_version"),
             valkey_version: info.get("valkey_version").map(|v| v.trim().to_owned()),
@@ -112,7 +122,9 @@ impl Store {
             max_memory: number("maxmemory"),
             aof: word("aof_enabled") == "1",
             aof_ok: word("aof_last_write_status") != "err",
-            replicas: following(&info),
+            replicas: u32::try_from(replicas.len()).unwrap_or(u32::MAX),
+            replica_lag: replicas.iter().map(|replica| replica.silent).max().unwrap_or_default(),
+            replica_behind: has.map(|has| written.saturating_sub(has)).unwrap_or_default(),
             fsync: fsync.and_then(|found| found.get(1).cloned()),
             layout_ok: layout == self.layout(),
             layout,
@@ -178,11 +190,26 @@ impl Store {
     }
 }
 
-/// Counts `slave0:ip=…,state=online,…` lines.
-fn following(info: &HashMap<&str, &str>) -> u32 {
+/// A replica that is connected and follows.
+struct Follower {
+    /// Bytes of the replication stream that it has confirmed.
+    has: u64,
+    /// Since it was heard last; in whole seconds, as Redis tells it.
+    silent: Duration,
+}
+
+/// Reads `slave0:ip=…,state=online,offset=…,lag=…` lines.
+fn following(info: &HashMap<&str, &str>) -> Vec<Follower> {
     let is_replica = |key: &str| key.strip_prefix("slave").is_some_and(|n| n.parse::<u32>().is_ok());
-    let online = |(key, value): &(&&str, &&str)| is_replica(key) && value.split(',').any(|v| v == "state=online");
-    u32::try_from(info.iter().filter(online).count()).unwrap_or(u32::MAX)
+    let field = |line: &str, name: &str| {
+        let mut fields = line.trim().split(',').filter_map(|field| field.split_once('='));
+        fields.find_map(|(key, value)| (key == name).then(|| value.to_owned()))
+    };
+    let online = |line: &&str| field(line, "state").is_some_and(|state| state == "online");
+    let number = |line: &str, name: &str| field(line, name).and_then(|n| n.parse().ok()).unwrap_or_default();
+    let lines = info.iter().filter(|(key, _)| is_replica(key)).map(|(_, line)| *line);
+    let follower = |line| Follower { has: number(line, "offset"), silent: Duration::from_secs(number(line, "lag")) };
+    lines.filter(online).map(follower).collect()
 }
 
 fn group(field: &str, value: &str) -> Option<DeadGroup> {
@@ -201,4 +228,19 @@ fn group(field: &str, value: &str) -> Option<DeadGroup> {
         sample: value.next()?.parse().ok()?,
         reason: value.next().and_then(FailureReason::from_word),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_replicas_that_follow_count() {
+        let info = "slaves:2\nslave0:ip=10.0.0.2,port=6379,state=online,offset=900,lag=7\n\
+                    slave1:ip=10.0.0.3,port=6379,state=wait_bgsave,offset=0,lag=0\nslave_repl_offset:5\n";
+        let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
+        let found = following(&info);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].has, found[0].silent), (900, Duration::from_secs(7)));
+    }
 }

@@ -198,6 +198,8 @@ pub struct WorkerSummary {
     pub busy: u32,
     /// `running`, `draining`.
     pub status: String,
+    /// Whether its claim loop did not come around, as of its last heartbeat.
+    pub deaf: bool,
     /// When it started.
     pub started_at: Timestamp,
     /// When it was last heard.

@@ -9,9 +9,10 @@ use super::fleet::Fleet;
 use super::route::{Choice, Wanted};
 use super::settle::Account;
 use crate::clock;
-use crate::domain::llm::{Block, Demand, Quota, Reserved};
+use crate::domain::llm::{Block, BlockKind, Demand, Quota, Reserved};
 use crate::domain::{FailureReason, Timestamp};
 use crate::engine::{Disposition, ExecutionError, JobContext, tasks};
+use crate::metrics;
 use crate::store::StoreError;
 
 /// A wait of at most this long is sat out; a longer one gives the slot to others.
@@ -73,6 +74,7 @@ impl Request<'_> {
                 }
                 Ok(Answer::Later(at, block)) => {
                     let wait = at.since(fleet.now()).max(Duration::from_millis(1));
+                    measure(&block, wait);
                     let time_left = self.context.deadline.saturating_duration_since(clock::now());
                     sat += wait;
                     if asked >= ASKED || sat > IN_PLACE || wait >= time_left {
@@ -117,6 +119,13 @@ impl Request<'_> {
         });
         answer.await.unwrap_or_else(|_| Err(StoreError::Unknown("the call for a share ended".to_owned())))
     }
+}
+
+/// Which limits hold calls up, and for how long.
+fn measure(block: &Block, wait: Duration) {
+    let word = BlockKind::ALL.into_iter().find_map(|(kind, word)| (kind == block.kind).then_some(word));
+    let word = word.unwrap_or_default();
+    ::metrics::histogram!(metrics::LLM_DELAY.name, "limit" => word).record(wait.as_secs_f64());
 }
 
 /// Nothing was sent, so nothing is charged. A book that cannot understand the call never will: that is charged, lest

@@ -125,5 +125,6 @@ pub(in crate::http) async fn metrics(State(state): State<HttpState>) -> Response
     let mut out = state.options().prometheus.as_ref().map(|handle| handle.render()).unwrap_or_default();
     state.fleet().render(&mut out).await;
     state.probes().render(&mut out).await;
+    state.standing().render(&mut out).await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], out).into_response()
 }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::api::ErrorCode;
 use crate::api::job::{CreateJob, JobList, JobView};
 use crate::api::why::WhyView;
+use crate::clock;
 use crate::domain::{Job, JobId, JobState, JobType, QueueName, RequestId, Timestamp, bounds};
 use crate::engine::{Delivery, Submitted};
 use crate::store::{ListPage, ListQuery, Scope};
@@ -21,7 +22,8 @@ use super::super::auth::{Caller, Permission};
 use super::super::error::ApiError;
 use super::super::query::Query;
 use super::super::state::HttpState;
-use super::super::{body, views, wait};
+use super::super::wait::{self, Waited};
+use super::super::{body, views};
 use super::{Param, job_id};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -167,7 +169,7 @@ pub(in crate::http) async fn show(
 ) -> Result<Response, ApiError> {
     caller.require(Permission::JobsRead)?;
     let id = job_id(id)?;
-    let mut applied = None;
+    let (mut applied, started) = (None, clock::now());
     let job = match wait::asked(&headers).zip(state.waiting().try_acquire().ok()) {
         Some((limit, _permit)) => {
             applied = HeaderValue::from_str(&format!("wait={}", limit.as_secs())).ok();
@@ -176,6 +178,9 @@ pub(in crate::http) async fn show(
         None => read(&state, &caller.scope(), id).await?,
     };
     let mut response = tagged(&job, &headers);
+    if applied.is_some() {
+        response.extensions_mut().insert(Waited(clock::now().duration_since(started)));
+    }
     response.headers_mut().extend(applied.map(|value| (HeaderName::from_static("preference-applied"), value)));
     Ok(response)
 }

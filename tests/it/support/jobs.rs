@@ -161,6 +161,7 @@ impl TestWorker {
             busy: 0,
             status: "running".into(),
             started_ms: 0,
+            deaf: false,
         }
     }
 

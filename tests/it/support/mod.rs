@@ -18,6 +18,8 @@ pub(crate) mod jobs;
 pub(crate) mod json_server;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod llmock;
+#[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
+pub(crate) mod monitoring;
 pub(crate) mod oauth;
 pub(crate) mod outside;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
@@ -27,6 +29,7 @@ pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod rest;
 pub(crate) mod scripted;
+pub(crate) mod shortened;
 pub(crate) mod smtp;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod smtp_sink;

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# What Prometheus and Alertmanager themselves say of deploy/prometheus and deploy/alertmanager: syntax, the cases of
+# every rule, and who is told.
+set -euo pipefail
+cd "$(dirname "$0")/../deploy"
+
+promtool check rules prometheus/alerts.yml prometheus/recording.yml prometheus/slo.yml
+promtool test rules prometheus/tests/*.yml
+promtool check config --syntax-only prometheus/prometheus.yml
+amtool check-config alertmanager/alertmanager.yml
+
+# Who is told of an alert with these labels; fails when that is not the receiver named first.
+told() {
+  amtool config routes test --config.file=alertmanager/alertmanager.yml --verify.receivers="$@" 2>/dev/null
+}
+told slack-now alertname=AIJobProcessingStalled severity=critical queue=default
+told slack-now alertname=ApiDown severity=critical scope=all
+told slack-later alertname=DeadLettersGrowing severity=warning queue=default
+told slack-later alertname=SomethingOfYourOwn
