@@ -1,9 +1,12 @@
 //! Integration tests, one binary. `store` holds a file per verb, `engine` the worker and its
 //! companions, `faults` whole processes that are killed and cut off; `executors`, `http` and `cli`
-//! mirror the sources; `topology` has several servers at a time; `support` is what they share.
+//! mirror the sources; `topology` has several servers at a time; `deploy` uses what
+//! `deploy/` ships; `support` is what they share.
 
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod deploy;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
