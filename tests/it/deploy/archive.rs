@@ -122,6 +122,8 @@ impl Started {
     /// The same, started.
     pub(super) fn now(redis: &TestRedis) -> Self {
         let (command, started) = Self::by_command(redis);
+        // That of a killed server is still there.
+        let _ = std::fs::remove_file(redis.socket());
         assert!(Command::new("bash").args(["-c", &command]).stdout(Stdio::null()).status().expect("bash").success());
         wait_for("the server answers", || redis.socket().exists() && redis.ask(&["PING"]) == "PONG");
         started

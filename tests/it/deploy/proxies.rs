@@ -75,7 +75,9 @@ impl Proxy {
         let main = format!(
             "daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;\n\
              events {{}}\nhttp {{ access_log off; {}\n{site}\n}}\n",
-            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {folder}/{kind};")).concat()
+            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+                .map(|kind| format!("{kind}_temp_path {folder}/{kind};"))
+                .concat()
         );
         std::fs::write(dir.path().join("nginx.conf"), main).expect("a file");
         let mut command = Command::new(program("nginx"));
