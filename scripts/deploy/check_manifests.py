@@ -14,12 +14,24 @@ import yaml
 
 VERSION = "1.31.0"
 CUSTOM = json.loads((pathlib.Path(__file__).parent / "custom-resources.schema.json").read_text())
-# What a person makes by hand, with the keys that are asked for.
-BY_HAND = {("Secret", "windlass-secrets"), ("ConfigMap", "windlass-scripts")}
+# What a person makes by hand.
+BY_HAND = {("Secret", "windlass-secrets"), ("Secret", "models"), ("ConfigMap", "windlass-scripts")}
 
 
 def labels_of(pods):
     return pods["metadata"].get("labels", {})
+
+
+def empty(value, path=""):
+    """Paths of fields without a value, as a misspelt value of a chart leaves them."""
+    if value is None:
+        yield path
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from empty(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from empty(inner, f"{path}[{number}]")
 
 
 def pods_of(resource):
@@ -47,6 +59,8 @@ class Installation:
 
     def by_schema(self):
         for file, resource in self.resources:
+            for path in empty(resource):
+                self.say(file, resource, f"{path} has no value")
             try:
                 if resource["apiVersion"].split("/")[0] in ("keda.sh", "monitoring.coreos.com"):
                     jsonschema.validate(resource, CUSTOM)

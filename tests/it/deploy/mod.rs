@@ -3,5 +3,6 @@
 
 mod archive;
 mod backup;
+mod environments;
 mod proxies;
 mod restore;
