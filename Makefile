@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-valkey test-litellm alerts dashboards llmock smtp-sink check lint bench bench-peers durability chaos chaos-bugs effects install-deps
+.PHONY: help demo test test-cluster test-valkey test-litellm alerts dashboards llmock smtp-sink check lint bench bench-peers durability chaos chaos-bugs effects validate-deploy coverage install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ dashboards: ## write deploy/grafana/dashboards anew from deploy/grafana/generate
 check: lint ## formatting, lints, conventions, documentation
 	cargo test --locked --test tidy
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
-	@for script in scripts/*.sh .ci/run; do bash -n "$$script"; done
+	@for script in scripts/*.sh deploy/scripts/*.sh .ci/run; do bash -n "$$script"; done
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
 	else echo "cargo-deny is not installed: advisories and licences were not checked (bans were)"; fi
 
@@ -83,6 +83,14 @@ effects: ## 10,000 mails, issues and webhooks, workers killed inside 300 effects
 durability: ## acknowledged jobs lost to failovers and power cuts, by default and under strict (ROUNDS=5)
 	@scripts/install-deps.sh redis
 	cargo bench --locked --profile dev --bench durability -- $(or $(ROUNDS),5)
+
+validate-deploy: ## compose, image, units, Kubernetes, Helm, proxies and workflows, by the tools that read them
+	@scripts/validate_deploy.sh
+
+coverage: ## which lines the tests run, into target/lcov.info; needs cargo-llvm-cov
+	@scripts/install-deps.sh redis promtool faketime
+	@scripts/llmock.sh >/dev/null && scripts/smtp_sink.sh >/dev/null && scripts/proxies.sh >/dev/null
+	cargo llvm-cov --locked --lcov --output-path target/lcov.info
 
 install-deps: ## only install what demo and test need
 	@scripts/install-deps.sh redis promtool alertmanager faketime

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what `make demo` and `make test` need: scripts/install-deps.sh redis [promtool] [alertmanager] [faketime] [python]
+# Installs what `make demo` and `make test` need:
+# scripts/install-deps.sh redis [promtool] [alertmanager] [faketime] [python] [systemd]
 # Says first what it will install. Does nothing when everything is there. On a machine without
 # apt-get it prints the line to type and fails.
 set -euo pipefail
@@ -60,8 +61,9 @@ for need in "$@"; do
     faketime) have faketime || wants_faketime=1 ;;
     # Debian's python3 comes without what `python3 -m venv` needs.
     python) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python) ;;
+    systemd) have systemd-analyze || missing+=(systemd) ;;
     *)
-      say "unknown need '$need' (redis, promtool, alertmanager, faketime, python)"
+      say "unknown need '$need' (redis, promtool, alertmanager, faketime, python, systemd)"
       exit 2
       ;;
   esac
@@ -107,6 +109,7 @@ elsewhere() {
     say "Install redis-server >= 7.0 (https://redis.io/docs/latest/operate/oss_and_stack/install/)"
     if wants promtool; then say "and prometheus with promtool (https://prometheus.io/download/)"; fi
     if wants alertmanager; then say "and alertmanager with amtool (https://prometheus.io/download/)"; fi
+    if wants systemd; then say "and systemd-analyze, which comes with systemd, on Linux only"; fi
     if wants python; then say "and Python >= 3.10 with venv (https://www.python.org/downloads/)"; fi
     say "so that they are on the PATH, then run make again."
   fi
@@ -120,6 +123,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   if wants promtool; then packages+=(prometheus); fi
   if wants alertmanager; then packages+=(prometheus-alertmanager); fi
   if wants python; then packages+=(python3-venv); fi
+  if wants systemd; then packages+=(systemd); fi
   say "will install with apt-get: ${packages[*]}"
   if wants redis; then
     say "  redis-server: Windlass runs private copies of it and leaves any other Redis alone"
@@ -132,6 +136,9 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
   if wants python; then
     say "  python3-venv: for llmock, the outside judge of LLM calls"
+  fi
+  if wants systemd; then
+    say "  systemd: only its systemd-analyze is used, to judge the units; nothing is started"
   fi
   if [ "$(id -u)" -ne 0 ] && ! have sudo; then
     say "not root, and no sudo. Type this as root, then run make again:"

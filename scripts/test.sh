@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 scripts/llmock.sh >/dev/null
 # The mail server that a test sends to.
 scripts/smtp_sink.sh >/dev/null
+# The proxies that the API is tested behind.
+scripts/proxies.sh >/dev/null
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -35,6 +37,10 @@ judge() {
 
 judge scripts/alert-rules.sh
 judge python3 deploy/grafana/generate.py --check
+# What deploy/ and .github/ say, by the tools that read it.
+for name in $(scripts/validate_deploy.sh --list); do
+  judge scripts/validate_deploy.sh "$name"
+done
 # Workers killed inside effects: none may happen twice. Without the guard some do.
 judge cargo test --locked --features chaos --test effects -- --jobs 320 --kills 12
 judge cargo test --locked --features chaos --test effects -- --jobs 200 --kills 8 --unguarded
