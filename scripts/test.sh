@@ -36,6 +36,8 @@ judge() {
 judge promtool check rules deploy/prometheus/alerts.yml
 judge promtool test rules deploy/prometheus/alerts_test.yml
 judge promtool check config --syntax-only deploy/prometheus/prometheus.yml
+# Every command of runbook.md, and the trouble that it is for.
+judge cargo test --locked --test runbook
 # Workers killed inside effects: none may happen twice. Without the guard some do.
 judge cargo test --locked --features chaos --test effects -- --jobs 320 --kills 12
 judge cargo test --locked --features chaos --test effects -- --jobs 200 --kills 8 --unguarded

@@ -25,7 +25,8 @@ pub(crate) struct Server {
 impl Server {
     /// A redis-server as `deploy/redis.conf` wants it, with a password.
     pub(crate) fn redis(folder: &Path, password: &str) -> Self {
-        let fixed = "--appendonly yes --appendfsync always --maxmemory 256mb --maxmemory-policy noeviction --save 3600_1";
+        let fixed =
+            "--appendonly yes --appendfsync always --maxmemory 256mb --maxmemory-policy noeviction --save 3600_1";
         let mut arguments: Vec<String> = fixed.split(' ').map(|word| word.replace('_', " ")).collect();
         arguments.extend(["--requirepass".to_owned(), password.to_owned()]);
         Self::start(Path::new("redis-server"), &arguments, "--port", folder)
@@ -56,7 +57,8 @@ impl Server {
     /// Starts it again, where and as it was, with more arguments.
     pub(crate) fn again(&mut self, more: &[&str]) {
         self.kill();
-        let arguments: Vec<String> = self.arguments.iter().cloned().chain(more.iter().map(ToString::to_string)).collect();
+        let arguments: Vec<String> =
+            self.arguments.iter().cloned().chain(more.iter().map(ToString::to_string)).collect();
         self.child = spawn(&self.program, &arguments, &self.folder);
         assert!(self.listens(), "{} does not start again", self.program.display());
     }

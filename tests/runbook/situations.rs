@@ -118,7 +118,10 @@ fn start_redis_again(stack: &mut Stack) {
 
 fn freeze_redis(stack: &mut Stack) {
     stack.redis.signal(nix::sys::signal::Signal::SIGSTOP);
-    stack.eventually("the API is not ready", "[ \"$(curl -s -o answer -w '%{http_code}' \"$WINDLASS_URL/ready\")\" = 503 ]");
+    stack.eventually(
+        "the API is not ready",
+        "[ \"$(curl -s -o answer -w '%{http_code}' \"$WINDLASS_URL/ready\")\" = 503 ]",
+    );
 }
 
 fn thaw_redis(stack: &mut Stack) {
@@ -173,14 +176,15 @@ const ASK: &str = "llm.chat --input '{\"messages\":[{\"role\":\"user\",\"content
 
 fn break_the_provider(stack: &mut Stack) {
     stack.local.again(&["--fault-rate", "1"]);
-    let asked: Vec<String> = (0..6).map(|_| stack.submit(&format!("{ASK} --max-attempts 6"))).collect();
-    // The other provider has the model too.
-    for id in &asked {
-        stack.reaches(id, "succeeded");
-    }
-    let open = "windlass providers list | grep -E 'local +fake-model' | grep -E 'open|cooling'";
-    stack.eventually("its breaker is open", open);
-    stack.set("JOB_ID", &asked[0]);
+    let open = "windlass providers list | grep -E 'local +fake-model' | grep -E 'open until|cooling'";
+    let mut asked = String::new();
+    wait_for("the breaker opens", || {
+        asked = stack.submit(&format!("{ASK} --max-attempts 10"));
+        // The other provider has the model too.
+        stack.reaches(&asked, "succeeded");
+        stack.run(open).code == Some(0)
+    });
+    stack.set("JOB_ID", &asked);
 }
 
 fn see_the_provider_called(stack: &mut Stack) {

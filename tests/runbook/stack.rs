@@ -137,9 +137,11 @@ impl Stack {
         let later = self.submit("echo --id later --run-at $(date -u -d tomorrow +%FT%TZ) --input '{}'");
         let dead = self.submit("sleep --id broken --max-attempts 1 --input '{\"ms\":1,\"fail\":\"permanent\"}'");
         self.sh("windlass actions set --workspace acme --rule webhook.send=approve");
-        let held = self.submit("webhook.send --id ask --input '{\"url\":\"https://hooks.example.org/\",\"payload\":{}}'");
+        let held =
+            self.submit("webhook.send --id ask --input '{\"url\":\"https://hooks.example.org/\",\"payload\":{}}'");
         let done = self.submit("echo --id done --input '{\"text\":\"hello\"}'");
-        let asked = self.submit("llm.chat --id asked --input '{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}'");
+        let asked =
+            self.submit("llm.chat --id asked --input '{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}'");
         for (id, state) in [(&dead, "dead"), (&held, "held"), (&done, "succeeded"), (&asked, "succeeded")] {
             self.reaches(id, state);
         }
