@@ -107,6 +107,13 @@ fn see_submissions_accepted(stack: &Stack) {
 fn stop_redis(stack: &mut Stack) {
     stack.redis.kill();
     see_refusals(stack, "redis_unavailable");
+    see_red(stack);
+}
+
+/// The API looks at Redis every few seconds.
+fn see_red(stack: &Stack) {
+    let red = "[ \"$(curl -s -o answer -w '%{http_code}' \"$WINDLASS_URL/ready\")\" = 503 ]";
+    stack.eventually("the API is not ready", red);
 }
 
 fn start_redis_again(stack: &mut Stack) {
@@ -118,10 +125,8 @@ fn start_redis_again(stack: &mut Stack) {
 
 fn freeze_redis(stack: &mut Stack) {
     stack.redis.signal(nix::sys::signal::Signal::SIGSTOP);
-    stack.eventually(
-        "the API is not ready",
-        "[ \"$(curl -s -o answer -w '%{http_code}' \"$WINDLASS_URL/ready\")\" = 503 ]",
-    );
+    see_refusals(stack, "outcome_unknown");
+    see_red(stack);
 }
 
 fn thaw_redis(stack: &mut Stack) {
