@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-valkey test-litellm alerts dashboards llmock smtp-sink check lint bench bench-peers durability chaos chaos-bugs effects validate-deploy coverage install-deps
+.PHONY: help demo test test-cluster test-valkey test-litellm alerts dashboards llmock smtp-sink check lint bench bench-peers durability chaos chaos-bugs effects runbook validate-deploy coverage install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,11 @@ effects: ## 10,000 mails, issues and webhooks, workers killed inside 300 effects
 	@scripts/install-deps.sh redis
 	cargo test --locked --features chaos --test effects -- --jobs 10000 --kills 300
 	cargo test --locked --features chaos --test effects -- --jobs 800 --kills 20 --unguarded
+
+ONLY ?=
+runbook: ## every command of runbook.md, run against a live stack that is in the trouble it is for (ONLY="Dead letters")
+	@scripts/install-deps.sh redis
+	cargo test --locked --test runbook -- $(if $(ONLY),"$(ONLY)")
 
 durability: ## acknowledged jobs lost to failovers and power cuts, by default and under strict (ROUNDS=5)
 	@scripts/install-deps.sh redis

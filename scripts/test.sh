@@ -41,6 +41,8 @@ judge python3 deploy/grafana/generate.py --check
 for name in $(scripts/validate_deploy.sh --list); do
   judge scripts/validate_deploy.sh "$name"
 done
+# Every command of runbook.md, and the trouble that it is for.
+judge cargo test --locked --test runbook
 # Workers killed inside effects: none may happen twice. Without the guard some do.
 judge cargo test --locked --features chaos --test effects -- --jobs 320 --kills 12
 judge cargo test --locked --features chaos --test effects -- --jobs 200 --kills 8 --unguarded

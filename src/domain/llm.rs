@@ -214,7 +214,7 @@ impl fmt::Display for Block {
             BlockKind::Tokens => "tokens per minute of",
             BlockKind::Concurrency => "calls at once of",
             BlockKind::Budget => "today's budget of",
-            BlockKind::Cooling => "the breaker of",
+            BlockKind::Cooling => "breaker of",
         };
         write!(f, "{what} {}", self.whose)
     }

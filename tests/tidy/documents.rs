@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::assert_none;
-use crate::tree::{File, exists, files, read, root, rust};
+use crate::tree::{File, exists, files, read, rust};
 
 fn markdown() -> Vec<File> {
     files("").into_iter().filter(|f| f.is("md")).collect()
@@ -52,25 +52,6 @@ fn every_make_target_that_is_named_exists() {
         }
     }
     assert_none("the Makefile has no such target:", &offenders);
-}
-
-#[test]
-fn links_inside_the_project_lead_somewhere() {
-    let mut offenders = Vec::new();
-    for file in markdown() {
-        for rest in file.text.split("](").skip(1) {
-            let target = rest.split(')').next().unwrap_or_default();
-            let path = target.split('#').next().unwrap_or_default();
-            if path.is_empty() || target.contains("://") || target.starts_with("mailto:") {
-                continue;
-            }
-            let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            if !root().join(folder).join(path).exists() {
-                offenders.push(format!("{}: {target}", file.path));
-            }
-        }
-    }
-    assert_none("dead links:", &offenders);
 }
 
 /// Every guarantee of ARCHITECTURE.md names the tests that hold it, and these exist.

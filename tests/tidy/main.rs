@@ -7,10 +7,13 @@
 mod catalogue;
 mod chaos;
 mod checker;
+mod coming_from;
 mod dependencies;
 mod documents;
 mod layers;
+mod links;
 mod lua;
+mod runbook;
 mod sizes;
 mod tree;
 mod words;
