@@ -11,6 +11,7 @@ mod dependencies;
 mod documents;
 mod layers;
 mod lua;
+mod monitoring;
 mod sizes;
 mod tree;
 mod words;
