@@ -9,9 +9,11 @@ promtool test rules prometheus/tests/*.yml
 promtool check config --syntax-only prometheus/prometheus.yml
 amtool check-config alertmanager/alertmanager.yml
 
-# Who is told of an alert with these labels; fails when that is not the receiver named first.
+# Who is told of an alert with the labels that follow; fails when that is another.
 told() {
-  amtool config routes test --config.file=alertmanager/alertmanager.yml --verify.receivers="$@" 2>/dev/null
+  local receiver=$1
+  shift
+  amtool config routes test --config.file=alertmanager/alertmanager.yml "--verify.receivers=$receiver" "$@" 2>/dev/null
 }
 told slack-now alertname=AIJobProcessingStalled severity=critical queue=default
 told slack-now alertname=ApiDown severity=critical scope=all
