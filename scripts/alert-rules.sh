@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../deploy"
 
 promtool check rules prometheus/alerts.yml prometheus/recording.yml prometheus/slo.yml
-promtool test rules prometheus/tests/*.yml
+printf "%s\n" prometheus/tests/*.yml | xargs -n 1 -P "$(nproc 2>/dev/null || echo 2)" promtool test rules
 promtool check config --syntax-only prometheus/prometheus.yml
 amtool check-config alertmanager/alertmanager.yml
 
