@@ -57,7 +57,7 @@ for need in "$@"; do
   case $need in
     redis) [ -n "$(redis_server)" ] || missing+=(redis) ;;
     promtool) { have promtool && have prometheus; } || missing+=(promtool) ;;
-    alertmanager) [ -n "$(alertmanager_server)" ] && have amtool || missing+=(alertmanager) ;;
+    alertmanager) { [ -n "$(alertmanager_server)" ] && have amtool; } || missing+=(alertmanager) ;;
     faketime) have faketime || wants_faketime=1 ;;
     # Debian's python3 comes without what `python3 -m venv` needs.
     python) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python) ;;
@@ -71,12 +71,22 @@ done
 
 wants() { [[ " ${missing[*]-} " == *" $1 "* ]]; }
 
+POLICY=/usr/sbin/policy-rc.d
+
 apt_install() {
   local sudo=()
   if [ "$(id -u)" -ne 0 ]; then
     sudo=(sudo)
     # Without a terminal a password question would hang.
     if [ ! -t 0 ]; then sudo=(sudo -n); fi
+  fi
+  # Debian's packages start the servers that they bring. Tests run private copies, so nothing is started: see
+  # invoke-rc.d(8). A policy that is there already stays.
+  if [ ! -e "$POLICY" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$POLICY" >/dev/null
+    "${sudo[@]}" chmod 755 "$POLICY"
+    # shellcheck disable=SC2064 # The words of now are meant.
+    trap "${sudo[*]} rm -f $POLICY" EXIT
   fi
   # A stale or partly unreachable list need not matter: the install below tells.
   "${sudo[@]}" apt-get update -qq </dev/null >&2 || say "apt-get update failed; going on with the lists at hand"

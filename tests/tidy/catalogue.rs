@@ -1,4 +1,4 @@
-//! Metrics, alerts and error codes agree with what the documents say of them.
+//! Metrics and error codes agree with what the documents say of them.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::assert_none;
 use crate::tree::{exists, files, read, rust};
 
 /// Beginnings of the names that are ours.
-const OURS: &[&str] = &["ai_queue_", "http_request", "windlass_"];
+pub(crate) const OURS: &[&str] = &["ai_queue_", "http_request", "windlass_"];
 
 /// The files in which a metric may be named.
 fn documents() -> Vec<crate::tree::File> {
@@ -62,22 +62,6 @@ fn every_catalogued_metric_is_emitted_somewhere() {
     assert_none("catalogued, yet nothing in src names it:", &offenders);
 }
 
-#[test]
-fn every_alert_has_a_heading_in_the_runbook() {
-    let runbook = headings("runbook.md");
-    let offenders: Vec<String> = alerts().into_iter().filter(|alert| !runbook.contains(alert)).collect();
-    assert_none("runbook.md has no heading for these alerts:", &offenders);
-}
-
-#[test]
-fn every_alert_has_a_rule_test() {
-    let cases = read("deploy/prometheus/alerts_test.yml");
-    let tested: BTreeSet<&str> =
-        cases.lines().filter_map(|l| l.trim().trim_start_matches("- ").strip_prefix("alertname: ")).collect();
-    let offenders: Vec<String> = alerts().into_iter().filter(|alert| !tested.contains(alert.as_str())).collect();
-    assert_none("deploy/prometheus/alerts_test.yml has no case for these alerts:", &offenders);
-}
-
 /// A rule that sums over API replicas counts each job once per replica.
 #[test]
 fn no_rule_sums_over_replicas_without_taking_the_maximum_first() {
@@ -88,14 +72,6 @@ fn no_rule_sums_over_replicas_without_taking_the_maximum_first() {
             assert!(!fleet, "{}: write sum(max by (queue) (…))", file.path);
         }
     }
-}
-
-fn alerts() -> Vec<String> {
-    let rules = read("deploy/prometheus/alerts.yml");
-    let names: Vec<String> =
-        rules.lines().filter_map(|l| l.trim().strip_prefix("- alert: ")).map(str::to_owned).collect();
-    assert!(!names.is_empty(), "no alert was read");
-    names
 }
 
 #[test]
@@ -122,7 +98,7 @@ fn error_codes(source: &str) -> BTreeSet<String> {
 }
 
 /// The headings of a document, without marks.
-fn headings(path: &str) -> BTreeSet<String> {
+pub(crate) fn headings(path: &str) -> BTreeSet<String> {
     read(path)
         .lines()
         .filter(|l| l.starts_with('#'))

@@ -13,6 +13,7 @@ mod documents;
 mod layers;
 mod links;
 mod lua;
+mod monitoring;
 mod runbook;
 mod sizes;
 mod tree;

@@ -123,8 +123,12 @@ pub(in crate::http) async fn meta() -> Json<Meta> {
 )]
 pub(in crate::http) async fn metrics(State(state): State<HttpState>) -> Response {
     let mut out = state.options().prometheus.as_ref().map(|handle| handle.render()).unwrap_or_default();
-    state.fleet().render(&mut out).await;
-    state.probes().render(&mut out).await;
-    state.standing().render(&mut out).await;
+    let (mut fleet, mut probes, mut standing) = (String::new(), String::new(), String::new());
+    tokio::join!(
+        state.fleet().render(&mut fleet),
+        state.probes().render(&mut probes),
+        state.standing().render(&mut standing)
+    );
+    out.extend([fleet, probes, standing]);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], out).into_response()
 }

@@ -1,6 +1,7 @@
 //! The alerts of `deploy` reach someone: a real Prometheus scrapes a real stack, and a real Alertmanager tells a Slack.
 
 mod dashboards;
+mod latency;
 mod live;
 mod shortened;
 

@@ -147,3 +147,32 @@ async fn health_and_metrics_tell_of_providers_that_were_probed() {
     shows(format!("{b}1")).await;
     assert_eq!(llm().await, "ok");
 }
+
+#[tokio::test]
+async fn metrics_show_open_breakers_and_what_is_used_of_daily_budgets() {
+    let api = api_with(&["local"], |options| {
+        let mut infos = options.providers.to_vec();
+        infos[0].quota.nano_usd_per_day = Some(100);
+        options.providers = infos.into();
+    })
+    .await;
+    let series = async |lines: [&str; 2]| {
+        crate::support::fleet::until("the series", async || {
+            let text = api.get("", "/metrics").await.text;
+            lines.iter().all(|line| text.lines().any(|l| l == *line)).then_some(())
+        })
+        .await;
+    };
+    let (breaker, budget) =
+        ("windlass_llm_breaker_open{provider=\"local\",model=\"m\"}", "windlass_llm_budget_used_ratio");
+    let budget = format!("{budget}{{provider=\"local\",model=\"\"}}");
+    // Both exist before any call, or a rule that compares them would be silent.
+    series([&format!("{breaker} 0"), &format!("{budget} 0")]).await;
+    let now = api.store.now().await.unwrap().unix_ms();
+    let until = (now + 600_000).to_string();
+    api.redis.ask(&["HSET", "ai:llm:breaker:local/m", "open", "1", "until", &until]);
+    for day in [now / 86_400_000, now / 86_400_000 + 1] {
+        api.redis.ask(&["HSET", &format!("ai:llm:money:{day}:p:local"), "spent", "70", "reserved", "20"]);
+    }
+    series([&format!("{breaker} 1"), &format!("{budget} 0.9")]).await;
+}

@@ -105,7 +105,7 @@ fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
 
 async fn start_alertmanager(dir: &Path, slack: &Receiver, http: &reqwest::Client) -> Server {
     let secret = write(dir, "slack_url", &slack.url("/services/secret"));
-    let place = "/etc/alertmanager/secrets/slack_url";
+    let place = "/run/secrets/slack_url";
     let settings = deployed("alertmanager/alertmanager.yml");
     assert!(settings.contains(place), "the address of Slack is read from a file");
     let settings = settings.replace(place, &secret.display().to_string());
