@@ -126,6 +126,7 @@ fi
 folder=${1:-${BACKUP_DIR:-/var/backups/windlass}}
 umask 077
 mkdir -p "$folder"
+folder=$(realpath "$folder")
 exec 9>"$folder/.lock"
 if command -v flock >/dev/null && ! flock -n 9; then
   say "another backup into $folder is under way"
@@ -159,7 +160,7 @@ stamp=$(date -u +%Y%m%dT%H%M%SZ)
   printf '# windlass backup, format 1\n# made: %s\n# topology: %s\n' "$stamp" "$topology"
   if [ -n "$failed" ]; then echo '# incomplete: see the output of backup.sh'; fi
   cat "$stage/MANIFEST.head"
-  cd "$stage" && find . -type f ! -name 'MANIFEST*' -print0 | sort -z | xargs -0 sha256sum
+  (cd "$stage" && find . -type f ! -name 'MANIFEST*' -print0 | sort -z | xargs -0 sha256sum)
 } >"$stage/MANIFEST"
 rm "$stage/MANIFEST.head"
 
