@@ -31,4 +31,4 @@ put credentials_key "$(head -c 32 /dev/urandom | base64)"
 put grafana_password "$(random)"
 put postgres_password "$(random)"
 # The address of an incoming webhook of Slack; alerts go nowhere until it is a real one.
-put slack_api_url "https://hooks.slack.invalid/services/replace/this/file"
+put slack_url "https://hooks.slack.invalid/services/replace/this/file"

@@ -10,6 +10,7 @@
 #   --start-with CMD    how Redis is started, e.g. 'systemctl start redis-server'; without it you start it, and --check
 #   --config-to FOLDER  also unpacks the configuration there; nothing in place is overwritten
 #   --postgres          also loads action_audit into DATABASE_URL, in one transaction; refused where the table exists
+#   --down              Redis is down for sure, even where nothing tells so: names of stopped containers do not resolve
 #   --force             although processes are connected to this Redis
 #   --yes               asks nothing
 #
@@ -33,7 +34,7 @@ refuse() {
 . "$(dirname "${BASH_SOURCE[0]}")/links.sh"
 
 append_dir=${APPEND_DIR:-appendonlydir} append_file=${APPEND_FILE:-appendonly.aof} db_file=${DB_FILE:-dump.rdb}
-data='' snapshot=redis-1.rdb stop_with='' start_with='' config_to='' with_postgres='' force='' yes='' back='' check='' archive=''
+data='' snapshot=redis-1.rdb stop_with='' start_with='' config_to='' with_postgres='' force='' yes='' down='' back='' check='' archive=''
 
 usage() {
   sed -n '2,/^set /p' "${BASH_SOURCE[0]}" | sed -n 's/^# \{0,1\}//p' >&2
@@ -55,6 +56,7 @@ while [ $# -gt 0 ]; do
       ;;
     --postgres) with_postgres=1 ;;
     --force) force=1 ;;
+    --down) down=1 ;;
     --yes) yes=1 ;;
     --check) check=1 ;;
     --back) back=1 ;;
@@ -74,6 +76,7 @@ redis_state() {
   case $answer in
     PONG* | *LOADING*) echo up ;;
     *"Connection refused"* | *"No such file or directory"*) echo down ;;
+    "Could not connect"*) if [ -n "$down" ]; then echo down; else echo "$answer"; fi ;;
     *) echo "$answer" ;;
   esac
 }
@@ -132,7 +135,7 @@ take_down() {
       [ -n "$stop_with" ] || refuse "Redis runs: stop it (systemctl stop redis-server), or say how with --stop-with"
       ;;
     *)
-      say "whether Redis runs cannot be told: $state"
+      say "whether Redis runs cannot be told (--down if you know that it does not): $state"
       exit 5
       ;;
   esac
