@@ -183,18 +183,28 @@ put_aside() {
 # The snapshot for either way that Redis may start: as the base of an append-only file, or alone. Behind the base one
 # command takes the epoch away, before anybody can connect; the first process to come gives a new one.
 put_in_place() {
-  local base="$append_file.1.base.rdb" log="$append_file.1.incr.aof" shard keys=(ai:epoch)
-  # There are 64 shards at most, and which of them this server had, its snapshot knows.
-  for ((shard = 0; shard < 64; shard++)); do keys+=("{ai:$shard}:epoch"); done
+  local base="$append_file.1.base.rdb" log="$append_file.1.incr.aof"
   mkdir "$data/$append_dir"
   cp "$stage/$snapshot" "$data/$append_dir/$base"
   ln "$data/$append_dir/$base" "$data/$db_file" 2>/dev/null || cp "$stage/$snapshot" "$data/$db_file"
   {
     wire SELECT "$(fact database)"
-    wire DEL "${keys[@]}"
+    wire DEL "${epochs[@]}"
   } >"$data/$append_dir/$log"
   printf 'file %s seq 1 type b\nfile %s seq 1 type i\n' "$base" "$log" >"$data/$append_dir/$append_file.manifest"
   chown -R --reference="$data" "$data/$append_dir" "$data/$db_file" 2>/dev/null || true
+}
+
+# There are 64 shards at most, and which of them this server had, its snapshot knows.
+epochs=(ai:epoch)
+for ((shard = 0; shard < 64; shard++)); do epochs+=("{ai:$shard}:epoch"); done
+
+# The same for a Redis that was started without an append-only file, and so read the snapshot alone.
+forget_epochs() {
+  local key
+  if [ "$(info persistence aof_enabled)" = 1 ]; then return; fi
+  # One by one: in a cluster most belong to other servers.
+  for key in "${epochs[@]}"; do ask DEL "$key" >/dev/null 2>&1 || true; done
 }
 
 # A command as it stands in an append-only file.
@@ -290,5 +300,6 @@ restore_others
 put_aside "$stamp"
 put_in_place
 start
+forget_epochs
 health
 say "now start the API and the workers; to go back: restore.sh --data-dir $data --back $stamp"

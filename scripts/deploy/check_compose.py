@@ -37,9 +37,9 @@ def files_read(folder, service):
         if variable.endswith("_FILE"):
             yield value
     for volume in service.get("volumes", []):
-        source = folder / volume.split(":")[0]
-        if source.name == "alertmanager.yml" and source.exists():
-            yield from re.findall(r"api_url_file: *(\S+)", source.read_text())
+        configuration = folder / volume.split(":")[0] / "alertmanager.yml"
+        if configuration.exists():
+            yield from re.findall(r"api_url_file: *(\S+)", configuration.read_text())
 
 
 def check(path):
