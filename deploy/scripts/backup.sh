@@ -64,9 +64,13 @@ save_redis() {
     say "what came is no snapshot: $(head -c 100 "$file")"
     return 1
   fi
-  if command -v redis-check-rdb >/dev/null && ! redis-check-rdb "$file" >/dev/null; then
-    say "redis-check-rdb refuses $(basename "$file")"
-    return 1
+  if command -v "$checker" >/dev/null && ! "$checker" "$file" >"$stage.log" 2>&1; then
+    # Older than the server it cannot tell.
+    if ! grep -q "handle RDB format version" "$stage.log"; then
+      say "$checker refuses $(basename "$file"): $(tail -n 1 "$stage.log")"
+      return 1
+    fi
+    say "$checker is older than the server: $(basename "$file") was not checked"
   fi
   layout=$(ask GET ai:layout 2>/dev/null || ask GET '{ai:0}:layout' 2>/dev/null || true)
   printf '# redis: %s node=%s version=%s lastsave=%s keys=%s layout=%s database=%s\n' "$(basename "$file")" "$2" \
@@ -126,6 +130,7 @@ fi
 folder=${1:-${BACKUP_DIR:-/var/backups/windlass}}
 umask 077
 mkdir -p "$folder"
+folder=$(realpath "$folder")
 exec 9>"$folder/.lock"
 if command -v flock >/dev/null && ! flock -n 9; then
   say "another backup into $folder is under way"
@@ -159,7 +164,7 @@ stamp=$(date -u +%Y%m%dT%H%M%SZ)
   printf '# windlass backup, format 1\n# made: %s\n# topology: %s\n' "$stamp" "$topology"
   if [ -n "$failed" ]; then echo '# incomplete: see the output of backup.sh'; fi
   cat "$stage/MANIFEST.head"
-  cd "$stage" && find . -type f ! -name 'MANIFEST*' -print0 | sort -z | xargs -0 sha256sum
+  (cd "$stage" && find . -type f ! -name 'MANIFEST*' -print0 | sort -z | xargs -0 sha256sum)
 } >"$stage/MANIFEST"
 rm "$stage/MANIFEST.head"
 

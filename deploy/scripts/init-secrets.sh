@@ -26,9 +26,9 @@ random() { head -c 32 /dev/urandom | base64 | tr -d '/+=\n' | head -c 40; }
 put redis_password "$(random)"
 put redis_url "redis://default:$(<redis_password)@redis:6379"
 put redis_exporter.json "{\"redis://redis:6379\": \"$(<redis_password)\"}"
-put windlass_admin_key "$(random)"
+put admin_key "$(random)"
 put credentials_key "$(head -c 32 /dev/urandom | base64)"
 put grafana_password "$(random)"
 put postgres_password "$(random)"
 # The address of an incoming webhook of Slack; alerts go nowhere until it is a real one.
-put slack_api_url "https://hooks.slack.invalid/services/replace/this/file"
+put slack_url "https://hooks.slack.invalid/services/replace/this/file"

@@ -10,6 +10,16 @@ link_common=()
 nodes=()
 topology=single
 
+checker=redis-check-rdb
+# Where only Valkey's tools are.
+if ! command -v redis-cli >/dev/null && command -v valkey-cli >/dev/null; then
+  checker=valkey-check-rdb
+  redis-cli() {
+    if [ -n "${REDISCLI_AUTH-}" ]; then export VALKEYCLI_AUTH=$REDISCLI_AUTH; fi
+    valkey-cli "$@"
+  }
+fi
+
 unescape() {
   local text=${1//\\/\\\\}
   printf '%b' "${text//%/\\x}"

@@ -10,6 +10,7 @@
 #   --start-with CMD    how Redis is started, e.g. 'systemctl start redis-server'; without it you start it, and --check
 #   --config-to FOLDER  also unpacks the configuration there; nothing in place is overwritten
 #   --postgres          also loads action_audit into DATABASE_URL, in one transaction; refused where the table exists
+#   --down              Redis is down for sure, even where nothing tells so: names of stopped containers do not resolve
 #   --force             although processes are connected to this Redis
 #   --yes               asks nothing
 #
@@ -33,7 +34,7 @@ refuse() {
 . "$(dirname "${BASH_SOURCE[0]}")/links.sh"
 
 append_dir=${APPEND_DIR:-appendonlydir} append_file=${APPEND_FILE:-appendonly.aof} db_file=${DB_FILE:-dump.rdb}
-data='' snapshot=redis-1.rdb stop_with='' start_with='' config_to='' with_postgres='' force='' yes='' back='' check='' archive=''
+data='' snapshot=redis-1.rdb stop_with='' start_with='' config_to='' with_postgres='' force='' yes='' down='' back='' check='' archive=''
 
 usage() {
   sed -n '2,/^set /p' "${BASH_SOURCE[0]}" | sed -n 's/^# \{0,1\}//p' >&2
@@ -55,6 +56,7 @@ while [ $# -gt 0 ]; do
       ;;
     --postgres) with_postgres=1 ;;
     --force) force=1 ;;
+    --down) down=1 ;;
     --yes) yes=1 ;;
     --check) check=1 ;;
     --back) back=1 ;;
@@ -74,6 +76,7 @@ redis_state() {
   case $answer in
     PONG* | *LOADING*) echo up ;;
     *"Connection refused"* | *"No such file or directory"*) echo down ;;
+    "Could not connect"*) if [ -n "$down" ]; then echo down; else echo "$answer"; fi ;;
     *) echo "$answer" ;;
   esac
 }
@@ -132,7 +135,7 @@ take_down() {
       [ -n "$stop_with" ] || refuse "Redis runs: stop it (systemctl stop redis-server), or say how with --stop-with"
       ;;
     *)
-      say "whether Redis runs cannot be told: $state"
+      say "whether Redis runs cannot be told (--down if you know that it does not): $state"
       exit 5
       ;;
   esac
@@ -180,18 +183,28 @@ put_aside() {
 # The snapshot for either way that Redis may start: as the base of an append-only file, or alone. Behind the base one
 # command takes the epoch away, before anybody can connect; the first process to come gives a new one.
 put_in_place() {
-  local base="$append_file.1.base.rdb" log="$append_file.1.incr.aof" shard keys=(ai:epoch)
-  # There are 64 shards at most, and which of them this server had, its snapshot knows.
-  for ((shard = 0; shard < 64; shard++)); do keys+=("{ai:$shard}:epoch"); done
+  local base="$append_file.1.base.rdb" log="$append_file.1.incr.aof"
   mkdir "$data/$append_dir"
   cp "$stage/$snapshot" "$data/$append_dir/$base"
   ln "$data/$append_dir/$base" "$data/$db_file" 2>/dev/null || cp "$stage/$snapshot" "$data/$db_file"
   {
     wire SELECT "$(fact database)"
-    wire DEL "${keys[@]}"
+    wire DEL "${epochs[@]}"
   } >"$data/$append_dir/$log"
   printf 'file %s seq 1 type b\nfile %s seq 1 type i\n' "$base" "$log" >"$data/$append_dir/$append_file.manifest"
   chown -R --reference="$data" "$data/$append_dir" "$data/$db_file" 2>/dev/null || true
+}
+
+# There are 64 shards at most, and which of them this server had, its snapshot knows.
+epochs=(ai:epoch)
+for ((shard = 0; shard < 64; shard++)); do epochs+=("{ai:$shard}:epoch"); done
+
+# The same for a Redis that was started without an append-only file, and so read the snapshot alone.
+forget_epochs() {
+  local key
+  if [ "$(info persistence aof_enabled)" = 1 ]; then return; fi
+  # One by one: in a cluster most belong to other servers.
+  for key in "${epochs[@]}"; do ask DEL "$key" >/dev/null 2>&1 || true; done
 }
 
 # A command as it stands in an append-only file.
@@ -287,5 +300,6 @@ restore_others
 put_aside "$stamp"
 put_in_place
 start
+forget_epochs
 health
 say "now start the API and the workers; to go back: restore.sh --data-dir $data --back $stamp"

@@ -22,6 +22,26 @@ def sources(service):
         yield volume.split(":")[0]
 
 
+def secrets_of(service):
+    """Names of a service's secrets, and where it finds them."""
+    for secret in service.get("secrets", []):
+        if isinstance(secret, dict):
+            yield secret["source"], secret["target"]
+        else:
+            yield secret, f"/run/secrets/{secret}"
+
+
+def files_read(folder, service):
+    """Files that a service's settings and Alertmanager's configuration name by something that ends in `file`."""
+    for variable, value in service.get("environment", {}).items():
+        if variable.endswith("_FILE"):
+            yield value
+    for volume in service.get("volumes", []):
+        configuration = folder / volume.split(":")[0] / "alertmanager.yml"
+        if configuration.exists():
+            yield from re.findall(r"api_url_file: *(\S+)", configuration.read_text())
+
+
 def check(path):
     folder = pathlib.Path(path).parent
     stack = yaml.safe_load(pathlib.Path(path).read_text())
@@ -47,9 +67,13 @@ def check(path):
                 say(name, f"does not wait until {needed} is healthy")
             if services.get(needed, {}).get("profiles"):
                 say(name, f"waits for {needed}, which is not started by itself")
-        for secret in service.get("secrets", []):
+        for secret, _ in secrets_of(service):
             if secret not in stack["secrets"]:
                 say(name, f"secret {secret} is not defined")
+        places = {place for _, place in secrets_of(service)}
+        for file in files_read(folder, service):
+            if file not in places:
+                say(name, f"reads {file}, which no secret is")
         for source in sources(service):
             if source.startswith("."):
                 if not (folder / source).exists() and pathlib.PurePath(source).parts[:1] not in [(m,) for m in MADE]:

@@ -65,6 +65,7 @@ impl Yard {
         let output = Command::new("bash")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/scripts").join(script))
             .args(arguments)
+            .current_dir(self.dir.path())
             .env_clear()
             .env("PATH", search)
             .env("BACKUP_DIR", self.path("out"))

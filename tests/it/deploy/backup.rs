@@ -12,7 +12,8 @@ async fn the_key_of_credentials_stays_out_of_the_archive_and_the_rest_of_the_con
     yard.write("etc/windlass.env", "LOG_LEVEL=debug\nCREDENTIALS_KEY=k-one\nexport CREDENTIALS_OLD_KEYS=k-two\n");
     yard.write("etc/windlass.toml", "[credentials]\nkey = \"k-three\"\n[openai]\nkey = \"kept\"\n");
     yard.write("etc/credentials_key", "k-four");
-    yard.back_up(&redis).ok();
+    // A folder that is not absolute is below where the script was called.
+    yard.run("backup.sh", &redis.url(), &["out"], &[]).ok();
     let config = yard.unpack().join("config").join(yard.path("etc").strip_prefix("/").unwrap());
     let read = |name: &str| std::fs::read_to_string(config.join(name)).unwrap_or_default();
     let all = read("windlass.env") + &read("windlass.toml") + &read("credentials_key");

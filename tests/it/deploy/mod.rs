@@ -4,5 +4,6 @@
 mod archive;
 mod backup;
 mod environments;
+mod image;
 mod proxies;
 mod restore;

@@ -18,7 +18,7 @@ use crate::support::socket::Socket;
 struct Proxy {
     child: Child,
     address: SocketAddr,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Drop for Proxy {
@@ -45,15 +45,22 @@ fn free_address() -> SocketAddr {
 
 impl Proxy {
     async fn start(mut command: Command, address: SocketAddr, dir: TempDir) -> Self {
-        let log = std::fs::File::create(dir.path().join("log")).expect("a file");
-        let child = command.stdout(Stdio::null()).stderr(log).stdin(Stdio::null()).spawn().expect("the proxy starts");
-        let mut proxy = Self { child, address, _dir: dir };
+        let log = |name| std::fs::File::create(dir.path().join(name)).expect("a file");
+        command.stdin(Stdio::null()).stdout(log("stdout")).stderr(log("stderr"));
+        let child = command.spawn().expect("the proxy starts");
+        let mut proxy = Self { child, address, dir };
         until("the proxy listens", async || {
             assert_eq!(proxy.child.try_wait().expect("a status"), None, "the proxy ended");
             TcpStream::connect(address).await.ok()
         })
         .await;
         proxy
+    }
+
+    /// All that it logged so far.
+    fn log(&self) -> String {
+        let read = |name| std::fs::read_to_string(self.dir.path().join(name)).unwrap_or_default();
+        read("stdout") + &read("stderr") + &read("error.log")
     }
 
     async fn caddy(upstream: SocketAddr) -> Self {
@@ -86,8 +93,8 @@ impl Proxy {
     }
 }
 
-/// What both must do.
-async fn serves_the_api(mut api: Api, proxy: &Proxy) {
+/// What both must do. Returns the key that was used.
+async fn serves_the_api(mut api: Api, proxy: &Proxy) -> String {
     let key = api.client_key("acme").await;
     let id = api.submit(&key, "r-1").await.id();
     let direct = api.address;
@@ -102,21 +109,29 @@ async fn serves_the_api(mut api: Api, proxy: &Proxy) {
     let mut socket = Socket::with_key(&api, &key).await;
     socket.say(&serde_json::json!({"type": "nonsense"})).await;
     socket.hear("error").await;
+    drop(socket);
+    let named = Socket::open(&api, &[("sec-websocket-protocol", &format!("windlass.v1, {key}"))]).await;
+    drop(named.unwrap_or_else(|status| panic!("{status}")));
     assert_eq!(send(api.request(Method::GET, "/metrics")).await.status, 404, "for Prometheus, from inside");
     api.address = direct;
     assert_eq!(send(api.request(Method::GET, "/metrics")).await.status, 200);
+    key
 }
 
 #[tokio::test]
 async fn behind_caddy_streams_and_websockets_come_through() {
     let api = Api::start().await;
     let proxy = Proxy::caddy(api.address).await;
-    serves_the_api(api, &proxy).await;
+    let key = serves_the_api(api, &proxy).await;
+    // Both WebSockets, with the key in a header of their own.
+    until("they are logged", async || (proxy.log().matches("\"uri\":\"/ws\"").count() == 2).then_some(())).await;
+    assert!(!proxy.log().contains(&key), "a log holds no key");
 }
 
 #[tokio::test]
 async fn behind_nginx_streams_and_websockets_come_through() {
     let api = Api::start().await;
     let proxy = Proxy::nginx(api.address).await;
-    serves_the_api(api, &proxy).await;
+    let key = serves_the_api(api, &proxy).await;
+    assert!(!proxy.log().contains(&key), "a log holds no key");
 }

@@ -153,7 +153,11 @@ async fn what_was_there_is_put_aside_and_taken_again() {
     redis.ask(&["SET", "since", "then"]);
     redis.kill();
     let folder = redis.folder().display().to_string();
-    yard.run("restore.sh", &redis.url(), &["--yes", "--data-dir", &folder, &yard.latest()], &[]).ok();
+    // An address that says nothing, as the name of a stopped container does.
+    let nowhere = format!("redis+unix://{}/below", yard.latest());
+    let restore = ["--yes", "--data-dir", &folder, &yard.latest()];
+    yard.run("restore.sh", &nowhere, &restore, &[]).says(5, "whether Redis runs cannot be told");
+    yard.run("restore.sh", &nowhere, &[&["--down"], &restore[..]].concat(), &[]).ok();
     redis.launch().await;
     assert_eq!(redis.ask(&["EXISTS", "since"]), "0");
     yard.run("restore.sh", &redis.url(), &["--check", &yard.latest()], &[]).ok();
