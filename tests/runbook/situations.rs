@@ -159,10 +159,12 @@ fn see_redis_keep(stack: &mut Stack) {
     see_submissions_accepted(stack);
 }
 
-const REQUEST: &str = "windlass jobs submit echo --workspace ws-123 --id req-456 --input '{\"n\":1}' -o json";
+/// As clients do: again when refused. Each answer is cut to its id before it goes into the pipe that all share.
+const REQUEST: &str = "curl -sf --retry 5 -X POST -H \"$auth\" -H 'X-Windlass-Workspace: ws-123' -H 'Content-Type: application/json' \
+    -d '{\"type\":\"echo\",\"client_request_id\":\"req-456\",\"input\":{}}' \"$WINDLASS_URL/ai/jobs\" | jq -r .id";
 
 fn send_one_request_fifty_times(stack: &mut Stack) {
-    let script = format!("for n in $(seq 50); do {REQUEST} 2>/dev/null & done | jq -r .id | sort -u; wait");
+    let script = format!("for n in $(seq 50); do ({REQUEST}) & done | sort -u");
     let ids = stack.sh(&script);
     assert_eq!(ids.lines().count(), 1, "fifty requests made one job: {ids}");
     stack.set("JOB_ID", &ids);
@@ -182,12 +184,14 @@ const ASK: &str = "llm.chat --input '{\"messages\":[{\"role\":\"user\",\"content
 fn break_the_provider(stack: &mut Stack) {
     stack.local.again(&["--fault-rate", "1"]);
     let open = "windlass providers list | grep -E 'local +fake-model' | grep -E 'open until|cooling'";
+    // By the worker that has a port, too.
+    let seen = "curl -s \"$WORKER_URL/metrics\" | grep '^windlass_llm_queries_total{provider=\"local\"'";
     let mut asked = String::new();
     wait_for("the breaker opens", || {
         asked = stack.submit(&format!("{ASK} --max-attempts 10"));
         // The other provider has the model too.
         stack.reaches(&asked, "succeeded");
-        stack.run(open).code == Some(0)
+        stack.run(open).code == Some(0) && stack.run(seen).code == Some(0)
     });
     stack.set("JOB_ID", &asked);
 }
