@@ -27,6 +27,7 @@ pub(crate) const SITUATIONS: &[Situation] = &[
     Situation { name: "a dead job", enter: name_the_dead_job, leave: see_it_run_again },
     Situation { name: "a held job", enter: name_the_held_job, leave: |_| {} },
     Situation { name: "the new password everywhere", enter: Stack::use_new_password, leave: see_the_old_one_refused },
+    Situation { name: "two keys of credentials", enter: go_to_another_key, leave: see_the_old_key_gone },
 ];
 
 /// The situation of this name.
@@ -228,4 +229,28 @@ fn see_the_old_one_refused(stack: &mut Stack) {
     stack.redis.change_password(&stack.environment["NEW_PASSWORD"].clone());
     let id = stack.submit("echo --input '{}'");
     stack.reaches(&id, "succeeded");
+}
+
+/// 32 bytes in base64, as the stack's own.
+const NEW_KEY: &str = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
+
+fn go_to_another_key(stack: &mut Stack) {
+    stack.sh("echo a-password | windlass credentials add mail --workspace acme --kind smtp --host mail.example.org --username me");
+    let old = stack.environment["CREDENTIALS_KEY"].clone();
+    for (key, other) in [(old.as_str(), NEW_KEY), (NEW_KEY, old.as_str())] {
+        stack.set("CREDENTIALS_KEY", key);
+        stack.set("CREDENTIALS_OLD_KEYS", other);
+        stack.start_api();
+        stack.start_workers();
+    }
+    let before = stack.sh("windlass doctor");
+    assert!(before.contains("degraded"), "one is under the old key: {before}");
+}
+
+fn see_the_old_key_gone(stack: &mut Stack) {
+    stack.environment.remove("CREDENTIALS_OLD_KEYS");
+    stack.start_api();
+    stack.start_workers();
+    stack.sh("windlass doctor -o json | jq -e '.. | objects | select(.check == \"credentials\") | .status == \"ok\"'");
+    stack.sh("windlass credentials remove mail --workspace acme");
 }
