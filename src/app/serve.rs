@@ -36,7 +36,11 @@ pub(super) async fn serve_on(
     let background = CancellationToken::new();
     let _stop_background = background.clone().drop_guard();
     let services = services(config, store.clone(), &background)?;
-    Janitor::start(store.clone(), background.clone());
+    let (watch, swept, token) = (services.guard.clone(), store.clone(), background.clone());
+    tasks::spawn("janitor-start", async move {
+        watch.known_layout().await;
+        Janitor::start(swept, token);
+    });
     if config.server.admin_key.is_none() {
         let token = background.clone();
         tasks::spawn("first-key", async move {

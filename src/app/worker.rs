@@ -35,19 +35,24 @@ pub(super) async fn run(
     let background = CancellationToken::new();
     let _stop_background = background.clone().drop_guard();
     let guard = Guard::start(store.clone(), background.clone());
-    Janitor::start(store.clone(), background.clone());
     let probes = start_prober(config, &store, background.clone())?;
     let (checks, demands) = mpsc::channel(64);
     vault.checker(&config.github.api_url).start(demands, background.clone());
+    let (watch, swept) = (guard.clone(), store.clone());
     let worker = Worker::new(store, registry, WorkerOptions { probes, checks: Some(checks), ..options(config) });
     if let Some(listener) = listener {
         let url = compose::local_url(&listener)?;
         tracing::info!(url, "worker health is served");
-        let health = worker_http::serve(listener, worker.handle(), guard, prometheus, background);
+        let health = worker_http::serve(listener, worker.handle(), guard, prometheus, background.clone());
         tasks::spawn("worker-http", health);
     }
     let queues: Vec<String> = config.worker.queues.iter().map(|(name, weight)| format!("{name}={weight}")).collect();
     tracing::info!(slots = config.worker.slots, queues = queues.join(","), "worker starts");
+    tokio::select! {
+        () = watch.known_layout() => {}
+        () = shutdown.cancelled() => return Ok(()),
+    }
+    Janitor::start(swept, background);
     worker.run(shutdown).await.map_err(StartError::part)?;
     tracing::info!("worker stopped");
     Ok(())

@@ -60,6 +60,18 @@ impl Guard {
         }
     }
 
+    /// Waits until Redis was seen and its data have a layout that this build knows. Whoever moves jobs by itself goes
+    /// by it: misread jobs would be worse than jobs that wait.
+    pub async fn known_layout(&self) {
+        let level = |findings: &Findings| findings.checks.get("layout").map(|check| check.level);
+        let mut latest = self.latest.clone();
+        if latest.wait_for(|findings| level(findings).is_some()).await.is_ok_and(|f| level(&f) == Some(Level::Failed)) {
+            tracing::warn!("the data in Redis have another layout: waits until it is one that this build knows");
+            // Fails when the watch ends, and so does this process.
+            drop(latest.wait_for(|findings| level(findings).is_some_and(|level| level != Level::Failed)).await);
+        }
+    }
+
     /// Looks now, beside the regular looks.
     pub async fn look(&self) -> Findings {
         let findings = match self.store.server_facts().await {

@@ -26,8 +26,8 @@ fn wrong(span: &str, stack: &Stack) -> Option<String> {
     if shown.code != Some(0) {
         return Some(format!("`{span}`: {}", shown.output.lines().next().unwrap_or_default()));
     }
-    let flags = words.iter().filter(|word| word.starts_with('-'));
-    let absent = flags.map(|flag| flag.split('=').next().unwrap_or_default().to_owned());
-    let absent = absent.filter(|flag| !shown.output.split([' ', ',', '\n']).any(|word| word == flag)).next();
+    let known: BTreeSet<&str> = shown.output.split([' ', ',', '\n']).collect();
+    let mut flags = words.iter().filter(|word| word.starts_with('-')).filter_map(|flag| flag.split('=').next());
+    let absent = flags.find(|flag| !known.contains(flag));
     absent.map(|flag| format!("`{span}`: no {flag}"))
 }

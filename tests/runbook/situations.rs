@@ -27,6 +27,7 @@ pub(crate) const SITUATIONS: &[Situation] = &[
     Situation { name: "a dead job", enter: name_the_dead_job, leave: see_it_run_again },
     Situation { name: "a held job", enter: name_the_held_job, leave: |_| {} },
     Situation { name: "the new password everywhere", enter: Stack::use_new_password, leave: see_the_old_one_refused },
+    Situation { name: "two keys of credentials", enter: go_to_another_key, leave: see_the_old_key_gone },
 ];
 
 /// The situation of this name.
@@ -159,10 +160,12 @@ fn see_redis_keep(stack: &mut Stack) {
     see_submissions_accepted(stack);
 }
 
-const REQUEST: &str = "windlass jobs submit echo --workspace ws-123 --id req-456 --input '{\"n\":1}' -o json";
+/// As clients do: again when refused. Each answer is cut to its id before it goes into the pipe that all share.
+const REQUEST: &str = "curl -sf --retry 5 -X POST -H \"$auth\" -H 'X-Windlass-Workspace: ws-123' -H 'Content-Type: application/json' \
+    -d '{\"type\":\"echo\",\"client_request_id\":\"req-456\",\"input\":{}}' \"$WINDLASS_URL/ai/jobs\" | jq -r .id";
 
 fn send_one_request_fifty_times(stack: &mut Stack) {
-    let script = format!("for n in $(seq 50); do {REQUEST} 2>/dev/null & done | jq -r .id | sort -u; wait");
+    let script = format!("for n in $(seq 50); do ({REQUEST}) & done | sort -u");
     let ids = stack.sh(&script);
     assert_eq!(ids.lines().count(), 1, "fifty requests made one job: {ids}");
     stack.set("JOB_ID", &ids);
@@ -182,12 +185,14 @@ const ASK: &str = "llm.chat --input '{\"messages\":[{\"role\":\"user\",\"content
 fn break_the_provider(stack: &mut Stack) {
     stack.local.again(&["--fault-rate", "1"]);
     let open = "windlass providers list | grep -E 'local +fake-model' | grep -E 'open until|cooling'";
+    // By the worker that has a port, too.
+    let seen = "curl -s \"$WORKER_URL/metrics\" | grep '^windlass_llm_queries_total{provider=\"local\"'";
     let mut asked = String::new();
     wait_for("the breaker opens", || {
         asked = stack.submit(&format!("{ASK} --max-attempts 10"));
         // The other provider has the model too.
         stack.reaches(&asked, "succeeded");
-        stack.run(open).code == Some(0)
+        stack.run(open).code == Some(0) && stack.run(seen).code == Some(0)
     });
     stack.set("JOB_ID", &asked);
 }
@@ -224,4 +229,28 @@ fn see_the_old_one_refused(stack: &mut Stack) {
     stack.redis.change_password(&stack.environment["NEW_PASSWORD"].clone());
     let id = stack.submit("echo --input '{}'");
     stack.reaches(&id, "succeeded");
+}
+
+/// 32 bytes in base64, as the stack's own.
+const NEW_KEY: &str = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
+
+fn go_to_another_key(stack: &mut Stack) {
+    stack.sh("echo a-password | windlass credentials add mail --workspace acme --kind smtp --host mail.example.org --username me");
+    let old = stack.environment["CREDENTIALS_KEY"].clone();
+    for (key, other) in [(old.as_str(), NEW_KEY), (NEW_KEY, old.as_str())] {
+        stack.set("CREDENTIALS_KEY", key);
+        stack.set("CREDENTIALS_OLD_KEYS", other);
+        stack.start_api();
+        stack.start_workers();
+    }
+    let before = stack.sh("windlass doctor");
+    assert!(before.contains("degraded"), "one is under the old key: {before}");
+}
+
+fn see_the_old_key_gone(stack: &mut Stack) {
+    stack.environment.remove("CREDENTIALS_OLD_KEYS");
+    stack.start_api();
+    stack.start_workers();
+    stack.sh("windlass doctor -o json | jq -e '.. | objects | select(.check == \"credentials\") | .status == \"ok\"'");
+    stack.sh("windlass credentials remove mail --workspace acme");
 }

@@ -141,3 +141,21 @@ async fn a_server_that_evicts_is_not_ready_and_takes_no_job() {
     assert!(refused.headers().contains_key("retry-after"));
     assert_eq!(refused.json::<Value>().await.unwrap()["code"], "redis_unsafe");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_leaves_data_of_another_layout_alone_until_it_is_its_own() {
+    let redis = TestRedis::start().await;
+    let ours = redis.cli(&["GET", "ai:layout"]);
+    redis.ask(&["SET", "ai:layout", "9:1"]);
+    let worker = Process::at("worker", redis.folder(), &redis.url(), &[]);
+    let mut log = String::new();
+    wait_for("the worker says that it waits", || {
+        log += &worker.log();
+        log.contains("another layout")
+    });
+    assert!(ids(&redis).is_empty() && !log.contains("worker started"), "{log}");
+    redis.ask(&["SET", "ai:layout", if ours.is_empty() { "2:1" } else { &ours }]);
+    wait_for("the worker registers", || !ids(&redis).is_empty());
+    worker.signal(Signal::SIGTERM);
+    assert_eq!(worker.exit().code(), Some(0));
+}
