@@ -23,6 +23,35 @@ pub struct EventView {
     pub usage: Option<serde_json::Value>,
 }
 
+/// The data of a `state` event of the stream of all jobs: one transition, and the job's names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(title = "JobStep")]
+pub struct StepView {
+    /// The job.
+    pub job_id: String,
+    /// Its workspace.
+    pub workspace: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub job_type: String,
+    /// Its queue.
+    pub queue: String,
+    /// The state left; null for a new job, and where nobody saw it.
+    pub from: Option<String>,
+    /// The state reached.
+    #[schema(schema_with = super::schema::states)]
+    pub state: String,
+    /// The attempt it concerns.
+    pub attempt: u32,
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// Why, of a failure or a hold.
+    pub reason: Option<String>,
+    /// The failure in words.
+    pub message: Option<String>,
+}
+
 /// The data of a `delta` event: a piece of the text of a streaming answer.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(title = "JobDelta")]

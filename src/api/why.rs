@@ -27,7 +27,7 @@ pub struct WhyView {
     #[serde(default)]
     #[schema(format = DateTime)]
     pub since: Option<String>,
-    /// The command that goes on from here, for a held job.
+    /// The command that goes on from here, where there is one.
     #[serde(default)]
     pub next: Option<String>,
     /// Who switched off what it waits for.

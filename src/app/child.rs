@@ -85,6 +85,19 @@ fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     Command::new(program)
 }
 
+/// Runs a program to its end: whether it succeeded, what it wrote to stdout, and what to stderr.
+pub(super) async fn run_to_end(
+    program: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> io::Result<(bool, String, String)> {
+    let mut command = command(program);
+    let command = command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    Ok((output.status.success(), text(&output.stdout), text(&output.stderr)))
+}
+
 impl Child {
     /// What it is called in messages.
     pub(super) fn name(&self) -> &str {

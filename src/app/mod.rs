@@ -19,5 +19,5 @@ mod worker_child;
 mod worker_http;
 
 pub use error::StartError;
-pub use run::run;
+pub use run::{paint, run};
 pub use signals::Signals;

@@ -1,12 +1,13 @@
 //! From a parsed command line to the part that does the work.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, demo, dev, doctor, fake_llm, serve, settings, worker};
-use crate::cli::{self, Cli, Code, Command, ConfigCommand, Failure, Global, Output, ServeArgs, WorkerArgs};
+use crate::cli::{self, Cli, Code, Command, ConfigCommand, Failure, Global, Output, Paint, ServeArgs, WorkerArgs};
 use crate::client::Client;
 use crate::config::{Config, Environment, Overrides, read_secret};
 use crate::engine::tasks;
@@ -19,7 +20,8 @@ use crate::telemetry::{self, LogOutput, Sink};
 /// What went wrong, with the exit code it deserves.
 pub async fn run(cli: Cli, environment: &Environment, shutdown: CancellationToken) -> Result<(), Failure> {
     let Cli { global, command } = cli;
-    let mut out = Output::new(global.output);
+    let stdout = std::io::stdout().is_terminal();
+    let mut out = Output::new(global.output).painted(paint(&global, environment, stdout));
     match command {
         Command::Serve(args) => {
             let config = load(&global, environment, serve_flags(&args))?;
@@ -53,10 +55,19 @@ pub async fn run(cli: Cli, environment: &Environment, shutdown: CancellationToke
     }
 }
 
+/// The colours of a stream, which is a terminal or not.
+#[must_use]
+pub fn paint(global: &Global, environment: &Environment, terminal: bool) -> Paint {
+    Paint::decide(global.color, terminal, environment.get("NO_COLOR").is_some(), environment.get("CLICOLOR"))
+}
+
 /// The commands that look and ask, and leave nothing running.
 async fn look(command: Command, global: &Global, environment: &Environment, out: &mut Output) -> Result<(), Failure> {
-    if matches!(command, Command::Openapi) {
-        return out.print(crate::http::openapi_json().trim_end());
+    match &command {
+        Command::Openapi => return out.print(crate::http::openapi_json().trim_end()),
+        Command::Completions(args) => return cli::completions(args, out),
+        Command::Man(args) => return cli::man(args, out),
+        _ => {}
     }
     let config = load(global, environment, client_flags(global)?)?;
     start_logging("windlass-cli", "warn", &LogOutput::Plain)?;

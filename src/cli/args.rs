@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::actions::ActionsCommand;
 use super::credentials::CredentialsCommand;
 use super::dead::DeadCommand;
 use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
+use super::paint::ColorWhen;
 use super::providers::ProvidersCommand;
 use super::queues::QueuesCommand;
+use super::shell::{CompletionsArgs, ManArgs};
+use super::top::TopArgs;
 use super::usage::UsageArgs;
 use super::workers::WorkersCommand;
 use super::workspaces::WorkspacesCommand;
@@ -22,6 +25,7 @@ const EXAMPLES: &str = "Examples:
   REDIS_URL=redis://10.0.0.5 windlass worker      a worker, on as many machines as you like
   windlass jobs submit echo --input '{\"text\":\"hello\"}' --wait 10
   windlass jobs list --state dead --output json
+  windlass top                                    what goes on, live
   windlass why 01dVmX8Y1uj8y5I0EHlEd0
 
 The operator commands speak to WINDLASS_URL with the key in WINDLASS_API_KEY.
@@ -32,7 +36,7 @@ const GLOBAL: &str = "Global options";
 
 /// The job queue engine for AI work.
 #[derive(Debug, Parser)]
-#[command(name = "windlass", version, about, after_help = EXAMPLES, propagate_version = true)]
+#[command(name = "windlass", version, about, after_help = EXAMPLES, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
@@ -47,7 +51,9 @@ impl Cli {
     /// for it.
     #[must_use]
     pub fn of_process() -> Self {
-        Self::parse()
+        let color = ColorWhen::among(std::env::args_os()).for_clap();
+        let matches = Self::command().color(color).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 }
 
@@ -60,6 +66,9 @@ pub struct Global {
     /// Tables for people, or JSON for scripts
     #[arg(long, short, global = true, help_heading = GLOBAL, value_enum, default_value_t = Format::Table)]
     pub output: Format,
+    /// Colours on a terminal [env: NO_COLOR, CLICOLOR=0]
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
+    pub color: ColorWhen,
     /// API to talk to [env: WINDLASS_URL]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "URL")]
     pub url: Option<String>,
@@ -97,6 +106,10 @@ pub enum Command {
     /// Show or check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the completion script of a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    Man(ManArgs),
     /// Commands that speak to the API.
     #[command(flatten)]
     Operator(OperatorCommand),
@@ -105,6 +118,8 @@ pub enum Command {
 /// Commands that speak to the API.
 #[derive(Debug, Subcommand)]
 pub enum OperatorCommand {
+    /// Watch queues, workers, dead letters and what is wrong with them, live
+    Top(TopArgs),
     /// Submit, list, show, cancel and redrive jobs, and decide about held ones
     #[command(subcommand)]
     Jobs(JobsCommand),
@@ -161,6 +176,8 @@ pub struct ServeArgs {
 
 /// Options of `worker`.
 #[derive(Debug, Default, Args)]
+#[command(after_help = "Example:
+  REDIS_URL=redis://10.0.0.5 windlass worker --queues mail=3,default=1 --concurrency 16")]
 pub struct WorkerArgs {
     /// Queues with weights, such as `mail=3,default=1` [env: QUEUES]
     #[arg(long, value_name = "LIST")]
@@ -175,6 +192,9 @@ pub struct WorkerArgs {
 
 /// Options of `dev`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass dev
+  OPENAI_API_KEY=sk-... windlass dev --real-llm --workers 2")]
 pub struct DevArgs {
     /// Folder for Redis data and worker logs; kept between runs
     #[arg(long, value_name = "DIR", default_value = ".windlass")]
@@ -195,6 +215,9 @@ pub struct DevArgs {
 
 /// Options of `demo`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass demo
+  windlass demo --jobs 2000 --keep")]
 pub struct DemoArgs {
     /// Folder for Redis data and logs; kept between runs
     #[arg(long, value_name = "DIR", default_value = ".demo")]
@@ -212,6 +235,8 @@ pub struct DemoArgs {
 
 /// Options of `fake-llm`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  windlass fake-llm --port 11435 --requests-per-minute 60 --fault-rate 0.1")]
 pub struct FakeLlmArgs {
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1")]
@@ -235,8 +260,6 @@ pub struct FakeLlmArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

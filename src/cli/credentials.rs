@@ -28,9 +28,11 @@ pub enum CredentialsCommand {
   http_header         the header's value
 
 Examples:
-  windlass credentials add gmail --workspace acme --kind google --client-id ID --account me@example.org < secrets.json
+  windlass credentials add gmail --workspace acme --kind google --client-id ID \\
+      --account me@example.org < secrets.json
   windlass credentials add default --workspace acme --kind github --secret-file token
-  windlass credentials add mail --workspace acme --kind smtp --host mail.example.org --username me < password")]
+  windlass credentials add mail --workspace acme --kind smtp --host mail.example.org \\
+      --username me < password")]
     Add(Box<AddArgs>),
     /// List credentials, without what is secret in them
     List {

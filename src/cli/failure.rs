@@ -1,5 +1,6 @@
 //! What went wrong, in words and as an exit code.
 
+use crate::api::Problem;
 use crate::client::ClientError;
 use crate::domain::clip_text;
 
@@ -44,16 +45,23 @@ impl Failure {
     }
 }
 
-/// What to try for a refusal with this code.
-fn hint_for(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "unauthorized" => "set WINDLASS_API_KEY, or name the key's file with --api-key-file",
+/// What to try for a refusal with this code; there is always something.
+fn hint_for(problem: &Problem) -> String {
+    let hint = match problem.code.as_str() {
+        "unauthorized" => {
+            "set WINDLASS_API_KEY, or name the key's file with --api-key-file; `windlass keys list` shows which there are"
+        }
         "forbidden" => "the key lacks a scope; `windlass keys list` shows the scopes of each",
+        "not_found" => return format!("`windlass {} list` shows what there is", noun(&problem.detail)),
         "workspace_required" => "a key for all workspaces needs --workspace",
         "request_id_reused" => "choose another --id, or send the same body again",
         "outcome_unknown" => "run the same command again with the same --id; it cannot create a second job",
+        "wrong_state" => "`windlass jobs show JOB` shows its state, and `windlass why JOB` what it waits for",
+        "superseded" => "`windlass jobs list --id ID` shows the job that has the id now",
         "redis_unavailable" | "redis_unsafe" | "redis_full" => "`windlass doctor` says more",
         "queue_draining" => "`windlass queues resume QUEUE` opens it again",
+        "queue_full" | "too_many_queues" => "`windlass queues list` shows them all, and `windlass top` what moves",
+        "timeout" | "overloaded" | "internal" => "try again in a moment; `windlass doctor` looks at the server",
         "no_worker" => "`windlass workers list` shows who is there; workers need the provider in their settings",
         "actions_disabled" => "`windlass actions show` says where; ACTIONS_ENABLED is a setting",
         "action_not_allowed" => "`windlass actions show --workspace W` shows the rules",
@@ -61,21 +69,41 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "digest_mismatch" => "`windlass jobs effects ID` shows the arguments and their digest",
         "approval_expired" => "`windlass jobs reject ID`, then `windlass jobs redrive ID` to ask again",
         "credentials_key_missing" => "make one with `openssl rand -base64 32`, and set CREDENTIALS_KEY on the server",
-        "unknown_type" => "GET /ai/types lists what the server knows",
-        _ => return None,
-    })
+        "too_many_credentials" => "`windlass credentials list` shows those of the workspace",
+        "unknown_type" => "GET /ai/types lists what the server knows; `windlass workers list` what its workers offer",
+        "no_route" | "method_not_allowed" => "the server may be older than this command; `windlass doctor` looks at it",
+        code if problem.status == 400 || code == "invalid_input" => "the command with --help shows what it takes",
+        code => return format!("runbook.md says under \"Error codes\" what to do about {code}"),
+    };
+    hint.to_owned()
+}
+
+/// The noun of the commands that list what was not found.
+fn noun(detail: &str) -> &'static str {
+    const NOUNS: [(&str, &str); 6] = [
+        ("queue", "queues"),
+        ("worker", "workers"),
+        ("provider", "providers"),
+        ("credential", "credentials"),
+        ("key", "keys"),
+        ("operation", "operations"),
+    ];
+    NOUNS.iter().find(|(word, _)| detail.contains(word)).map_or("jobs", |(_, noun)| noun)
 }
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match &error {
             ClientError::Unreachable { .. } => Self::new(Code::Unreachable, &error)
-                .hint("is `windlass serve` running there? WINDLASS_URL or --url says where to look"),
+                .hint("is `windlass serve` running there? WINDLASS_URL or --url says where; `windlass doctor` looks"),
             ClientError::Unexpected { status, .. } => {
                 let code = if matches!(status, 502..=504) { Code::Unreachable } else { Code::Failure };
                 Self::new(code, &error)
+                    .hint("is that this API? WINDLASS_URL or --url says where; `windlass doctor` looks")
             }
-            ClientError::Setup(_) => Self::new(Code::Usage, &error),
+            ClientError::Setup(_) => {
+                Self::new(Code::Usage, &error).hint("`windlass config check` shows every setting and its source")
+            }
             ClientError::Problem(problem) => {
                 let code = match problem.status {
                     404 => Code::NotFound,
@@ -93,11 +121,7 @@ impl From<ClientError> for Failure {
                 if problem.status >= 500 {
                     message.push_str(&format!("\n  request {}", problem.request_id));
                 }
-                let failure = Self::new(code, message);
-                match hint_for(&problem.code) {
-                    Some(hint) => failure.hint(hint),
-                    None => failure,
-                }
+                Self::new(code, message).hint(hint_for(problem))
             }
         }
     }
@@ -106,7 +130,7 @@ impl From<ClientError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{ErrorCode, Problem};
+    use crate::api::ErrorCode;
 
     #[test]
     fn every_error_code_has_an_exit_code_of_its_kind() {
@@ -120,6 +144,24 @@ mod tests {
             };
             assert_eq!(failure.code, expected, "{}", code.as_str());
         }
+    }
+
+    #[test]
+    fn every_error_code_has_a_hint_and_most_have_one_of_their_own() {
+        let mut general = Vec::new();
+        for code in ErrorCode::ALL {
+            let hint = hint_for(&Problem::new(*code, "x"));
+            assert!(!hint.is_empty(), "{}", code.as_str());
+            general.extend(hint.contains("runbook.md").then_some(code.as_str()));
+        }
+        assert!(general.len() * 4 < ErrorCode::ALL.len(), "{general:?}");
+    }
+
+    #[test]
+    fn what_was_not_found_is_looked_for_in_its_own_list() {
+        let hint = |detail: &str| hint_for(&Problem::new(ErrorCode::NotFound, detail));
+        assert!(hint("there is no such queue").contains("windlass queues list"));
+        assert!(hint("there is no such job").contains("windlass jobs list"));
     }
 
     #[test]

@@ -31,10 +31,14 @@ pub(super) async fn run(job: JobId, client: &Client, out: &mut Output) -> Result
             }
             state = now;
         }
+        if out.is_closed() {
+            return Ok(());
+        }
     }
     match state.as_str() {
         "succeeded" => Ok(()),
-        end => Err(Failure::new(Code::Failure, format_args!("the job ended as {end}"))),
+        end => Err(Failure::new(Code::Failure, format_args!("the job ended as {end}"))
+            .hint(format!("`windlass jobs show {job}` shows why"))),
     }
 }
 

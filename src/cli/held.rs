@@ -19,6 +19,9 @@ pub enum HeldCommand {
         job: JobId,
     },
     /// Approve a job that waits for it: shows exactly what it would do, and approves that with --yes
+    #[command(after_help = "Examples:
+  windlass jobs approve 01dVmX8Y1uj8y5I0EHlEd0
+  windlass jobs approve 01dVmX8Y1uj8y5I0EHlEd0 --yes --digest 3f7a... --note 'asked the customer'")]
     Approve {
         /// The job's id
         job: JobId,
@@ -52,6 +55,9 @@ pub enum HeldCommand {
 
 /// Options of `jobs resolve`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass jobs resolve 01dVmX8Y1uj8y5I0EHlEd0 not_happened
+  windlass jobs resolve 01dVmX8Y1uj8y5I0EHlEd0 happened --receipt '{\"message_id\":\"42\"}'")]
 pub struct ResolveArgs {
     /// The job's id
     job: JobId,

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::failure::{Code, Failure};
 use super::held::{self, HeldCommand};
 use super::output::Output;
+use super::tail::TailArgs;
 use crate::api::job::{CreateJob, JobList, JobView};
 use crate::client::{Client, JobFilter};
 use crate::domain::{JobId, JobState, JobType, Priority, QueueName, RequestId, Timestamp, Workspace};
@@ -41,6 +42,8 @@ Submitting the same --id with the same body again is safe and returns the same j
         /// The job's id
         job: JobId,
     },
+    /// Watch what happens to jobs, a line for each change of state, until Ctrl-C
+    Tail(Box<TailArgs>),
     /// Cancel jobs, running ones included
     Cancel {
         /// The jobs' ids
@@ -109,6 +112,9 @@ pub struct SubmitArgs {
 
 /// Options of `jobs list`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass jobs list --workspace acme --state dead --limit 20
+  windlass jobs list --workspace acme --queue mail --after 2026-01-31T09:00:00Z --output json")]
 pub struct ListArgs {
     /// Only this state
     #[arg(long, value_parser = |word: &str| JobState::from_word(word).ok_or("is no state of a job"))]
@@ -146,6 +152,7 @@ pub(super) async fn run(command: JobsCommand, client: &Client, out: &mut Output)
             out.text(&job, describe)
         }
         JobsCommand::Follow { job } => super::follow::run(job, client, out).await,
+        JobsCommand::Tail(args) => super::tail::run(*args, client, out).await,
         JobsCommand::Cancel { jobs } => {
             for id in jobs {
                 let job = client.cancel(id).await?;
@@ -241,7 +248,7 @@ fn usage(message: impl std::fmt::Display) -> Failure {
 
 async fn list(args: ListArgs, client: &Client, out: &mut Output) -> Result<(), Failure> {
     let client = client.in_workspace(args.workspace);
-    let wanted = args.limit as usize;
+    let (wanted, queue) = (args.limit as usize, args.queue.clone());
     let mut filter = JobFilter {
         state: args.state.map(|s| s.to_string()),
         job_type: args.job_type.map(|t| t.to_string()),
@@ -263,6 +270,11 @@ async fn list(args: ListArgs, client: &Client, out: &mut Output) -> Result<(), F
         filter.cursor.clone_from(&all.next_cursor);
     }
     all.jobs.truncate(wanted);
+    if let (true, Some(queue)) = (all.jobs.is_empty() && !out.is_json(), &queue)
+        && let Some(missing) = super::nearest::missing_queue(&client, queue).await
+    {
+        out.note(&missing)?;
+    }
     out.table(&all, &["JOB", "ID", "TYPE", "QUEUE", "STATE", "ATTEMPT", "CREATED", "NOTE"], |all| {
         all.jobs.iter().map(row).collect()
     })

@@ -12,7 +12,7 @@ use crate::client::Client;
 pub enum KeysCommand {
     /// Create a key and print it; it is never shown again
     #[command(after_help = "Example:
-  windlass keys create --workspace acme --scope jobs:read --scope jobs:write --name backend > acme.key
+  windlass keys create --workspace acme --scope jobs:read --scope jobs:write > acme.key
 
 Scopes: jobs:read jobs:write queue:operate workspace:admin system:admin")]
     Create {

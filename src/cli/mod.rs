@@ -13,9 +13,15 @@ mod follow;
 mod held;
 mod jobs;
 mod keys;
+mod nearest;
 mod output;
+mod paint;
 mod providers;
 mod queues;
+mod shell;
+mod span;
+mod tail;
+mod top;
 mod usage;
 mod workers;
 mod workspaces;
@@ -25,6 +31,8 @@ pub use args::{
 };
 pub use failure::{Code, Failure};
 pub use output::{Output, clean, render};
+pub use paint::{ColorWhen, Look, Paint};
+pub use shell::{CompletionsArgs, ManArgs, completions, man};
 
 use crate::client::Client;
 
@@ -35,6 +43,7 @@ use crate::client::Client;
 pub async fn operate(command: OperatorCommand, client: &Client, out: &mut Output) -> Result<(), Failure> {
     match command {
         OperatorCommand::Actions(command) => actions::run(command, client, out).await,
+        OperatorCommand::Top(args) => Box::pin(top::run(args, client, out)).await,
         OperatorCommand::Jobs(command) => jobs::run(command, client, out).await,
         OperatorCommand::Why { job } => jobs::why(job, client, out).await,
         OperatorCommand::Queues(command) => queues::run(command, client, out).await,

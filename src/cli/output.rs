@@ -1,24 +1,55 @@
 //! Data on stdout: tables for people, JSON for scripts.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::args::Format;
 use super::failure::{Code, Failure};
+use super::paint::{Look, Paint};
+use super::span;
+use crate::clock;
+use crate::domain::Timestamp;
 
 /// Where data goes and how it looks.
 #[derive(Debug)]
 pub struct Output {
     format: Format,
+    terminal: bool,
+    paint: Paint,
+    closed: bool,
 }
 
 impl Output {
     /// Data in this format on stdout.
     #[must_use]
     pub fn new(format: Format) -> Self {
-        Self { format }
+        Self { format, terminal: io::stdout().is_terminal(), paint: Paint::default(), closed: false }
+    }
+
+    /// The same in these colours.
+    #[must_use]
+    pub fn painted(self, paint: Paint) -> Self {
+        Self { paint, ..self }
+    }
+
+    /// Whether people read this on a terminal.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.terminal && !self.is_json()
+    }
+
+    /// The colours.
+    #[must_use]
+    pub fn paint(&self) -> Paint {
+        self.paint
+    }
+
+    /// Whether the reader of stdout has left (`| head`): what goes on by itself should end.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Prints `data` as JSON, or as the table that `rows` makes of it.
@@ -34,11 +65,20 @@ impl Output {
         match self.format {
             Format::Json => self.json(data),
             Format::Table => {
-                let rows = rows(data);
+                let mut rows = rows(data);
                 if rows.is_empty() {
                     return self.note("(none)");
                 }
-                self.print(&render(header, rows))
+                if self.terminal {
+                    rows.iter_mut().flatten().for_each(humanize);
+                }
+                let text = render(header, rows);
+                match text.split_once('\n') {
+                    Some((head, rest)) if !header.is_empty() => {
+                        self.print(&format!("{}\n{rest}", self.paint.apply(Look::Bold, head)))
+                    }
+                    _ => self.print(&text),
+                }
             }
         }
     }
@@ -74,9 +114,7 @@ impl Output {
     /// # Errors
     /// When stdout cannot be written.
     pub fn print(&mut self, text: &str) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
-        accept_closed_pipe(written.and_then(|()| stdout.flush()))
+        self.write(&[text.as_bytes(), b"\n"])
     }
 
     /// Prints a piece of a text that goes on, without the control characters that could move a terminal's cursor.
@@ -85,8 +123,14 @@ impl Output {
     /// When stdout cannot be written.
     pub fn piece(&mut self, text: &str) -> Result<(), Failure> {
         let plain: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+        self.write(&[plain.as_bytes()])
+    }
+
+    fn write(&mut self, pieces: &[&[u8]]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
-        accept_closed_pipe(stdout.write_all(plain.as_bytes()).and_then(|()| stdout.flush()))
+        let written = pieces.iter().try_for_each(|piece| stdout.write_all(piece)).and_then(|()| stdout.flush());
+        self.closed |= matches!(&written, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
+        accept_closed_pipe(written)
     }
 
     /// Says something to people, on stderr, where it never mixes with data.
@@ -104,6 +148,13 @@ fn accept_closed_pipe(result: io::Result<()>) -> Result<(), Failure> {
             Err(Failure::new(Code::Failure, format_args!("cannot write: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// A moment as people say it: in a list on a terminal how long ago is what they want to know. Scripts get RFC 3339.
+fn humanize(cell: &mut String) {
+    if let Ok(moment) = Timestamp::parse(cell) {
+        *cell = span::relative(moment, clock::wall());
     }
 }
 
@@ -132,6 +183,14 @@ pub fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_whole_cells_that_are_times_become_ages() {
+        let mut cells = ["1970-01-01T00:00:00.000Z", "at 1970-01-01T00:00:00.000Z", "12", "-"].map(str::to_owned);
+        cells.iter_mut().for_each(humanize);
+        assert!(cells[0].ends_with("d ago"), "{cells:?}");
+        assert_eq!(cells[1..], ["at 1970-01-01T00:00:00.000Z", "12", "-"]);
+    }
 
     #[test]
     fn cells_are_one_line_without_control_characters() {

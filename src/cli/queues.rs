@@ -29,6 +29,9 @@ pub enum QueuesCommand {
 
 /// What a pause or a resume covers.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass queues pause mail --reason 'the provider is down'
+  windlass queues resume mail --type smtp.send")]
 pub struct SwitchArgs {
     /// The queue
     queue: QueueName,

@@ -2,6 +2,7 @@
 
 use reqwest::{Method, Response, StatusCode};
 
+use super::sse::{SseEvent, SseReader};
 use super::{Client, ClientError};
 use crate::domain::JobId;
 
@@ -10,9 +11,6 @@ const AT_ONCE: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Between two connections: a server that ends each at once must not be stormed.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
-
-/// An event larger than this is none of ours: a job with its result, and then some.
-const EVENT_LIMIT: usize = 8 * 1024 * 1024;
 
 /// One event of a job.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,8 +26,7 @@ pub struct Follow {
     client: Client,
     job: JobId,
     response: Option<Response>,
-    buffer: Vec<u8>,
-    last_id: Option<String>,
+    reader: SseReader,
     ended: bool,
 }
 
@@ -37,7 +34,7 @@ impl Client {
     /// Follows a job. Nothing is sent before the first [`Follow::next`].
     #[must_use]
     pub fn follow(&self, job: JobId) -> Follow {
-        Follow { client: self.clone(), job, response: None, buffer: Vec::new(), last_id: None, ended: false }
+        Follow { client: self.clone(), job, response: None, reader: SseReader::default(), ended: false }
     }
 }
 
@@ -49,13 +46,15 @@ impl Follow {
     /// When the job cannot be read, or the server stays away.
     pub async fn next(&mut self) -> Result<Option<JobEvent>, ClientError> {
         loop {
-            if let Some(event) = self.take() {
+            if let Some(SseEvent { name, data }) = self.reader.take() {
+                let event = JobEvent { name, data };
+                self.ended = event.is_last();
                 return Ok(Some(event));
             }
             if self.ended {
                 return Ok(None);
             }
-            if self.buffer.len() > EVENT_LIMIT {
+            if self.reader.is_endless() {
                 return Err(self.client.unexpected(200, "an event without end".to_owned()));
             }
             let Some(response) = &mut self.response else {
@@ -65,49 +64,27 @@ impl Follow {
                 continue;
             };
             match response.chunk().await {
-                Ok(Some(piece)) => self.buffer.extend_from_slice(&piece),
+                Ok(Some(piece)) => self.reader.push(&piece),
                 Ok(None) | Err(_) => {
-                    self.hang_up();
+                    self.response = None;
+                    self.reader.hang_up();
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         }
     }
 
-    fn hang_up(&mut self) {
-        self.response = None;
-        // Half an event comes again whole.
-        self.buffer.clear();
-    }
-
     /// False when there is nothing more to tell.
     async fn connect(&mut self) -> Result<bool, ClientError> {
         let url = self.client.url(&["ai", "jobs", &self.job.to_string(), "events"], &[]);
         let mut request = self.client.request(Method::GET, url)?.timeout(AT_ONCE);
-        if let Some(id) = &self.last_id {
+        if let Some(id) = self.reader.last_id() {
             request = request.header("last-event-id", id);
         }
         let response = self.client.send_repeatable(&request).await?;
         let more = response.status() != StatusCode::NO_CONTENT;
         self.response = Some(response).filter(|_| more);
         Ok(more)
-    }
-
-    /// Takes a whole event out of the buffer. Comments, which keep the connection open, are none.
-    fn take(&mut self) -> Option<JobEvent> {
-        loop {
-            let end = self.buffer.windows(2).position(|pair| pair == b"\n\n")?;
-            let text = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
-            self.buffer.drain(..end + 2);
-            let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim_start);
-            if let Some(id) = field("id:") {
-                self.last_id = Some(id.to_owned());
-            }
-            let (Some(name), Some(data)) = (field("event:"), field("data:")) else { continue };
-            let event = JobEvent { name: name.to_owned(), data: data.to_owned() };
-            self.ended = event.is_last();
-            return Some(event);
-        }
     }
 }
 

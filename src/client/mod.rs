@@ -7,9 +7,12 @@
 mod actions;
 mod error;
 mod follow;
+mod glance;
 mod jobs;
 mod operators;
+mod sse;
 mod transport;
+mod watch;
 
 use std::time::Duration;
 
@@ -20,7 +23,9 @@ use crate::domain::Workspace;
 
 pub use error::ClientError;
 pub use follow::{Follow, JobEvent};
+pub use glance::QueueReason;
 pub use jobs::{JobFilter, Receipt};
+pub use watch::{WatchEvent, WatchFilter, WatchJobs};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{JobId, JobState, Timestamp};
@@ -15,6 +15,8 @@ use super::tasks;
 
 /// Deliveries a slow subscriber may be behind before it is told to read the job anew.
 const BEHIND: usize = 64;
+/// Deliveries that whoever reads the events of all jobs may be behind; allocated while there is one.
+const BEHIND_ALL: usize = 8192;
 /// How long one read of the stream blocks.
 const BLOCK: Duration = Duration::from_secs(5);
 /// Between two tries while the stream cannot be read.
@@ -33,6 +35,10 @@ pub struct JobEvent {
     pub attempt: u32,
     /// When.
     pub at: Timestamp,
+    /// Its number among the transitions at the same place.
+    pub index: u32,
+    /// A report of progress: the state did not change.
+    pub is_progress: bool,
 }
 
 /// What a subscriber gets next.
@@ -62,6 +68,8 @@ struct Inner {
     epochs: Mutex<Vec<String>>,
     listeners: Mutex<HashMap<JobId, Vec<Listener>>>,
     next_number: AtomicU64,
+    /// Of all jobs, while someone reads it.
+    all: Mutex<Option<broadcast::Sender<Delivery>>>,
 }
 
 /// Events of one job; unsubscribes when dropped.
@@ -122,6 +130,7 @@ impl EventHub {
                 store,
                 listeners: Mutex::default(),
                 next_number: AtomicU64::new(0),
+                all: Mutex::default(),
             }),
         };
         for (store, tail) in hub.inner.store.all().iter().zip(tails) {
@@ -140,6 +149,20 @@ impl EventHub {
         let listener = Listener { number, sender, missed: Arc::clone(&missed), text: Arc::clone(&text) };
         self.listeners().entry(job).or_default().push(listener);
         Subscription { job, number, receiver, missed, text, hub: self.clone() }
+    }
+
+    /// Events of all jobs from now on, with a `Reset` after a gap. Every process needs one reader at most: what it
+    /// makes of them is handed on by [`super::WatchHub`].
+    pub(super) fn subscribe_all(&self) -> broadcast::Receiver<Delivery> {
+        let mut all = self.inner.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get_or_insert_with(|| broadcast::channel(BEHIND_ALL).0).subscribe()
+    }
+
+    fn deliver_to_all(&self, delivery: impl FnOnce() -> Delivery) {
+        let mut all = self.inner.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.as_ref().is_some_and(|sender| sender.send(delivery()).is_err()) {
+            *all = None;
+        }
     }
 
     /// Events of `job` after `cursor`, oldest first, as far as the stream still has them;
@@ -187,6 +210,7 @@ impl EventHub {
         }
         // Drops the senders: `next` answers `None`.
         self.listeners().clear();
+        *self.inner.all.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// After lost state the old places mean nothing: everyone reads anew.
@@ -218,14 +242,16 @@ impl EventHub {
         for listener in self.listeners().iter().filter(|(job, _)| ours(job)).flat_map(|(_, of_job)| of_job) {
             drop(listener.sender.try_send(Delivery::Reset));
         }
+        self.deliver_to_all(|| Delivery::Reset);
         true
     }
 
     fn deliver(&self, store: &Store, event: &Transitioned) {
         let listeners = self.listeners();
-        let Some(of_job) = listeners.get(&event.job) else { return };
         let epochs = self.inner.epochs.lock().unwrap_or_else(PoisonError::into_inner);
         let epoch = &epochs[usize::from(store.shard())];
+        self.deliver_to_all(|| Delivery::Event(job_event(epoch, event)));
+        let Some(of_job) = listeners.get(&event.job) else { return };
         for listener in of_job {
             if listener.sender.try_send(Delivery::Event(job_event(epoch, event))).is_err() {
                 listener.missed.store(true, Ordering::Relaxed);
@@ -245,12 +271,14 @@ impl EventHub {
     }
 }
 
-fn job_event(epoch: &str, event: &Transitioned) -> JobEvent {
+pub(super) fn job_event(epoch: &str, event: &Transitioned) -> JobEvent {
     JobEvent {
         cursor: format!("{epoch}-{}", event.entry),
         job: event.job,
         state: event.state,
         attempt: event.attempt,
         at: event.at,
+        index: event.index,
+        is_progress: event.is_progress,
     }
 }

@@ -21,6 +21,7 @@ mod registry;
 mod slots;
 mod submit;
 pub mod tasks;
+mod watch;
 mod worker;
 
 pub use control::{Control, ControlError, Decider, DecisionError, EffectsOf, Resolution, Selector, approve_until};
@@ -40,4 +41,5 @@ pub use janitor::{Janitor, Round};
 pub use policy::{Policies, Refusal};
 pub use registry::{AllowList, Registry, RegistryError, TypeRefusal};
 pub use submit::{SubmitError, Submitted, Submitter};
+pub use watch::{JobStep, Watch, WatchHub, Watched};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerHealth, WorkerOptions};

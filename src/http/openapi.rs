@@ -8,7 +8,7 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{InfoBuilder, OpenApi, Ref, RefOr, Required};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::api::event::{DeltaResetView, DeltaView, EventView};
+use crate::api::event::{DeltaResetView, DeltaView, EventView, StepView};
 use crate::api::job::CreateJob;
 use crate::api::{FieldError, PROBLEM_JSON, Problem};
 
@@ -46,6 +46,7 @@ pub fn openapi() -> OpenApi {
         (Problem::name(), Problem::schema()),
         (FieldError::name(), FieldError::schema()),
         (EventView::name(), EventView::schema()),
+        (StepView::name(), StepView::schema()),
         (DeltaView::name(), DeltaView::schema()),
         (DeltaResetView::name(), DeltaResetView::schema()),
         (CreateJob::name(), CreateJob::schema()),

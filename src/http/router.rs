@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::layers;
 use super::routes::{
-    actions, batch, credentials, dead, docs, events, health, held, jobs, keys, providers, queues, types, usage,
+    actions, batch, credentials, dead, docs, events, health, held, jobs, keys, providers, queues, types, usage, watch,
     workers, workspaces, ws,
 };
 use super::state::HttpState;
@@ -19,6 +19,7 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new()
         .routes(routes!(jobs::create, jobs::list))
         .routes(routes!(batch::create_many))
+        .routes(routes!(watch::stream))
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::redrive))

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
 use crate::domain::llm::ProviderInfo;
-use crate::engine::{Control, EventHub, Guard, Keyring, Policies, Registry, Safe, Submitter};
+use crate::engine::{Control, EventHub, Guard, Keyring, Policies, Registry, Safe, Submitter, WatchHub};
 use crate::store::Shards;
 
 use super::auth::Auth;
@@ -139,6 +139,7 @@ struct Inner {
     probes: Probes,
     standing: Standing,
     safe: Safe,
+    watch_hub: WatchHub,
     in_flight: Semaphore,
     waiting: Arc<Semaphore>,
     websockets: Arc<Semaphore>,
@@ -157,6 +158,7 @@ impl HttpState {
             probes: Probes::new(services.store.clone(), options.providers.iter().map(|p| p.name.clone()).collect()),
             standing: Standing::new(services.store.clone(), Arc::clone(&options.providers)),
             safe: Safe::new(services.store.clone(), options.keyring.clone()),
+            watch_hub: WatchHub::new(services.hub.clone(), services.store.clone()),
             in_flight: Semaphore::new(options.max_in_flight),
             waiting: Arc::new(Semaphore::new(options.max_waiting)),
             websockets: Arc::new(Semaphore::new(options.max_websockets)),
@@ -197,6 +199,10 @@ impl HttpState {
 
     pub(super) fn safe(&self) -> &Safe {
         &self.0.safe
+    }
+
+    pub(super) fn watch_hub(&self) -> &WatchHub {
+        &self.0.watch_hub
     }
 
     pub(super) fn in_flight(&self) -> &Semaphore {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::api::dead::DeadGroupView;
-use crate::api::event::{DeltaView, EventView};
+use crate::api::event::{DeltaView, EventView, StepView};
 use crate::api::health::CheckView;
 use crate::api::held::{ApprovalView, EffectView, EffectsView};
 use crate::api::key::KeyView;
@@ -17,7 +17,7 @@ use crate::api::worker::{ServedQueue, WorkerView};
 use crate::api::workspace::{Limits, LlmLimits};
 use crate::domain::llm::Quota;
 use crate::domain::{EffectRecord, FailureReason, HeldReason, Job, JobId, RawJson, effect_key};
-use crate::engine::{Check, EffectsOf, JobEvent, Level, TypeInfo, approve_until};
+use crate::engine::{Check, EffectsOf, JobEvent, JobStep, Level, TypeInfo, approve_until};
 use crate::store::{
     Blocker, DeadGroup, Delta, KeyRecord, QueueSummary, SwitchedBy, Why, WorkerSummary, WorkspaceLimits,
 };
@@ -125,6 +125,21 @@ pub(super) fn job_type(info: &TypeInfo, allowed: bool) -> TypeView {
         max_attempts: info.retry.max_attempts,
         is_action: info.is_action,
         allowed,
+    }
+}
+
+pub(super) fn step(step: &JobStep) -> StepView {
+    StepView {
+        job_id: step.job.to_string(),
+        workspace: step.workspace.to_string(),
+        job_type: step.job_type.to_string(),
+        queue: step.queue.to_string(),
+        from: step.from.map(|state| state.to_string()),
+        state: step.state.to_string(),
+        attempt: step.attempt,
+        at: step.at.to_string(),
+        reason: step.reason.clone(),
+        message: step.message.clone(),
     }
 }
 
@@ -248,6 +263,21 @@ pub(super) fn effects(of: &EffectsOf, wait: Duration) -> EffectsView {
     }
 }
 
+/// The command that lets a job in line go on, where there is one.
+fn next_in_line(why: &Why) -> Option<String> {
+    let queue = &why.job.queue;
+    match why.blocker {
+        Blocker::QueuePaused(_) => Some(format!("windlass queues resume {queue}")),
+        Blocker::TypePaused(_) => Some(format!("windlass queues resume {queue} --type {}", why.job.job_type)),
+        Blocker::WorkspacePaused(_) => {
+            Some(format!("windlass queues resume {queue} --workspace {}", why.job.workspace))
+        }
+        Blocker::NoWorker => Some(format!("windlass worker --queues {queue}")),
+        Blocker::TypeNotOffered => Some("windlass workers list".to_owned()),
+        _ => None,
+    }
+}
+
 pub(super) fn why(why: &Why) -> WhyView {
     let (word, detail, switched) = blocker(why);
     let held = why.blocker == Blocker::Held;
@@ -262,7 +292,7 @@ pub(super) fn why(why: &Why) -> WhyView {
         detail,
         until,
         since: held.then(|| why.job.failure.as_ref().map(|failure| failure.at.to_string())).flatten(),
-        next: why.job.held_reason.map(|reason| next(&why.job, reason)),
+        next: why.job.held_reason.map(|reason| next(&why.job, reason)).or_else(|| next_in_line(why)),
         switched_off: switched.map(switch),
         position: why.position,
         workers: why.workers,

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::domain::{JobId, JobState, Timestamp};
 
 use super::link::BLOCKING_LIMIT;
-use super::reply::{Reply, corrupt, text};
+use super::reply::{Reply, corrupt, int, text};
 use super::route::Reader;
 use super::{Store, StoreError};
 
@@ -29,6 +29,10 @@ pub struct Transitioned {
     pub attempt: u32,
     /// When.
     pub at: Timestamp,
+    /// Its number among the transitions of its entry, from 0.
+    pub index: u32,
+    /// A report of progress: the state did not change.
+    pub is_progress: bool,
 }
 
 /// What came since the last look.
@@ -125,6 +129,30 @@ impl Store {
         Ok(EventTail { store: self.clone(), reader, keys, last: None })
     }
 
+    /// The newest entry of the stream, `0-0` when it is empty.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn newest_event(&self) -> Result<String, StoreError> {
+        self.newest(&self.inner.keys.events()).await
+    }
+
+    /// Transitions of all jobs from entry `from` on, oldest first, and whether these are all: the stream reaches back
+    /// that far, and there are 2,000 entries at most.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn events_from(&self, from: &str) -> Result<(Vec<Transitioned>, bool), StoreError> {
+        const MOST: usize = 2_000;
+        let oldest = self.entries("-", 1).await?.pop();
+        // A stream that is shorter than what is kept was never trimmed: nothing was before its oldest entry.
+        let reaches = oldest.is_none_or(|(id, _)| order(&id) <= order(from)) || self.is_untrimmed().await?;
+        let batch = self.entries(from, MOST + 1).await?;
+        let (all, mut found) = (batch.len() <= MOST, Vec::new());
+        batch.iter().for_each(|(id, packed)| unpack(id, packed, &mut found));
+        Ok((found, reaches && all))
+    }
+
     /// The newest entry of a stream.
     async fn newest(&self, key: &str) -> Result<String, StoreError> {
         let newest = vec![key.into(), "+".into(), "-".into(), "COUNT".into(), "1".into()];
@@ -156,6 +184,11 @@ impl Store {
         Ok((found, false))
     }
 
+    async fn is_untrimmed(&self) -> Result<bool, StoreError> {
+        let length = int(&self.inner.link.command("XLEN", vec![self.inner.keys.events().into()]).await?)?;
+        Ok(u64::try_from(length).is_ok_and(|length| length < self.inner.options.events_kept))
+    }
+
     async fn entries(&self, from: &str, n: usize) -> Result<Vec<(String, String)>, StoreError> {
         let args = vec![self.inner.keys.events().into(), from.into(), "+".into(), "COUNT".into(), n.to_string().into()];
         entries(self.inner.link.command("XRANGE", args).await?)
@@ -184,14 +217,14 @@ pub(super) fn entries(value: Value) -> Result<Vec<(String, String)>, StoreError>
 /// Letters of a newer version are passed over.
 fn unpack(entry: &str, packed: &str, into: &mut Vec<Transitioned>) {
     let at = Timestamp::from_unix_ms(i64::try_from(order(entry).0).unwrap_or_default());
-    for item in packed.split(' ') {
-        if let Ok((job, state, attempt)) = transition(item) {
-            into.push(Transitioned { entry: entry.to_owned(), job, state, attempt, at });
+    for (index, item) in (0..).zip(packed.split(' ')) {
+        if let Ok((job, state, is_progress, attempt)) = transition(item) {
+            into.push(Transitioned { entry: entry.to_owned(), job, state, attempt, at, index, is_progress });
         }
     }
 }
 
-fn transition(item: &str) -> Result<(JobId, JobState, u32), StoreError> {
+fn transition(item: &str) -> Result<(JobId, JobState, bool, u32), StoreError> {
     let bad = || corrupt("an event");
     let id = item.get(..ID).ok_or_else(bad)?.parse().map_err(|_| bad())?;
     // The id of the attempt that ended or wrote is for whoever checks the log.
@@ -211,7 +244,7 @@ fn transition(item: &str) -> Result<(JobId, JobState, u32), StoreError> {
         _ => return Err(bad()),
     };
     let attempt = what.get(1..).and_then(|n| n.parse().ok()).ok_or_else(bad)?;
-    Ok((id, state, attempt))
+    Ok((id, state, what.starts_with('p'), attempt))
 }
 
 #[cfg(test)]
@@ -222,8 +255,9 @@ mod tests {
     fn a_packed_entry_holds_many_transitions() {
         let (a, b) = (JobId::new(1, 0), JobId::new(2, 0));
         let mut found = Vec::new();
-        unpack("1500-3", &format!("{a}R1 {b}:{a}s2 {b}?1 {b}:junk junk"), &mut found);
-        assert_eq!(found.len(), 2);
+        unpack("1500-3", &format!("{a}R1 {b}:{a}s2 {b}?1 {b}:junk junk {a}p1"), &mut found);
+        let places: Vec<(u32, bool)> = found.iter().map(|event| (event.index, event.is_progress)).collect();
+        assert_eq!(places, [(0, false), (1, false), (5, true)]);
         assert_eq!((found[0].state, found[1].state), (JobState::Running, JobState::Succeeded));
         assert_eq!(found[1].at.unix_ms(), 1500);
     }

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::plan::{self, Planned};
 use super::progress::Standing;
 use super::report::Figures;
-use super::{Demo, StartError, approval, streamed};
+use super::{Demo, StartError, approval, stall, streamed};
 use crate::api::job::JobView;
 use crate::api::queue::QueueView;
 use crate::client::{Client, ClientError, Receipt};
@@ -50,6 +50,7 @@ impl Totals {
 /// Runs the course.
 pub(super) async fn run(demo: &mut Demo) -> Result<Figures, StartError> {
     let admin = demo.stack.client()?;
+    stall::undo(&admin).await?;
     let before = totals(&admin).await?;
     let run = format!("demo-{}", WorkerId::fresh());
     let jobs = plan::jobs(demo.jobs, &run, &demo.receiver.url());
@@ -64,6 +65,7 @@ pub(super) async fn run(demo: &mut Demo) -> Result<Figures, StartError> {
     let ends = ends(demo, &jobs, &receipts).await?;
     let streamed = streamed::run(demo, &run).await?;
     let approved = approval::run(demo, &run).await?;
+    let stalled = stall::run(demo, &run).await?;
     let (deliveries, distinct) = demo.receiver.counts();
     Ok(Figures {
         submitted: receipts.len(),
@@ -76,6 +78,7 @@ pub(super) async fn run(demo: &mut Demo) -> Result<Figures, StartError> {
         distinct,
         streamed,
         approved,
+        stalled,
         ends,
     })
 }

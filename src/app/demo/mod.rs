@@ -2,7 +2,8 @@
 //!
 //! The stack of `dev` in a folder that survives restarts. Two workspaces submit mixed jobs, submit
 //! some of them again, one worker gets SIGKILL in the middle, and the end is counted job by job:
-//! the demo fails when a single one is lost.
+//! the demo fails when a single one is lost. At the end the queue is stalled on purpose, and mended by the command that
+//! `why` names.
 
 mod approval;
 mod drive;
@@ -11,6 +12,7 @@ mod plan;
 mod progress;
 mod receiver;
 mod report;
+mod stall;
 mod streamed;
 
 use base64::Engine as _;

@@ -63,6 +63,12 @@ pub(super) fn mail(run: &str) -> Planned {
     Planned { workspace: 0, job: request(format!("{run}-mail"), "smtp.send", &input) }
 }
 
+/// Jobs that wait while the queue is stalled, for the first workspace.
+pub(super) fn stuck(run: &str) -> Vec<Planned> {
+    let job = |n: u32| request(format!("{run}-stuck-{n}"), "echo", &json!({"number": n}));
+    (0..5).map(|n| Planned { workspace: 0, job: job(n) }).collect()
+}
+
 /// The same id with another body, which has to be refused.
 pub(super) fn with_other_body(planned: &Planned) -> Planned {
     let other = request(planned.job.client_request_id.clone(), "echo", &json!({"another": "body"}));

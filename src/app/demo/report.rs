@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::approval::Approved;
+use super::stall::Stalled;
 use super::streamed::Streamed;
 use crate::api::job::JobView;
 use crate::cli::render;
@@ -31,6 +32,8 @@ pub(super) struct Figures {
     pub(super) streamed: Streamed,
     /// The mail that waited for an approval.
     pub(super) approved: Approved,
+    /// The stall at the end.
+    pub(super) stalled: Stalled,
     /// Every job at the end; `None` for one that is gone.
     pub(super) ends: Vec<Option<JobView>>,
 }
@@ -57,6 +60,7 @@ impl Figures {
             && self.approved.held
             && self.approved.succeeded
             && self.approved.mails == 1
+            && self.stalled.is_mended()
     }
 
     /// The table, and whether it says what it should.
@@ -90,6 +94,19 @@ impl Figures {
                 count(
                     format!("{} / {} / {}", yes(self.approved.held), yes(self.approved.succeeded), self.approved.mails),
                     "approved by another key than the one that asked",
+                ),
+            ),
+            (
+                "stalled on purpose: cause named / mended / succeeded",
+                count(
+                    format!(
+                        "{} / {} / {} of {}",
+                        yes(self.stalled.named.is_some()),
+                        yes(self.stalled.mended),
+                        self.stalled.succeeded,
+                        self.stalled.jobs
+                    ),
+                    self.stalled.named.as_deref().unwrap_or("`why` named no command"),
                 ),
             ),
             ("wait for the first start, p50 / p99", count(wait, "with the queue filled at once")),
@@ -151,6 +168,7 @@ mod tests {
             distinct: 0,
             streamed: Streamed::default(),
             approved: Approved::default(),
+            stalled: Stalled::default(),
             ends: vec![None],
         };
         assert_eq!(figures.lost(), 1);

@@ -14,6 +14,7 @@ pub(super) mod providers;
 pub(super) mod queues;
 pub(super) mod types;
 pub(super) mod usage;
+pub(super) mod watch;
 pub(super) mod workers;
 pub(super) mod workspaces;
 pub(super) mod ws;

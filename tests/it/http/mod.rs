@@ -21,5 +21,6 @@ mod outage;
 mod providers;
 mod read;
 mod submit;
+mod watch;
 mod ws;
 mod ws_limits;

@@ -24,8 +24,14 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
+    /// The events of one job.
     pub(crate) async fn open(api: &Api, key: &str, id: impl std::fmt::Display, last: Option<&str>) -> Self {
-        let mut request = api.request(Method::GET, &format!("/ai/jobs/{id}/events")).bearer_auth(key);
+        Self::at(api, key, &format!("/ai/jobs/{id}/events"), last).await
+    }
+
+    /// The events at a path.
+    pub(crate) async fn at(api: &Api, key: &str, path: &str, last: Option<&str>) -> Self {
+        let mut request = api.request(Method::GET, path).bearer_auth(key);
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
