@@ -12,6 +12,7 @@ mod job;
 mod lease;
 pub mod llm;
 mod name;
+mod operation;
 mod policy;
 mod retry;
 mod ruling;
@@ -27,6 +28,10 @@ pub use ids::{AttemptId, IdError, JobId, WorkerId};
 pub use job::{Job, JobSpec, Priority, RawJson, bounds};
 pub use lease::{LeaseTiming, LeaseTimingError};
 pub use name::{CredentialName, JobType, NameError, ProviderName, QueueName, RequestId, Workspace};
+pub use operation::{
+    JobFilter, Operation, OperationAction, OperationCounts, OperationPlan, OperationState, Preview, PreviewGroup,
+    Skipped,
+};
 pub use policy::{
     ANY_ACTION, APPROVAL_LIFE, APPROVAL_WAIT, ApprovalRule, DEFAULT_DOCUMENT, Decision, NamePattern, PatternError,
     PolicyDocument, RepositoryPattern, Rule,
