@@ -3,6 +3,7 @@
 //! Nothing here knows Redis, HTTP, tokio or the time of day.
 
 mod action;
+mod age;
 mod arguments;
 mod credential;
 mod effect;
@@ -20,6 +21,7 @@ mod state;
 mod timestamp;
 
 pub use action::ActionFacts;
+pub use age::{AgeError, parse_age};
 pub use arguments::arguments_digest;
 pub use credential::{CredentialKind, CredentialState, HeaderValue, Material, OAuth, SmtpLogin, SmtpSecurity};
 pub use effect::{Approval, EffectClass, EffectRecord, EffectState, effect_key};
