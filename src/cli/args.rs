@@ -9,6 +9,7 @@ use super::credentials::CredentialsCommand;
 use super::dead::DeadCommand;
 use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
+use super::operations::OperationsCommand;
 use super::providers::ProvidersCommand;
 use super::queues::QueuesCommand;
 use super::usage::UsageArgs;
@@ -105,7 +106,7 @@ pub enum Command {
 /// Commands that speak to the API.
 #[derive(Debug, Subcommand)]
 pub enum OperatorCommand {
-    /// Submit, list, show, cancel and redrive jobs, and decide about held ones
+    /// Submit, list and show jobs; cancel, redrive, hold, release and move them; decide about held ones
     #[command(subcommand)]
     Jobs(JobsCommand),
     /// Say what a job waits for
@@ -127,9 +128,12 @@ pub enum OperatorCommand {
     Providers(ProvidersCommand),
     /// Show what calls to language models used and cost
     Usage(UsageArgs),
-    /// List dead letters by cause
+    /// List dead letters by cause, and redrive or discard them
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// List, show, watch, stop and resume bulk operations
+    #[command(subcommand)]
+    Operations(OperationsCommand),
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),

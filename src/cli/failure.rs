@@ -54,6 +54,7 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "outcome_unknown" => "run the same command again with the same --id; it cannot create a second job",
         "redis_unavailable" | "redis_unsafe" | "redis_full" => "`windlass doctor` says more",
         "queue_draining" => "`windlass queues resume QUEUE` opens it again",
+        "too_many_operations" => "`windlass operations list --state running` shows them; stop one, or wait for one",
         "no_worker" => "`windlass workers list` shows who is there; workers need the provider in their settings",
         "actions_disabled" => "`windlass actions show` says where; ACTIONS_ENABLED is a setting",
         "action_not_allowed" => "`windlass actions show --workspace W` shows the rules",

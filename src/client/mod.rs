@@ -8,6 +8,7 @@ mod actions;
 mod error;
 mod follow;
 mod jobs;
+mod operations;
 mod operators;
 mod transport;
 

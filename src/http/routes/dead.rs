@@ -2,12 +2,13 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
+use futures_util::future::try_join_all;
 
 use crate::api::dead::{DeadGroupView, DeadList};
 use crate::api::filter::fingerprint;
 use crate::api::job::JobView;
 use crate::domain::{FailureReason, JobType, QueueName, bounds};
-use crate::store::{DeadGroup, Shards};
+use crate::store::{DeadGroup, Scope, Shards};
 
 use super::super::auth::{Caller, Permission};
 use super::super::error::ApiError;
@@ -57,9 +58,9 @@ pub(in crate::http) async fn list(
 
 /// Adds the latest job of each group, of the first hundred groups.
 async fn add_jobs(store: &Shards, groups: &[DeadGroup], views: &mut [DeadGroupView]) -> Result<(), ApiError> {
-    let ids: Vec<_> = groups.iter().take(bounds::SCRIPT_ITEMS).map(|group| group.sample).collect();
-    for (view, found) in views.iter_mut().zip(store.jobs(&ids).await?) {
-        view.job = found.map(|stored| JobView::from(&stored.job));
+    let latest = groups.iter().take(bounds::SCRIPT_ITEMS).map(|group| store.job(&Scope::All, group.sample));
+    for (view, job) in views.iter_mut().zip(try_join_all(latest).await?) {
+        view.job = job.as_ref().map(JobView::from);
     }
     Ok(())
 }

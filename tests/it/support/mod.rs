@@ -4,6 +4,7 @@ pub(crate) mod action;
 pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod book;
+pub(crate) mod bulk;
 pub(crate) mod calls;
 pub(crate) mod cluster;
 pub(crate) mod context;
