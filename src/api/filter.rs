@@ -169,9 +169,8 @@ impl Filter {
             job_type: fields.parsed("type", JobType::new),
             workspace: fields.parsed("workspace", Workspace::new),
             fingerprint: fields.parsed("fingerprint", fingerprint),
-            reason: fields.parsed("reason", |word| {
-                FailureReason::from_word(word).ok_or_else(|| one_of(FailureReason::ALL))
-            }),
+            reason: fields
+                .parsed("reason", |word| FailureReason::from_word(word).ok_or_else(|| one_of(FailureReason::ALL))),
             held_reason: None,
             before: None,
             after: None,
@@ -233,14 +232,9 @@ fn read_states(fields: &mut Fields, action: Option<OperationAction>) -> Vec<JobS
     states
 }
 
-fn read_held_reason(
-    fields: &mut Fields,
-    action: Option<OperationAction>,
-    states: &[JobState],
-) -> Option<HeldReason> {
-    let reason = fields.parsed("held_reason", |word| {
-        HeldReason::from_word(word).ok_or_else(|| one_of(HeldReason::ALL))
-    })?;
+fn read_held_reason(fields: &mut Fields, action: Option<OperationAction>, states: &[JobState]) -> Option<HeldReason> {
+    let reason =
+        fields.parsed("held_reason", |word| HeldReason::from_word(word).ok_or_else(|| one_of(HeldReason::ALL)))?;
     let held = JobState::Held;
     if let Some(action) = action.filter(|action| !action.states().contains(&held)) {
         let detail = format!("must be absent: only held jobs have one, and {}", applies(action));

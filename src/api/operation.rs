@@ -15,7 +15,8 @@ use super::json::Json;
 use super::read::{Fields, refuse};
 use super::{ErrorCode, FieldError, Problem};
 
-/// Jobs changed per second unless someone says otherwise: two workers keep up with it.
+/// Jobs changed per second unless someone says otherwise: slow enough to be watched and stopped in time, and 180,000
+/// an hour all the same.
 pub const DEFAULT_RATE: u32 = 50;
 /// The fastest an operation may be asked to go, in jobs per second.
 pub const MAX_RATE: u32 = 100_000;

@@ -12,7 +12,7 @@ use crate::domain::{FailureReason, JobType, OperationAction, QueueName};
 
 const EXAMPLES: &str = "Examples:
   windlass dead redrive --fingerprint 3f9c0a12b4de --dry-run
-  windlass dead redrive --queue default --reason provider_down --older-than 1h --rate 50/s
+  windlass dead redrive --queue default --reason retries_exhausted --older-than 1h --rate 50/s
   windlass dead discard --type webhook.send --older-than 2w --yes
 
 The jobs are counted and shown, then it asks. The operation runs on the server; Ctrl-C only stops watching it.";

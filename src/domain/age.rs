@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn ages_are_numbers_with_units() {
-        for (text, seconds) in [("30s", 30), ("90m", 5400), ("2d", 172_800), ("1w", 604_800), ("1d12h", 129_600), ("0s", 0)]
+        for (text, seconds) in
+            [("30s", 30), ("90m", 5400), ("2d", 172_800), ("1w", 604_800), ("1d12h", 129_600), ("0s", 0)]
         {
             assert_eq!(parse_age(text), Ok(Duration::from_secs(seconds)), "{text}");
         }

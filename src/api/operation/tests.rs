@@ -50,7 +50,9 @@ fn everything_has_to_be_asked_for() {
     assert!(read(r#"{"action":"cancel","dry_run":false,"all":true}"#).is_ok());
     assert!(read(r#"{"action":"cancel","dry_run":false,"filter":{"queue":"q"}}"#).is_ok());
     assert!(read(r#"{"action":"cancel","dry_run":true,"filter":{}}"#).is_ok());
-    for empty in ["", r#","filter":{}"#, r#","filter":null"#, r#","filter":{"queue":null,"metadata":{}}"#, r#","all":false"#] {
+    for empty in
+        ["", r#","filter":{}"#, r#","filter":null"#, r#","filter":{"queue":null,"metadata":{}}"#, r#","all":false"#]
+    {
         let text = format!(r#"{{"action":"cancel","dry_run":false{empty}}}"#);
         let problem = read(&text).expect_err(&text);
         assert_eq!((problem.code.as_str(), problem.errors[0].pointer.as_str()), ("missing_field", "/filter"), "{text}");

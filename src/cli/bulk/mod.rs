@@ -20,7 +20,8 @@ pub(super) use flags::{Filter, How, parse_rate};
 pub(super) use look::filter;
 pub(super) use watch::{outcome, watch};
 
-const EXAMPLES: &str = "With ids, these jobs at once; with a filter, every job that it names, as an operation on the server:
+const EXAMPLES: &str =
+    "With ids, these jobs at once; with a filter, every job that it names, as an operation on the server:
 counted and shown first, then confirmed, paced, and watched. `windlass operations` has those under way.
 
 Examples:
@@ -157,8 +158,9 @@ pub(super) async fn carry_out(
 ) -> Result<(), Failure> {
     if !how.dry_run && !wanted.all && wanted.filter.is_empty() {
         let said = format!("which jobs? This would {} every one that it can", wanted.action);
-        return Err(Failure::new(Code::Usage, said)
-            .hint("name some with --queue, --type, --workspace, --older-than …, or say --all; --help lists the flags"));
+        return Err(Failure::new(Code::Usage, said).hint(
+            "name some with --queue, --type, --workspace, --older-than …, or say --all; --help lists the flags",
+        ));
     }
     let found = client.preview_operation(&wanted).await?;
     if how.dry_run || found.matched == 0 {

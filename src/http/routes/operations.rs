@@ -123,7 +123,8 @@ pub(in crate::http) async fn begin(
 }
 
 async fn preview(state: &HttpState, plan: &OperationPlan) -> Result<Response, ApiError> {
-    let busy = || ApiError::new(ErrorCode::Overloaded, "other dry runs are under way").retry_after(Duration::from_secs(2));
+    let busy =
+        || ApiError::new(ErrorCode::Overloaded, "other dry runs are under way").retry_after(Duration::from_secs(2));
     let _turn = state.previews().try_acquire().map_err(|_| busy())?;
     let found = state.services().operations.preview(plan).await?;
     Ok(Json(PreviewView::of(plan, &found)).into_response())
@@ -146,9 +147,8 @@ pub(in crate::http) async fn list(
 ) -> Result<Json<OperationList>, ApiError> {
     let own = own(&caller, SEE)?;
     let query = Query::parse(request.uri().query(), &["state", "limit"])?;
-    let wanted = query.parsed("state", |word| {
-        OperationState::from_word(word).ok_or("must be running, stopped or finished")
-    })?;
+    let wanted =
+        query.parsed("state", |word| OperationState::from_word(word).ok_or("must be running, stopped or finished"))?;
     let limit = query.parsed("limit", |text| match text.parse() {
         Ok(limit @ 1..=1000) => Ok(limit),
         _ => Err("must be 1 to 1000"),

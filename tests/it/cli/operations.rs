@@ -191,7 +191,10 @@ async fn a_killed_command_leaves_the_operation_going() {
     child.wait().unwrap();
     let watched = server.run(&["operations", "watch", &id, "-o", "json"]).json();
     adds_up(&watched);
-    assert_eq!((&watched["state"], &watched["done"], &watched["matched"]), (&json!("finished"), &json!(40), &json!(40)));
+    assert_eq!(
+        (&watched["state"], &watched["done"], &watched["matched"]),
+        (&json!("finished"), &json!(40), &json!(40))
+    );
 }
 
 #[tokio::test]

@@ -60,7 +60,10 @@ async fn answers_about_jobs_fit_the_document() {
     worker.end(&api.store, &claimed, death()).await;
     document.check("get_job", &api.get(&key, &path).await);
     document.check("list_dead_letters", &api.get(ADMIN, "/dead-letters").await);
-    document.check("list_dead_letters", &api.get(ADMIN, &format!("/dead-letters?fingerprint={}", failure().fingerprint)).await);
+    document.check(
+        "list_dead_letters",
+        &api.get(ADMIN, &format!("/dead-letters?fingerprint={}", failure().fingerprint)).await,
+    );
     document.check("redrive_job", &api.command(&key, &format!("{path}/redrive")).await);
     let claimed = worker.claim_one(&api.store).await;
     worker.end(&api.store, &claimed, success()).await;

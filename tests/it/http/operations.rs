@@ -66,7 +66,8 @@ async fn a_dry_run_counts_groups_and_samples_and_changes_nothing() {
     let api = Api::start().await;
     let dead = dead_jobs(&api.store, "acme", "d", 12).await;
     dead_jobs(&api.store, "other", "o", 3).await;
-    let before = (api.keys_in_redis(), api.redis.cli(&["ZRANGE", "ai:dead", "0", "-1", "WITHSCORES"]));
+    let before = (api.keys_in_redis(), api.redis.cli(&["ZRANGE", "ai:queue:dead", "0", "-1", "WITHSCORES"]));
+    assert!(before.1.contains(&dead[0].to_string()), "{}", before.1);
     let body = json!({"action": "redrive", "filter": {"workspace": "acme", "older_than": "0s"}});
     let found = api.post(ADMIN, "/operations", &body).await;
     assert_eq!(found.status, 200, "a look is what a document means that says nothing: {found:?}");
@@ -79,7 +80,7 @@ async fn a_dry_run_counts_groups_and_samples_and_changes_nothing() {
     assert!(sample.len() == 10 && sample.iter().all(|id| dead.contains(id)), "{sample:?}");
     assert_eq!(found["filter"]["state"], json!(["dead"]), "what it stands for is said");
     assert!(found["filter"]["before"].is_string(), "an age is a moment: {found}");
-    assert_eq!((api.keys_in_redis(), api.redis.cli(&["ZRANGE", "ai:dead", "0", "-1", "WITHSCORES"])), before);
+    assert_eq!((api.keys_in_redis(), api.redis.cli(&["ZRANGE", "ai:queue:dead", "0", "-1", "WITHSCORES"])), before);
     assert_eq!(states(&api, &dead).await, [JobState::Dead].into());
     assert_eq!(api.get(ADMIN, "/operations").await.json()["operations"], json!([]));
     let none = api.post(ADMIN, "/operations", &json!({"action": "cancel", "filter": {"queue": "nobody"}})).await;
@@ -117,7 +118,8 @@ async fn a_filter_that_names_no_job_finishes_with_none() {
 #[tokio::test]
 async fn every_word_of_a_filter_narrows_it() {
     let api = Api::start().await;
-    let metadata = |text: &'static str| move |spec: &mut windlass::domain::JobSpec| spec.metadata = RawJson::from_compact(text);
+    let metadata =
+        |text: &'static str| move |spec: &mut windlass::domain::JobSpec| spec.metadata = RawJson::from_compact(text);
     let chosen = enqueue_many(&api.store, "acme", "a", 3, metadata(r#"{"run":"7","by":"x"}"#)).await;
     let others = enqueue_many(&api.store, "acme", "b", 3, metadata(r#"{"run":"8"}"#)).await;
     let foreign = enqueue_many(&api.store, "other", "c", 3, metadata(r#"{"run":"7"}"#)).await;
