@@ -1,3 +1,5 @@
+//! What documents mean, and which are refused.
+
 use super::*;
 use crate::domain::JobState;
 
