@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
 use crate::domain::llm::ProviderInfo;
-use crate::engine::{Control, EventHub, Guard, Keyring, Policies, Registry, Safe, Submitter};
+use crate::engine::{Control, EventHub, Guard, Keyring, Operations, Policies, Registry, Safe, Submitter};
 use crate::store::Shards;
 
 use super::auth::Auth;
@@ -30,6 +30,8 @@ pub struct Services {
     pub submitter: Submitter,
     /// Commands to jobs and queues.
     pub control: Control,
+    /// Bulk operations.
+    pub operations: Operations,
     /// Events of jobs.
     pub hub: EventHub,
     /// Whether Redis may be trusted.
