@@ -29,6 +29,8 @@ struct Reading {
     queues: Vec<QueueSummary>,
     /// How many credentials need someone.
     doubtful: u64,
+    /// How many bulk operations run.
+    operations: usize,
     at: Instant,
 }
 
@@ -56,12 +58,18 @@ impl Fleet {
         }
         render_queues(out, last.as_ref().map_or(&[], |reading| reading.queues.as_slice()));
         render_credentials(out, last.as_ref().map(|reading| reading.doubtful));
+        let running = last.as_ref().map(|reading| (Vec::new(), number(reading.operations as u64)));
+        render_family(out, &catalogue::OPERATIONS_RUNNING, running.as_slice());
     }
 
     async fn read(&self) -> Result<Reading, StoreError> {
         let credentials = self.store.credentials();
-        let (queues, doubtful) = tokio::try_join!(self.store.queues(), credentials.credentials_needing_reauth())?;
-        Ok(Reading { queues, doubtful, at: clock::now() })
+        let (queues, doubtful, operations) = tokio::try_join!(
+            self.store.queues(),
+            credentials.credentials_needing_reauth(),
+            self.store.first().running_operations(),
+        )?;
+        Ok(Reading { queues, doubtful, operations: operations.len(), at: clock::now() })
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod json_server;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod llmock;
 pub(crate) mod oauth;
+pub(crate) mod operations;
 pub(crate) mod outside;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod processes;
