@@ -1,7 +1,8 @@
 //! What a dry run found, in words.
 
-use indicatif::{HumanCount, HumanDuration};
 use std::time::Duration;
+
+use indicatif::{HumanCount, HumanDuration};
 
 use crate::api::filter::FilterView;
 use crate::api::operation::{DEFAULT_RATE, PreviewView};
@@ -71,4 +72,51 @@ pub(in crate::cli) fn filter(view: &FilterView) -> String {
     parts.extend(words.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?))));
     parts.extend(view.metadata.iter().map(|(key, value)| format!("metadata.{key}={value}")));
     clean(&parts.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::operation::PreviewGroupView;
+
+    fn found(action: &str, state: &str, matched: u64, complete: bool) -> PreviewView {
+        let (queue, job_type, state) = ("default".to_owned(), "echo".to_owned(), state.to_owned());
+        PreviewView {
+            dry_run: true,
+            action: action.to_owned(),
+            filter: FilterView { queue: Some(queue.clone()), ..FilterView::default() },
+            target: (action == "move").then(|| "slow\u{1b}[2J".to_owned()),
+            matched,
+            complete,
+            groups: vec![PreviewGroupView { queue, job_type, state, count: matched }],
+            sample: vec!["a".to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_will_happen_is_said_in_a_sentence() {
+        for (found, rate, said) in [
+            (
+                found("cancel", "running", 1, true),
+                None,
+                "1 job: each ends as cancelled, and those that run are stopped.",
+            ),
+            (found("cancel", "pending", 2, true), None, "2 jobs: each ends as cancelled. At 50 a second"),
+            (
+                found("redrive", "dead", 3600, true),
+                Some(1),
+                "3,600 jobs: each goes back in line with all its attempts. At one a second at most, it takes 60 minutes or more.",
+            ),
+            (
+                found("discard", "dead", 7, false),
+                None,
+                "at least 7 jobs (not all were counted): each is removed for good",
+            ),
+            (found("move", "pending", 7, true), None, "each is put into queue slow\u{fffd}[2J."),
+        ] {
+            let text = describe(&found, rate);
+            assert!(text.contains(said) && text.contains("queue=default"), "{text}");
+        }
+        assert!(describe(&found("hold", "pending", 0, true), None).ends_with("nothing to do"));
+    }
 }

@@ -10,7 +10,7 @@ use crate::api::operation::OperationView;
 use crate::clock::{self, Instant};
 
 /// Between plain lines.
-const LINE_EVERY: Duration = Duration::from_secs(2);
+const LINE_EVERY: Duration = Duration::from_secs(5);
 /// The speed is that of this time.
 const WINDOW: Duration = Duration::from_secs(10);
 

@@ -73,13 +73,8 @@ impl Walk {
                 self.turn(operation).await?;
                 continue;
             }
-            let what = Survey {
-                plan: &operation.plan,
-                cut: Some(operation.created_at),
-                look: LOOK,
-                want,
-                count: false,
-            };
+            let what =
+                Survey { plan: &operation.plan, cut: Some(operation.created_at), look: LOOK, want, count: false };
             let begun = clock::now();
             let page = self.store.survey(place, position, what).await?;
             self.slowest = self.slowest.max(begun.elapsed());

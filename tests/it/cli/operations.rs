@@ -201,7 +201,7 @@ async fn a_killed_command_leaves_the_operation_going() {
 async fn ctrl_c_stops_watching_and_stop_stops_the_operation() {
     let redis = TestRedis::start().await;
     let (server, store) = (Server::start(&redis).await, redis.store().await);
-    dead_jobs(&store, "acme", "d", 50).await;
+    dead_jobs(&store, "acme", "d", 300).await;
     let dir = tempfile::tempdir().unwrap();
     let mut child = start(&server, dir.path(), &["dead", "redrive", "--all", "--yes", "--rate", "1"]);
     let id = begun(dir.path());
@@ -217,5 +217,5 @@ async fn ctrl_c_stops_watching_and_stop_stops_the_operation() {
     assert_eq!(watched.code, 1, "{}", watched.stderr);
     assert!(watched.stderr.contains("stopped by admin") && watched.stderr.contains("operations resume"));
     let resumed = server.run(&["operations", "resume", &id, "--rate", "60000/m"]).ok();
-    assert!(resumed.contains("finished: 50 done"), "{resumed}");
+    assert!(resumed.contains("finished: 300 done"), "{resumed}");
 }

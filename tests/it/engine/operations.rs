@@ -40,9 +40,6 @@ async fn every_dead_job_is_redriven_once_and_the_counts_are_equal() {
     assert_eq!((operation.counts.matched, operation.counts.done), (1_250, 1_250));
     assert_eq!(redis.cli_int(&["HGET", "ai:queue:stats", "redriven"]), 1_250);
     assert_eq!(redis.cli_int(&["LLEN", "ai:queue:pending"]), 1_250);
-    assert!(matches!(
-        operations.stop(id, "ann").await,
-        Err(OperationError::State(OperationState::Finished))
-    ));
+    assert!(matches!(operations.stop(id, "ann").await, Err(OperationError::State(OperationState::Finished))));
     audit(&redis);
 }

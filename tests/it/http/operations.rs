@@ -176,7 +176,7 @@ async fn jobs_are_held_released_moved_and_discarded() {
 #[tokio::test]
 async fn an_operation_is_stopped_resumed_at_another_rate_and_finished_once() {
     let api = Api::start().await;
-    dead_jobs(&api.store, "acme", "d", 60).await;
+    dead_jobs(&api.store, "acme", "d", 200).await;
     let id = begin(&api, ADMIN, &json!({"action": "redrive", "all": true, "rate": 1})).await;
     let path = format!("/operations/{id}");
     let stopped = api.command(ADMIN, &format!("{path}/stop")).await;
@@ -190,8 +190,8 @@ async fn an_operation_is_stopped_resumed_at_another_rate_and_finished_once() {
     let resumed = api.post(ADMIN, &format!("{path}/resume"), &json!({"rate": 100_000})).await;
     assert_eq!((resumed.status, &resumed.json()["rate"]), (200, &json!(100_000)), "{resumed:?}");
     let done = finished(&api, ADMIN, &id).await;
-    assert_eq!((&done["matched"], &done["done"]), (&json!(60), &json!(60)));
-    assert_eq!(claimable(&api).await, 60, "once each");
+    assert_eq!((&done["matched"], &done["done"]), (&json!(200), &json!(200)));
+    assert_eq!(claimable(&api).await, 200, "once each");
     for verb in ["stop", "resume"] {
         let refused = api.command(ADMIN, &format!("{path}/{verb}")).await;
         assert_eq!((refused.status, refused.code()), (409, "wrong_state".to_owned()), "{verb}");
@@ -254,7 +254,7 @@ async fn two_operators_at_odds_leave_counts_that_add_up() {
 #[tokio::test]
 async fn as_many_operations_run_as_may_and_no_more() {
     let api = Api::start().await;
-    enqueue_many(&api.store, "acme", "a", 100, |_| {}).await;
+    enqueue_many(&api.store, "acme", "a", 1000, |_| {}).await;
     let body = json!({"action": "hold", "filter": {"queue": "default"}, "rate": 1, "dry_run": false});
     let mut ids = Vec::new();
     for _ in 0..10 {
