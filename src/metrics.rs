@@ -52,6 +52,8 @@ pub mod label {
     pub const CODE: &str = "code";
     /// A kind of tokens: `input`, `cached_input` (a part of it), `output`, `reasoning` (a part of it).
     pub const KIND: &str = "kind";
+    /// What a bulk operation does: `cancel`, `redrive`, `move`, `hold`, `release`, `discard`.
+    pub const ACTION: &str = "action";
     /// A version of Windlass.
     pub const VERSION: &str = "version";
 }
@@ -178,6 +180,11 @@ catalogue! {
 
     CREDENTIALS_NEEDING_REAUTH = "windlass_credentials_needing_reauth" Gauge Fleet Count [] &[],
         "Credentials that someone has to renew; jobs that need them are held.";
+
+    OPERATIONS_RUNNING = "windlass_operations_running" Gauge Fleet Count [] &[],
+        "Bulk operations that run.";
+    OPERATION_JOBS = "windlass_operation_jobs_total" Counter Process Count [ACTION, OUTCOME] &[],
+        "Jobs that bulk operations met, carried on by this process: done, or why they were left.";
 
     HTTP_REQUESTS = "http_requests_total" Counter Process Count [PATH, METHOD, STATUS] &[],
         "HTTP requests answered.";

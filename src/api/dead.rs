@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::job::JobView;
+
 /// Dead letters with one cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(title = "DeadGroup")]
 pub struct DeadGroupView {
     /// The queue.
@@ -26,10 +28,13 @@ pub struct DeadGroupView {
     pub last_at: String,
     /// The id of the latest of them.
     pub sample: String,
+    /// That job; only when a fingerprint was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobView>,
 }
 
 /// All groups, most dead first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DeadList {
     /// The groups.
     pub groups: Vec<DeadGroupView>,

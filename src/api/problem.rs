@@ -147,8 +147,8 @@ codes! {
     MethodNotAllowed = 405 "method_not_allowed" "The path does not take this method.",
     /// The body came too slowly.
     BodyTimeout = 408 "body_timeout" "The body did not arrive in time.",
-    /// The job's state forbids it.
-    WrongState = 409 "wrong_state" "The job's state does not allow this.",
+    /// The state of the job or the operation forbids it.
+    WrongState = 409 "wrong_state" "Its state does not allow this.",
     /// The approval is for something else than the job would do.
     DigestMismatch = 409 "digest_mismatch" "The digest is not that of the job's arguments.",
     /// The job waited too long for its approval.
@@ -165,6 +165,8 @@ codes! {
     UnsupportedMediaType = 415 "unsupported_media_type" "The content type is not supported.",
     /// The request id belongs to another body.
     RequestIdReused = 422 "request_id_reused" "The client_request_id was used with another body.",
+    /// The operation's id belongs to another operation.
+    OperationIdReused = 422 "operation_id_reused" "The operation_id was used for something else; nothing was begun.",
     /// No such job type.
     UnknownType = 422 "unknown_type" "This server does not know the job type.",
     /// The input does not fit the type.
@@ -173,6 +175,8 @@ codes! {
     QueueFull = 429 "queue_full" "The queue is full; the job was not enqueued.",
     /// The job would found a queue beyond the most that are kept.
     TooManyQueues = 429 "too_many_queues" "There are too many queues; the job was not enqueued.",
+    /// As many bulk operations run as may.
+    TooManyOperations = 429 "too_many_operations" "Too many bulk operations are running; it was not begun.",
     /// A bug.
     Internal = 500 "internal" "Something went wrong in the server.",
     /// The server has no key to seal credentials with.

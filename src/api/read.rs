@@ -189,6 +189,32 @@ impl Fields {
         Some(list)
     }
 
+    /// One text, or an array of 1 to `most` texts, each parsed by its rule.
+    pub(super) fn one_or_more<T, E: std::fmt::Display>(
+        &mut self,
+        key: &str,
+        most: usize,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        if self.members.iter().any(|(k, v)| k == key && matches!(v, Json::String(_))) {
+            return self.parsed(key, parse).map(|one| vec![one]);
+        }
+        self.list(key, most, parse)
+    }
+
+    /// An object with at most `most` members, all texts.
+    pub(super) fn texts(&mut self, key: &str, most: usize) -> BTreeMap<String, String> {
+        let read = |inner: &mut Self| {
+            if inner.members.len() > most {
+                inner.members.clear();
+                inner.fail_here(ErrorCode::InvalidField, format!("must have at most {most} members"));
+            }
+            let names: Vec<String> = inner.members.iter().map(|(name, _)| name.clone()).collect();
+            names.into_iter().map(|name| (name.clone(), inner.demanded(&name, plain).unwrap_or_default())).collect()
+        };
+        self.object(key, read).unwrap_or_default()
+    }
+
     pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
         match self.take(key)? {
             Json::Bool(flag) => Some(flag),
@@ -241,6 +267,11 @@ impl Fields {
         errors.append(&mut self.errors);
         errors
     }
+}
+
+/// A text as it is.
+fn plain(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(text.to_owned())
 }
 
 /// A refusal under the code of its first error, with at most 20 of them.

@@ -2,7 +2,10 @@
 
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-use crate::domain::{CredentialKind, CredentialState, Decision, FailureReason, HeldReason, JobState, Priority};
+use crate::domain::{
+    CredentialKind, CredentialState, Decision, FailureReason, HeldReason, JobState, OperationAction, OperationState,
+    Priority,
+};
 
 use super::ErrorCode;
 
@@ -66,4 +69,25 @@ pub(crate) fn error_codes() -> Object {
 /// The scopes of keys.
 pub(crate) fn scopes() -> utoipa::openapi::schema::Array {
     utoipa::openapi::schema::ArrayBuilder::new().items(words(SCOPES)).build()
+}
+
+/// What bulk operations do.
+pub(crate) fn operation_actions() -> Object {
+    words(OperationAction::ALL.iter().map(|action| action.as_str()))
+}
+
+/// How bulk operations stand.
+pub(crate) fn operation_states() -> Object {
+    words(OperationState::ALL.iter().map(|state| state.as_str()))
+}
+
+/// Why jobs are held.
+pub(crate) fn held_reason_words() -> Object {
+    words(HeldReason::ALL.iter().map(|reason| reason.as_str()))
+}
+
+/// One state, or some.
+pub(crate) fn filter_states() -> utoipa::openapi::schema::Schema {
+    let some = utoipa::openapi::schema::ArrayBuilder::new().items(states()).min_items(Some(1));
+    utoipa::openapi::schema::OneOfBuilder::new().item(states()).item(some).build().into()
 }

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, bootstrap, compose};
 use crate::config::{Config, LlmConfig};
-use crate::engine::{Control, EventHub, Guard, Janitor, Policies, Submitter, tasks};
+use crate::engine::{Control, EventHub, Guard, Janitor, Operations, Policies, Submitter, tasks};
 use crate::http::{HttpOptions, HttpState, ServerOptions, ServiceState, Services, router, serve};
 use crate::store::Shards;
 
@@ -67,8 +67,10 @@ fn services(config: &Config, store: Shards, background: &CancellationToken) -> R
     let hub = EventHub::start(store.clone(), background.clone()).map_err(StartError::part)?;
     let submitter = Submitter::start(store.clone(), guard.clone(), background.clone());
     let control = Control::new(store.clone());
+    let operations = Operations::new(store.clone());
+    operations.start(background.clone());
     let policies = Policies::start(store.clone(), registry.allow_list().clone(), background.clone());
-    Ok(Services { store, submitter, control, hub, guard, registry, policies })
+    Ok(Services { store, submitter, control, operations, hub, guard, registry, policies })
 }
 
 fn http_options(config: &Config, prometheus: Option<PrometheusHandle>, shutdown: &CancellationToken) -> HttpOptions {

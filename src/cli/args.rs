@@ -9,6 +9,7 @@ use super::credentials::CredentialsCommand;
 use super::dead::DeadCommand;
 use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
+use super::operations::OperationsCommand;
 use super::paint::ColorWhen;
 use super::providers::ProvidersCommand;
 use super::queues::QueuesCommand;
@@ -120,7 +121,7 @@ pub enum Command {
 pub enum OperatorCommand {
     /// Watch queues, workers, dead letters and what is wrong with them, live
     Top(TopArgs),
-    /// Submit, list, show, cancel and redrive jobs, and decide about held ones
+    /// Submit, list and show jobs; cancel, redrive, hold, release and move them; decide about held ones
     #[command(subcommand)]
     Jobs(JobsCommand),
     /// Say what a job waits for
@@ -142,9 +143,12 @@ pub enum OperatorCommand {
     Providers(ProvidersCommand),
     /// Show what calls to language models used and cost
     Usage(UsageArgs),
-    /// List dead letters by cause
+    /// List dead letters by cause, and redrive or discard them
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// List, show, watch, stop and resume bulk operations
+    #[command(subcommand)]
+    Operations(OperationsCommand),
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -62,6 +62,7 @@ fn hint_for(problem: &Problem) -> String {
         "queue_draining" => "`windlass queues resume QUEUE` opens it again",
         "queue_full" | "too_many_queues" => "`windlass queues list` shows them all, and `windlass top` what moves",
         "timeout" | "overloaded" | "internal" => "try again in a moment; `windlass doctor` looks at the server",
+        "too_many_operations" => "`windlass operations list --state running` shows them; stop one, or wait for one",
         "no_worker" => "`windlass workers list` shows who is there; workers need the provider in their settings",
         "actions_disabled" => "`windlass actions show` says where; ACTIONS_ENABLED is a setting",
         "action_not_allowed" => "`windlass actions show --workspace W` shows the rules",

@@ -1,4 +1,4 @@
-//! `windlass jobs approve`, `reject`, `resolve`, `release` and `effects`.
+//! `windlass jobs approve`, `reject`, `resolve` and `effects`.
 
 use clap::{Args, Subcommand};
 use serde_json::value::RawValue;
@@ -45,12 +45,6 @@ pub enum HeldCommand {
     },
     /// Say what became of an effect that nobody could tell of
     Resolve(ResolveArgs),
-    /// Put held jobs back in line that wait for actions, a credential or an operator
-    Release {
-        /// The jobs' ids
-        #[arg(required = true)]
-        jobs: Vec<JobId>,
-    },
 }
 
 /// Options of `jobs resolve`.
@@ -79,12 +73,6 @@ pub(super) async fn run(command: HeldCommand, client: &Client, out: &mut Output)
         HeldCommand::Approve { job, yes, digest, note } => approve(job, (yes, digest, note), client, out).await,
         HeldCommand::Reject { job, reason } => told(out, &client.reject(job, &Reason { reason }).await?),
         HeldCommand::Resolve(args) => resolve(args, client, out).await,
-        HeldCommand::Release { jobs } => {
-            for job in jobs {
-                told(out, &client.release(job).await?)?;
-            }
-            Ok(())
-        }
     }
 }
 

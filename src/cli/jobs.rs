@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::value::RawValue;
 
+use super::bulk::{self, BulkCommand};
 use super::failure::{Code, Failure};
 use super::held::{self, HeldCommand};
 use super::output::Output;
@@ -16,7 +17,7 @@ use crate::api::job::{CreateJob, JobList, JobView};
 use crate::client::{Client, JobFilter};
 use crate::domain::{JobId, JobState, JobType, Priority, QueueName, RequestId, Timestamp, Workspace};
 
-/// Submit, list, show, cancel and redrive jobs.
+/// Submit, list, show and steer jobs.
 #[derive(Debug, Subcommand)]
 pub enum JobsCommand {
     /// Submit a job
@@ -44,18 +45,9 @@ Submitting the same --id with the same body again is safe and returns the same j
     },
     /// Watch what happens to jobs, a line for each change of state, until Ctrl-C
     Tail(Box<TailArgs>),
-    /// Cancel jobs, running ones included
-    Cancel {
-        /// The jobs' ids
-        #[arg(required = true)]
-        jobs: Vec<JobId>,
-    },
-    /// Give dead, cancelled or expired jobs another life
-    Redrive {
-        /// The jobs' ids
-        #[arg(required = true)]
-        jobs: Vec<JobId>,
-    },
+    /// What is done to jobs by id, or to all that a filter names.
+    #[command(flatten)]
+    Bulk(BulkCommand),
     /// Say what a job waits for
     Why {
         /// The job's id
@@ -153,20 +145,7 @@ pub(super) async fn run(command: JobsCommand, client: &Client, out: &mut Output)
         }
         JobsCommand::Follow { job } => super::follow::run(job, client, out).await,
         JobsCommand::Tail(args) => super::tail::run(*args, client, out).await,
-        JobsCommand::Cancel { jobs } => {
-            for id in jobs {
-                let job = client.cancel(id).await?;
-                out.text(&job, |job| format!("{} {}", job.id, job.state))?;
-            }
-            Ok(())
-        }
-        JobsCommand::Redrive { jobs } => {
-            for id in jobs {
-                let job = client.redrive(id).await?;
-                out.text(&job, |job| format!("{} {}", job.id, job.state))?;
-            }
-            Ok(())
-        }
+        JobsCommand::Bulk(command) => bulk::run(command, client, out).await,
         JobsCommand::Why { job } => why(job, client, out).await,
         JobsCommand::Held(command) => held::run(command, client, out).await,
     }

@@ -6,6 +6,7 @@
 
 mod actions;
 mod args;
+mod bulk;
 mod credentials;
 mod dead;
 mod failure;
@@ -14,6 +15,7 @@ mod held;
 mod jobs;
 mod keys;
 mod nearest;
+mod operations;
 mod output;
 mod paint;
 mod providers;
@@ -51,6 +53,7 @@ pub async fn operate(command: OperatorCommand, client: &Client, out: &mut Output
         OperatorCommand::Providers(command) => providers::run(command, client, out).await,
         OperatorCommand::Usage(args) => usage::run(args, client, out).await,
         OperatorCommand::Dead(command) => dead::run(command, client, out).await,
+        OperatorCommand::Operations(command) => operations::run(command, client, out).await,
         OperatorCommand::Keys(command) => keys::run(command, client, out).await,
         OperatorCommand::Credentials(command) => credentials::run(command, client, out).await,
         OperatorCommand::Workspaces(command) => workspaces::run(command, client, out).await,

@@ -9,6 +9,7 @@ mod error;
 mod follow;
 mod glance;
 mod jobs;
+mod operations;
 mod operators;
 mod sse;
 mod transport;

@@ -81,12 +81,12 @@ impl Client {
         self.get(&["usage"], &query).await
     }
 
-    /// Dead letters by cause.
+    /// Dead letters by cause; `query` narrows them by `queue`, `type`, `reason` and `fingerprint`.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn dead(&self) -> Result<DeadList, ClientError> {
-        self.get(&["dead-letters"], &[]).await
+    pub async fn dead(&self, query: &[(&str, String)]) -> Result<DeadList, ClientError> {
+        self.get(&["dead-letters"], query).await
     }
 
     /// Makes a key; the answer is the only time it is shown.

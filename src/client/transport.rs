@@ -75,6 +75,19 @@ impl Client {
         self.read(self.send(request).await?).await
     }
 
+    /// A call that may be sent twice, because doing it again changes nothing.
+    pub(super) async fn post_repeatable<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: Option<&impl Serialize>,
+    ) -> Result<T, ClientError> {
+        let mut request = self.request(Method::POST, self.url(path, &[]))?;
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.read(self.send_repeatable(&request).await?).await
+    }
+
     /// A call whose answer has no content that matters.
     pub(super) async fn act(
         &self,

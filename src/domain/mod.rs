@@ -3,6 +3,7 @@
 //! Nothing here knows Redis, HTTP, tokio or the time of day.
 
 mod action;
+mod age;
 mod arguments;
 mod credential;
 mod effect;
@@ -12,6 +13,7 @@ mod job;
 mod lease;
 pub mod llm;
 mod name;
+mod operation;
 mod policy;
 mod retry;
 mod ruling;
@@ -19,6 +21,7 @@ mod state;
 mod timestamp;
 
 pub use action::ActionFacts;
+pub use age::{AgeError, parse_age};
 pub use arguments::arguments_digest;
 pub use credential::{CredentialKind, CredentialState, HeaderValue, Material, OAuth, SmtpLogin, SmtpSecurity};
 pub use effect::{Approval, EffectClass, EffectRecord, EffectState, effect_key};
@@ -27,6 +30,10 @@ pub use ids::{AttemptId, IdError, JobId, WorkerId};
 pub use job::{Job, JobSpec, Priority, RawJson, bounds};
 pub use lease::{LeaseTiming, LeaseTimingError};
 pub use name::{CredentialName, JobType, NameError, ProviderName, QueueName, RequestId, Workspace};
+pub use operation::{
+    JobFilter, Operation, OperationAction, OperationCounts, OperationPlan, OperationState, Preview, PreviewGroup,
+    Skipped,
+};
 pub use policy::{
     ANY_ACTION, APPROVAL_LIFE, APPROVAL_WAIT, ApprovalRule, DEFAULT_DOCUMENT, Decision, NamePattern, PatternError,
     PolicyDocument, RepositoryPattern, Rule,

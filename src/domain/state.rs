@@ -61,7 +61,7 @@ words! {
         Release = "release",
         /// The worker stopped renewing its lease.
         LeaseExpired = "lease expired",
-        /// The job has to wait for a decision.
+        /// The job has to wait for a decision, or an operator set it aside.
         Hold = "hold",
         /// The decision came.
         Unhold = "release hold",
@@ -123,9 +123,11 @@ pub const TRANSITIONS: &[Transition] = {
         row(Some(S::Scheduled), C::Due, S::Pending),
         row(Some(S::Scheduled), C::Cancel, S::Cancelled),
         row(Some(S::Scheduled), C::Expire, S::Expired),
+        row(Some(S::Scheduled), C::Hold, S::Held),
         row(Some(S::Pending), C::Claim, S::Running),
         row(Some(S::Pending), C::Cancel, S::Cancelled),
         row(Some(S::Pending), C::Expire, S::Expired),
+        row(Some(S::Pending), C::Hold, S::Held),
         row(Some(S::Running), C::Complete, S::Succeeded),
         row(Some(S::Running), C::Retry, S::Scheduled),
         row(Some(S::Running), C::Fail, S::Dead),
@@ -136,6 +138,7 @@ pub const TRANSITIONS: &[Transition] = {
         row(Some(S::Running), C::Hold, S::Held),
         row(Some(S::Running), C::Cancel, S::Cancelled),
         row(Some(S::Held), C::Unhold, S::Pending),
+        row(Some(S::Held), C::Unhold, S::Scheduled),
         row(Some(S::Held), C::Cancel, S::Cancelled),
         row(Some(S::Dead), C::Redrive, S::Pending),
         row(Some(S::Cancelled), C::Redrive, S::Pending),

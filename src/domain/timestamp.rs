@@ -41,6 +41,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// This moment less `by`; 1970 at the earliest.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)).max(0))
+    }
+
     /// Time from `earlier` to this moment, zero when it lies after.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

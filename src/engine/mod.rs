@@ -16,6 +16,7 @@ mod judge;
 mod keeper;
 mod lease;
 mod listener;
+mod operations;
 mod policy;
 mod registry;
 mod slots;
@@ -38,6 +39,7 @@ pub use executor::{
 pub use findings::{Check, Findings, Level};
 pub use guard::Guard;
 pub use janitor::{Janitor, Round};
+pub use operations::{OperationError, Operations};
 pub use policy::{Policies, Refusal};
 pub use registry::{AllowList, Registry, RegistryError, TypeRefusal};
 pub use submit::{SubmitError, Submitted, Submitter};

@@ -190,6 +190,16 @@ impl Caller {
         Err(ApiError::new(ErrorCode::Forbidden, format!("the API key lacks the scope {}", permission.scope())))
     }
 
+    /// # Errors
+    /// 403 when the key has none of these scopes.
+    pub(super) fn require_one(&self, permissions: &[Permission]) -> Result<(), ApiError> {
+        if permissions.iter().any(|permission| self.info.has(permission.scope())) {
+            return Ok(());
+        }
+        let scopes: Vec<_> = permissions.iter().map(|permission| permission.scope()).collect();
+        Err(ApiError::new(ErrorCode::Forbidden, format!("the API key lacks the scope {}", scopes.join(" or "))))
+    }
+
     /// For what concerns every workspace: the scope, on a key that is bound to none.
     ///
     /// # Errors

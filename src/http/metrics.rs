@@ -30,6 +30,8 @@ struct Reading {
     workers: Vec<WorkerSummary>,
     /// How many credentials need someone.
     doubtful: u64,
+    /// How many bulk operations run.
+    operations: usize,
     at: Instant,
 }
 
@@ -58,13 +60,19 @@ impl Fleet {
         render_queues(out, last.as_ref().map_or(&[], |reading| reading.queues.as_slice()));
         render_workers(out, last.as_ref().map_or((&[], &[]), |reading| (&reading.queues, &reading.workers)));
         render_credentials(out, last.as_ref().map(|reading| reading.doubtful));
+        let running = last.as_ref().map(|reading| (Vec::new(), number(reading.operations as u64)));
+        render_family(out, &catalogue::OPERATIONS_RUNNING, running.as_slice());
     }
 
     async fn read(&self) -> Result<Reading, StoreError> {
         let credentials = self.store.credentials();
-        let doubtful = credentials.credentials_needing_reauth();
-        let (queues, workers, doubtful) = tokio::try_join!(self.store.queues(), self.store.workers(), doubtful)?;
-        Ok(Reading { queues, workers, doubtful, at: clock::now() })
+        let (queues, workers, doubtful, operations) = tokio::try_join!(
+            self.store.queues(),
+            self.store.workers(),
+            credentials.credentials_needing_reauth(),
+            self.store.first().running_operations(),
+        )?;
+        Ok(Reading { queues, workers, doubtful, operations: operations.len(), at: clock::now() })
     }
 }
 

@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 
 use super::layers;
 use super::routes::{
-    actions, batch, credentials, dead, docs, events, health, held, jobs, keys, providers, queues, types, usage, watch,
-    workers, workspaces, ws,
+    actions, batch, credentials, dead, docs, events, health, held, jobs, keys, operations, providers, queues, types,
+    usage, watch, workers, workspaces, ws,
 };
 use super::state::HttpState;
 
@@ -39,6 +39,10 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(queues::drain))
         .routes(routes!(workers::list))
         .routes(routes!(dead::list))
+        .routes(routes!(operations::begin, operations::list))
+        .routes(routes!(operations::show))
+        .routes(routes!(operations::stop))
+        .routes(routes!(operations::resume))
         .routes(routes!(providers::list))
         .routes(routes!(providers::models))
         .routes(routes!(providers::test))

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
 use crate::domain::llm::ProviderInfo;
-use crate::engine::{Control, EventHub, Guard, Keyring, Policies, Registry, Safe, Submitter, WatchHub};
+use crate::engine::{Control, EventHub, Guard, Keyring, Operations, Policies, Registry, Safe, Submitter, WatchHub};
 use crate::store::Shards;
 
 use super::auth::Auth;
@@ -31,6 +31,8 @@ pub struct Services {
     pub submitter: Submitter,
     /// Commands to jobs and queues.
     pub control: Control,
+    /// Bulk operations.
+    pub operations: Operations,
     /// Events of jobs.
     pub hub: EventHub,
     /// Whether Redis may be trusted.
@@ -126,6 +128,9 @@ impl fmt::Debug for HttpOptions {
     }
 }
 
+/// Dry runs of bulk operations at once. Each looks at many jobs; clients that repeat one are no reason to slow Redis down.
+const PREVIEWS: usize = 4;
+
 /// Shared by all handlers; cheap to clone.
 #[derive(Clone)]
 pub struct HttpState(Arc<Inner>);
@@ -143,6 +148,7 @@ struct Inner {
     in_flight: Semaphore,
     waiting: Arc<Semaphore>,
     websockets: Arc<Semaphore>,
+    previews: Semaphore,
     openapi: Bytes,
     started: Instant,
 }
@@ -162,6 +168,7 @@ impl HttpState {
             in_flight: Semaphore::new(options.max_in_flight),
             waiting: Arc::new(Semaphore::new(options.max_waiting)),
             websockets: Arc::new(Semaphore::new(options.max_websockets)),
+            previews: Semaphore::new(PREVIEWS),
             openapi: openapi_json().into(),
             started: clock::now(),
             services,
@@ -215,6 +222,10 @@ impl HttpState {
 
     pub(super) fn websockets(&self) -> &Arc<Semaphore> {
         &self.0.websockets
+    }
+
+    pub(super) fn previews(&self) -> &Semaphore {
+        &self.0.previews
     }
 
     pub(super) fn openapi(&self) -> Bytes {

@@ -82,6 +82,7 @@ pub(super) fn dead_group(group: &DeadGroup) -> DeadGroupView {
         first_at: group.first.to_string(),
         last_at: group.last.to_string(),
         sample: group.sample.to_string(),
+        job: None,
     }
 }
 

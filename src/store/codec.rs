@@ -9,6 +9,7 @@
 //! ```
 
 mod effects;
+mod operation;
 mod record;
 
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ use super::StoreError;
 use super::reply::corrupt;
 
 pub(super) use effects::{approval, effect, effects};
+pub(super) use operation::{counts, ids as operation_ids, operation_from, operation_to};
 use record::from_record;
 pub(super) use record::{USUAL_ATTEMPTS, made, new_job, record, without_input};
 

@@ -111,6 +111,26 @@ impl Keys {
         self.queue("held", queue)
     }
 
+    /// Hash: how many jobs of a queue are parked behind what.
+    pub(super) fn parked(&self, queue: &str) -> String {
+        self.queue("parked", queue)
+    }
+
+    /// Hash: id → record of a bulk operation.
+    pub(super) fn operations(&self) -> String {
+        format!("{}:operations", self.base)
+    }
+
+    /// Set: bulk operations that run.
+    pub(super) fn operations_running(&self) -> String {
+        format!("{}:operations:running", self.base)
+    }
+
+    /// Hash: how far a bulk operation is on this shard, and what it did there.
+    pub(super) fn operation(&self, id: &str) -> String {
+        format!("{}:operation:{id}", self.base)
+    }
+
     /// Hash: pauses and drain of a queue.
     pub(super) fn blocked(&self, queue: &str) -> String {
         self.queue("blocked", queue)

@@ -31,6 +31,17 @@ const PARTS: &[(&str, &str)] = &[
     ("effects", include_str!("lua/lib/effects.lua")),
     ("close", include_str!("lua/lib/close.lua")),
     ("aside", include_str!("lua/lib/aside.lua")),
+    ("revive", include_str!("lua/lib/revive.lua")),
+    ("withdraw", include_str!("lua/lib/withdraw.lua")),
+    ("let_go", include_str!("lua/lib/let_go.lua")),
+    ("shelve", include_str!("lua/lib/shelve.lua")),
+    ("forget", include_str!("lua/lib/forget.lua")),
+    ("shift", include_str!("lua/lib/shift.lua")),
+    ("sift", include_str!("lua/lib/sift.lua")),
+    ("walk", include_str!("lua/lib/walk.lua")),
+    ("step", include_str!("lua/lib/step.lua")),
+    ("transfer", include_str!("lua/lib/transfer.lua")),
+    ("step_end", include_str!("lua/lib/step_end.lua")),
     ("due", include_str!("lua/lib/due.lua")),
     ("reap", include_str!("lua/lib/reap.lua")),
     ("finish", include_str!("lua/lib/finish.lua")),
@@ -79,8 +90,9 @@ macro_rules! verbs {
 
 verbs!(
     cancel, cap, claim, compact, confirm, cooldown, credential, cycle, deltas, effect, enqueue, epoch, fleet,
-    heartbeat, limit, list, locate, pause, policy, probe, probed, progress, read, receipts, redrive, release, reserve,
-    resume, retire, ring, settle, summary, sweep, tend, unhold, verify,
+    heartbeat, limit, list, locate, operate, operation, pause, policy, probe, probed, progress, read, receipts,
+    redrive, release, replay, reserve, resume, retire, ring, settle, summary, survey, sweep, tend, turn, unhold,
+    verify,
 );
 
 /// The verbs whose answers somebody relies on: under strict these wait until they are durable.

@@ -57,7 +57,7 @@ pub(super) struct Snapshot {
 /// When one of the reads brought nothing.
 pub(super) async fn read(client: &Client, before: Option<&Snapshot>) -> Result<Snapshot, ClientError> {
     let (queues, workers, dead, ready) =
-        futures_util::try_join!(client.queues(), client.workers(), client.dead(), client.ready())?;
+        futures_util::try_join!(client.queues(), client.workers(), client.dead(&[]), client.ready())?;
     let taken = clock::now();
     // The list of queues counts held jobs together; which of them are whose is in the metrics.
     let unknown = match queues.queues.iter().any(|queue| queue.held > 0) {

@@ -10,6 +10,7 @@ pub(super) mod health;
 pub(super) mod held;
 pub(super) mod jobs;
 pub(super) mod keys;
+pub(super) mod operations;
 pub(super) mod providers;
 pub(super) mod queues;
 pub(super) mod types;

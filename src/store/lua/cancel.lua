@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: cancel a job wherever it is; a running attempt loses its lease and its worker is told.
--- Uses: base record line park place leave settle effects close aside
+-- Uses: base record line park place leave settle effects close aside withdraw
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 done retention (s), 5 id, 6 what it has to be held
 --       for or '', 7 the failure that it ends with, if it has to be held
@@ -28,25 +28,11 @@ if ARGV[6] ~= '' then
   end
   e.failure = ARGV[7]
 end
-load_limits({ [h.ws] = true })
-if e.state == 'r' then
-  local member, inbox = id .. ':' .. e.token, base .. ':worker:' .. e.worker .. ':inbox'
-  bad = expect_types({ [inbox] = 'list' })
-  if bad then
-    return bad
-  end
-  redis.call('ZREM', running_key, member)
-  free_slot(h.ws, member)
-  redis.call('RPUSH', inbox, 'cancel ' .. member)
-  redis.call('EXPIRE', inbox, '60')
-  e.token = '' -- its report, should it come, is stale
-elseif e.state == 'h' then
-  leave_held(id, e.extra)
-elseif redis.call('ZREM', scheduled_key, id) == 0 and unline(id, h) then
-  unpark_capped(h.ws)
+bad = e.state == 'r' and expect_types({ [inbox_of(e)] = 'list' })
+if bad then
+  return bad
 end
-redis.call('ZREM', expiring_key, id)
-close_unfinished(id, 'c', e, record)
+withdraw(id, record, h, e)
 flush_closed(ARGV[3], ARGV[4])
 count('cancelled', 1)
 if settle() > 0 then

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: the janitor's step for one queue: old dead letters, parked jobs whose block is gone, counts.
--- Uses: base record line park settle effects close aside
+-- Uses: base record line park settle effects close aside forget
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 retention of dead letters (ms)
 -- Returns: dead letters removed, parked jobs brought back
@@ -12,16 +12,7 @@ if bad then
 end
 local old = redis.call('ZRANGEBYSCORE', qkey('dead'), '-inf', int(now - tonumber(ARGV[2])), 'LIMIT', '0', '100')
 for _, id in ipairs(old) do
-  local e = entry_of(redis.call('HGET', attempts_key, id))
-  local label = string.match(e.extra, '^%d+ (.*)$')
-  if label then
-    count_dead((string.gsub(label, ' ', '\t')), id, -1)
-  end
-  redis.call('HDEL', jobs_key, id)
-  redis.call('HDEL', attempts_key, id)
-  redis.call('HDEL', base .. ':progress', id)
-  redis.call('HDEL', effects_key, id)
-  redis.call('ZREM', qkey('dead'), id)
+  forget(id, entry_of(redis.call('HGET', attempts_key, id)))
   removed = removed + 1
 end
 local fields = redis.call('HGETALL', parked_key)

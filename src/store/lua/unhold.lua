@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: a decision about a held job: it is on record, and the job is in line again.
--- Uses: base record times line park place settle effects aside
+-- Uses: base record times line park place settle effects aside let_go
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 id, 5 what it has to be held for or '',
 --       6 attempts of a job whose record names none, 7 release, happened, not_happened or approved, 8 by,
@@ -39,19 +39,13 @@ elseif what ~= 'release' then
     redis.call('HSET', jobs_key, id, record)
   end
 end
-leave_held(id, e.extra)
-local options = string.match(record, '^[^\t]+\t[^\t]+\t[^\t]*(\t[^\n]*)\n')
-local most = tonumber(string.match(options, '\tM(%d+)\t') or ARGV[6])
-e.state, e.extra, e.attempt = 'w', now_text, math.min(e.attempt, most - 1)
-redis.call('HSET', attempts_key, id, entry_text(e))
-local left = math.max(math.ceil((expires - now) / 1000), 0)
-redis.call('EXPIRE', idem_key(h.ws, request_of(record)), int(left + tonumber(ARGV[3])))
-if string.find(options, '\tX%d+\t') then
-  redis.call('ZADD', expiring_key, int(expires), id)
+local lists, later = {}, {}
+let_go(id, record, h, e, expires, ARGV[6], ARGV[3], lists, later)
+for band, list in pairs(lists) do
+  place(band, list)
 end
-place(h.band, { id, h.ws, h.kind, true, n = 4 })
-event(id, 'P' .. int(e.attempt) .. ' ')
-if settle() > 0 then
+local sooner = schedule(later)
+if settle() > 0 or sooner then
   ring()
 end
 flush_events(ARGV[2])

@@ -30,7 +30,7 @@ pub const BUGS: &[PlantedBug] = &[
     script(
         "cancel_not_fenced",
         "a cancelled attempt keeps its lease, so that its late success counts",
-        &[patch("cancel", "redis.call('ZREM', running_key, member)", "")],
+        &[patch("withdraw", "redis.call('ZREM', running_key, member)", "")],
     ),
     script(
         "cap_not_checked",
@@ -117,12 +117,8 @@ pub const BUGS: &[PlantedBug] = &[
         "redrive_without_key",
         "a redriven job has no idempotency key",
         &[
-            patch(
-                "redrive",
-                "redis.call('SET', key, id .. print, 'NX', 'EX', ttl)",
-                "(redis.call('EXISTS', key) == 0)",
-            ),
-            patch("redrive", "redis.call('EXPIRE', key, ttl)", "redis.call('DEL', key)"),
+            patch("revive", "redis.call('SET', key, id .. print, 'NX', 'EX', ttl)", "(redis.call('EXISTS', key) == 0)"),
+            patch("revive", "redis.call('EXPIRE', key, ttl)", "redis.call('DEL', key)"),
         ],
     ),
     script(

@@ -19,6 +19,7 @@ fn the_overview_names_every_command_and_the_exit_codes() {
         "queues",
         "workers",
         "dead",
+        "operations",
         "providers",
         "usage",
         "keys",
@@ -34,10 +35,11 @@ fn the_overview_names_every_command_and_the_exit_codes() {
 #[test]
 fn every_noun_has_its_verbs() {
     for (noun, verbs) in [
-        ("jobs", &["submit", "list", "show", "cancel", "redrive", "why"][..]),
+        ("jobs", &["submit", "list", "show", "cancel", "redrive", "hold", "release", "move", "why"][..]),
         ("queues", &["list", "pause", "resume", "drain"]),
         ("workers", &["list"]),
-        ("dead", &["list"]),
+        ("dead", &["list", "show", "redrive", "discard"]),
+        ("operations", &["list", "show", "watch", "stop", "resume"]),
         ("providers", &["list", "test", "models"]),
         ("keys", &["create", "list", "revoke"]),
         ("workspaces", &["limits"]),

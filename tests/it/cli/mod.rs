@@ -7,6 +7,7 @@ mod demo;
 mod dev;
 mod exit_codes;
 mod help;
+mod operations;
 mod operators;
 mod process;
 mod providers;

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::api::{ADMIN, Answer, Api, send};
-use crate::support::jobs::{TestWorker, death, success};
+use crate::support::jobs::{TestWorker, death, failure, success};
 
 /// The document, asked by operation.
 struct Document(Value);
@@ -60,6 +60,10 @@ async fn answers_about_jobs_fit_the_document() {
     worker.end(&api.store, &claimed, death()).await;
     document.check("get_job", &api.get(&key, &path).await);
     document.check("list_dead_letters", &api.get(ADMIN, "/dead-letters").await);
+    document.check(
+        "list_dead_letters",
+        &api.get(ADMIN, &format!("/dead-letters?fingerprint={}", failure().fingerprint)).await,
+    );
     document.check("redrive_job", &api.command(&key, &format!("{path}/redrive")).await);
     let claimed = worker.claim_one(&api.store).await;
     worker.end(&api.store, &claimed, success()).await;
@@ -82,6 +86,16 @@ async fn answers_to_operators_fit_the_document() {
     document.check("get_queue", &api.get(ADMIN, "/queues/default").await);
     document.check("get_queue", &api.get(ADMIN, "/queues/none").await);
     document.check("resume_queue", &api.command(ADMIN, "/queues/default/resume").await);
+    document.check("begin_operation", &api.post(ADMIN, "/operations", &json!({"action": "redrive"})).await);
+    let all = json!({"action": "redrive", "all": true, "dry_run": false, "note": "x", "expected": 3});
+    let begun = api.post(ADMIN, "/operations", &all).await;
+    document.check("begin_operation", &begun);
+    document.check("begin_operation", &api.post(ADMIN, "/operations", &json!({"action": "undo"})).await);
+    document.check("list_operations", &api.get(ADMIN, "/operations").await);
+    let path = format!("/operations/{}", begun.json()["id"].as_str().expect("an id"));
+    document.check("get_operation", &api.get(ADMIN, &path).await);
+    document.check("stop_operation", &api.command(ADMIN, &format!("{path}/stop")).await);
+    document.check("resume_operation", &api.post(ADMIN, &format!("{path}/resume"), &json!({"rate": 7})).await);
     document.check("list_workers", &api.get(ADMIN, "/workers").await);
     let made = api.post(ADMIN, "/keys", &json!({"workspace": "a", "scopes": ["jobs:read"]})).await;
     document.check("create_key", &made);

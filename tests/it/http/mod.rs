@@ -16,6 +16,8 @@ mod list;
 mod llm;
 mod matrix;
 mod openapi;
+mod operations;
+mod operations_walls;
 mod operators;
 mod outage;
 mod providers;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use windlass::domain::JobId;
-use windlass::engine::{AllowList, Control, EventHub, Guard, Policies, Registry, Submitter, tasks};
+use windlass::engine::{AllowList, Control, EventHub, Guard, Operations, Policies, Registry, Submitter, tasks};
 use windlass::executors::{ExecutorOptions, register_all};
 use windlass::http::{HttpOptions, HttpState, ServerOptions, Services, mint_key, router, serve};
 use windlass::store::{Shards, Store};
@@ -184,7 +184,10 @@ async fn services(store: &Shards, shutdown: &CancellationToken, registry: Arc<Re
         // Told before it subscribed, which a busy machine makes possible, it is not told again.
         drop(tokio::time::timeout(Duration::from_secs(2), told.next()).await);
     }
+    let operations = Operations::new(store.clone());
+    operations.start(shutdown.clone());
     Services {
+        operations,
         submitter: Submitter::start(store.clone(), guard.clone(), shutdown.clone()),
         control: Control::new(store.clone()),
         policies: Policies::start(store.clone(), registry.allow_list().clone(), shutdown.clone()),

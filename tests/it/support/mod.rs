@@ -4,6 +4,7 @@ pub(crate) mod action;
 pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod book;
+pub(crate) mod bulk;
 pub(crate) mod calls;
 pub(crate) mod cluster;
 pub(crate) mod context;
@@ -21,6 +22,7 @@ pub(crate) mod llmock;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod monitoring;
 pub(crate) mod oauth;
+pub(crate) mod operations;
 pub(crate) mod outside;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod processes;

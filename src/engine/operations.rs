@@ -1,0 +1,227 @@
+//! Bulk operations: begun by anyone, carried on by whichever API process has the turn.
+
+mod pace;
+mod preview;
+mod runner;
+mod walk;
+
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::tasks;
+use crate::domain::{JobId, Operation, OperationCounts, OperationPlan, OperationState, Preview, QueueName};
+use crate::store::{PutOperation, Shards, StoreError};
+
+/// Jobs changed per second, at most.
+const MOST_RATE: u32 = 100_000;
+
+/// Why an operation was not begun or changed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum OperationError {
+    /// No such operation.
+    #[error("no such operation")]
+    NotFound,
+    /// Its state forbids it: a finished one cannot be stopped or resumed.
+    #[error("the operation is {0}")]
+    State(OperationState),
+    /// As many operations run as may, 10.
+    #[error("10 operations are running")]
+    TooMany,
+    /// Redis did not do it, or (`Unknown`) may have; repeating is safe.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Commands to operations; cheap to clone. `by` is the name of the caller's key and goes into the record.
+#[derive(Clone, Debug)]
+pub struct Operations {
+    store: Shards,
+    /// Told when one begins or is resumed here, so that it starts at once.
+    begun: Arc<Notify>,
+}
+
+impl Operations {
+    /// Commands on a store.
+    #[must_use]
+    pub fn new(store: impl Into<Shards>) -> Self {
+        Self { store: store.into(), begun: Arc::default() }
+    }
+
+    /// Starts what carries operations on, in an API process; it ends with `shutdown`. While none runs it asks Redis
+    /// once in two seconds. If the process dies, another goes on within five.
+    pub fn start(&self, shutdown: CancellationToken) {
+        tasks::spawn("operations", runner::run(self.clone(), shutdown));
+    }
+
+    /// What the plan would do now. Changes nothing; takes 10 s at most.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn preview(&self, plan: &OperationPlan) -> Result<Preview, OperationError> {
+        Ok(preview::preview(&self.store, plan).await?)
+    }
+
+    /// Begins an operation. `id` is the caller's choice ([`JobId::new`]), so that repeating is safe: the one that is
+    /// there is returned.
+    ///
+    /// # Errors
+    /// `TooMany`; `Store`.
+    pub async fn begin(
+        &self,
+        id: JobId,
+        plan: &OperationPlan,
+        by: &str,
+        expected: Option<u64>,
+    ) -> Result<Operation, OperationError> {
+        let first = self.store.first();
+        let mut plan = plan.clone();
+        if plan.filter.states.is_empty() {
+            plan.filter.states = plan.action.default_states().to_vec();
+        }
+        plan.rate = plan.rate.clamp(1, MOST_RATE);
+        let operation = Operation {
+            id,
+            plan,
+            state: OperationState::Running,
+            by: by.to_owned(),
+            created_at: first.now().await?,
+            changed: None,
+            finished_at: None,
+            expected,
+            counts: OperationCounts::default(),
+        };
+        match first.put_operation(None, &operation).await? {
+            PutOperation::Done => {
+                tell("begin", &operation, by);
+                self.begun.notify_one();
+                Ok(operation)
+            }
+            PutOperation::Changed(Some(there)) => self.counted(there.operation).await,
+            PutOperation::Changed(None) => Err(OperationError::NotFound),
+            PutOperation::TooMany => Err(OperationError::TooMany),
+        }
+    }
+
+    /// Operations of the last 30 days, newest first, at most 1,000.
+    ///
+    /// # Errors
+    /// When Redis did not answer.
+    pub async fn list(&self) -> Result<Vec<Operation>, OperationError> {
+        let mut all = Vec::new();
+        for operation in self.store.first().operations().await? {
+            all.push(self.counted(operation).await?);
+        }
+        Ok(all)
+    }
+
+    /// One operation.
+    ///
+    /// # Errors
+    /// `NotFound`; `Store`.
+    pub async fn get(&self, id: JobId) -> Result<Operation, OperationError> {
+        let record = self.store.first().operation(id).await?.ok_or(OperationError::NotFound)?;
+        self.counted(record.operation).await
+    }
+
+    /// Stops an operation after the step under way. Stopping a stopped one returns it.
+    ///
+    /// # Errors
+    /// See [`OperationError`].
+    pub async fn stop(&self, id: JobId, by: &str) -> Result<Operation, OperationError> {
+        self.turn(id, by, OperationState::Stopped, None).await
+    }
+
+    /// Goes on with a stopped operation where it was, if wanted at another rate. Resuming a running one returns it,
+    /// at that rate.
+    ///
+    /// # Errors
+    /// See [`OperationError`].
+    pub async fn resume(&self, id: JobId, by: &str, rate: Option<u32>) -> Result<Operation, OperationError> {
+        self.turn(id, by, OperationState::Running, rate).await
+    }
+
+    async fn turn(
+        &self,
+        id: JobId,
+        by: &str,
+        state: OperationState,
+        rate: Option<u32>,
+    ) -> Result<Operation, OperationError> {
+        let first = self.store.first();
+        let mut record = first.operation(id).await?.ok_or(OperationError::NotFound)?;
+        loop {
+            let mut operation = record.operation.clone();
+            let rate = rate.unwrap_or(operation.plan.rate).clamp(1, MOST_RATE);
+            if operation.state == OperationState::Finished {
+                return Err(OperationError::State(operation.state));
+            }
+            if operation.state == state && operation.plan.rate == rate {
+                return self.counted(operation).await;
+            }
+            (operation.state, operation.plan.rate) = (state, rate);
+            operation.changed = Some((by.to_owned(), first.now().await?));
+            match first.put_operation(Some(&record), &operation).await? {
+                PutOperation::Done => {
+                    tell(if state == OperationState::Stopped { "stop" } else { "resume" }, &operation, by);
+                    self.begun.notify_one();
+                    return self.counted(operation).await;
+                }
+                PutOperation::Changed(Some(there)) => record = *there,
+                PutOperation::Changed(None) => return Err(OperationError::NotFound),
+                PutOperation::TooMany => return Err(OperationError::TooMany),
+            }
+        }
+    }
+
+    /// Every shard is through.
+    async fn finish(&self, id: JobId, parts: impl Iterator<Item = &OperationCounts>) -> Result<(), StoreError> {
+        let counts = parts.fold(OperationCounts::default(), add);
+        let first = self.store.first();
+        while let Some(record) = first.operation(id).await? {
+            let mut operation = record.operation.clone();
+            if operation.state != OperationState::Running {
+                return Ok(());
+            }
+            operation.state = OperationState::Finished;
+            operation.finished_at = Some(first.now().await?);
+            operation.counts = counts.clone();
+            if matches!(first.put_operation(Some(&record), &operation).await?, PutOperation::Done) {
+                tell("finish", &operation, &operation.by);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// What it did so far, which every shard knows for itself until it is finished.
+    async fn counted(&self, mut operation: Operation) -> Result<Operation, OperationError> {
+        if operation.state != OperationState::Finished {
+            let parts = self.store.all().iter().map(|store| store.operation_part(operation.id));
+            let parts = try_join_all(parts).await?;
+            operation.counts = parts.iter().map(|part| &part.counts).fold(OperationCounts::default(), add);
+        }
+        Ok(operation)
+    }
+}
+
+fn add(mut sum: OperationCounts, part: &OperationCounts) -> OperationCounts {
+    sum.matched += part.matched;
+    sum.done += part.done;
+    part.skipped.iter().for_each(|(why, n)| *sum.skipped.entry(*why).or_default() += n);
+    sum
+}
+
+/// A line of the audit log.
+fn tell(what: &'static str, operation: &Operation, by: &str) {
+    let (plan, counts) = (&operation.plan, &operation.counts);
+    tracing::info!(
+        target: "audit",
+        action = format_args!("operation.{what}"), by, operation.id = %operation.id, operation.action = %plan.action,
+        filter = ?plan.filter, to = plan.target.as_ref().map(QueueName::as_str), rate = plan.rate, note = plan.note,
+        matched = counts.matched, done = counts.done, skipped = ?counts.skipped,
+        "operation"
+    );
+}

@@ -1,0 +1,66 @@
+-- One step of a bulk operation on this shard: the jobs, what became of them and how far it is are one write.
+-- Arguments: 5 operation, 6 how far it has to be, 7 how far it is then, 8 action, 9 when it began, 10 'pass' if another
+-- pass begins or 'place' if a bucket is left, 11 hour of the bucket or '', 12 target and 13 its depth limit, 14 attempts
+-- of a job whose record names none, 15 1 if skipped jobs count for this pass only, 16 to 24 filter, then ids.
+local PART_LIFE, FIRST = '2678400', 25 -- 31 days: a day longer than the operation's record
+local part_key = base .. ':operation:' .. ARGV[5]
+local met_key = part_key .. ':met'
+local skips, part_cut = {}, nil
+
+local function skip(id, why)
+  -- A bucket may show a job twice, or be walked again: who was skipped there is remembered until it is left.
+  if ARGV[11] == '' or redis.call('SADD', met_key, id) == 1 then
+    skips[why] = (skips[why] or 0) + 1
+  end
+end
+
+-- The error of a key of a wrong type; or what is on record, if this step was made before or is not the next.
+local function refused()
+  local bad = expect_types({ [part_key] = 'hash', [met_key] = 'set' })
+  if bad then
+    return bad
+  end
+  local part = redis.call('HMGET', part_key, 'cursor', 'cut')
+  if (part[1] or '') ~= ARGV[6] then
+    return { 0, redis.call('HGETALL', part_key) }
+  end
+  part_cut = tonumber(part[2]) or math.min(tonumber(ARGV[9]), now)
+end
+
+-- A job as it is now, if it is where the step looks for it.
+local function job_now(id)
+  if ARGV[11] ~= '' then
+    local was = ended_job(id, ARGV[11])
+    return was and was.state ~= 'd' and { id = id, was = was, h = header(was.record), state = was.state, since = was.since,
+      failure = was.failure, record = was.record }
+  end
+  local record = redis.call('HGET', jobs_key, id)
+  local h = header(record or '')
+  if h.queue ~= queue then
+    return nil
+  end
+  local e = entry_of(redis.call('HGET', attempts_key, id))
+  local state, since = e.state, tonumber(string.match(e.extra, '^%d+'))
+  if state == 'w' and redis.call('ZSCORE', scheduled_key, id) then
+    state = 'S'
+  end
+  if state == 'h' then
+    since = tonumber(redis.call('ZSCORE', qkey('held'), id))
+  elseif state ~= 'd' then
+    since = times_of(id, record)
+  end
+  return { id = id, record = record, h = h, e = e, state = state, since = since or 0, failure = e.failure }
+end
+
+local function jobs_of_step()
+  local f, jobs = read_filter(16, part_cut), {}
+  for i = FIRST, #ARGV do
+    local job = job_now(ARGV[i])
+    if job and wanted(f, job.state, job.since, job.h, job.e, job.failure) then
+      jobs[#jobs + 1] = job
+    else
+      jobs[#jobs + 1] = { id = ARGV[i] }
+    end
+  end
+  return jobs
+end
