@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, bootstrap, compose};
 use crate::config::{Config, LlmConfig};
-use crate::engine::{Control, EventHub, Guard, Janitor, Policies, Submitter, tasks};
+use crate::engine::{Control, EventHub, Guard, Janitor, Policies, Submitter, start_noting, tasks};
 use crate::http::{HttpOptions, HttpState, ServerOptions, ServiceState, Services, router, serve};
 use crate::store::Shards;
 
@@ -37,6 +37,8 @@ pub(super) async fn serve_on(
     let _stop_background = background.clone().drop_guard();
     let services = services(config, store.clone(), &background)?;
     Janitor::start(store.clone(), background.clone());
+    start_noting(store.clone(), background.clone());
+    Control::watch_drains(store.clone(), background.clone());
     if config.server.admin_key.is_none() {
         let token = background.clone();
         tasks::spawn("first-key", async move {

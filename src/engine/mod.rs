@@ -16,6 +16,8 @@ mod judge;
 mod keeper;
 mod lease;
 mod listener;
+mod orders;
+mod pace;
 mod policy;
 mod registry;
 mod slots;
@@ -23,7 +25,11 @@ mod submit;
 pub mod tasks;
 mod worker;
 
-pub use control::{Control, ControlError, Decider, DecisionError, EffectsOf, Resolution, Selector, approve_until};
+pub(crate) use control::of_blocker;
+pub use control::{
+    Control, ControlError, Decider, DecisionError, DrainError, EffectsOf, OverdueDrain, QueueLoad, QueueReason, Reason,
+    RedisTrouble, Resolution, Selector, Unknown, approve_until,
+};
 pub use credentials::{
     KeyError, Keyring, NewCredential, Released, Resealed, Safe, SafeError, SealError, release_needing_reauth,
 };
@@ -37,6 +43,7 @@ pub use executor::{
 pub use findings::{Check, Findings, Level};
 pub use guard::Guard;
 pub use janitor::{Janitor, Round};
+pub use pace::start_noting;
 pub use policy::{Policies, Refusal};
 pub use registry::{AllowList, Registry, RegistryError, TypeRefusal};
 pub use submit::{SubmitError, Submitted, Submitter};

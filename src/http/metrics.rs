@@ -153,6 +153,9 @@ mod tests {
             oldest_pending: None,
             paused: None,
             draining: None,
+            wait_for_worker: 0,
+            paused_parts: Vec::new(),
+            read_at: crate::domain::Timestamp::from_unix_ms(0),
         }
     }
 

@@ -15,6 +15,7 @@ mod compact;
 mod confirm;
 mod cooldown;
 mod credential;
+mod crew;
 mod cycle;
 mod deltas;
 mod durable;
@@ -36,7 +37,10 @@ mod merged;
 mod merged_list;
 mod meter;
 mod mirror;
+mod note;
 mod options;
+mod order;
+mod outlook;
 mod pause;
 #[cfg(feature = "chaos")]
 pub mod planted;
@@ -90,7 +94,8 @@ pub use heartbeat::{LeaseRef, WorkerAbout};
 pub use ledger::{Figures, LEDGER_DAYS, LedgerLine};
 pub use meter::{BreakerState, LimitUse, TargetState};
 pub use options::{StoreOptions, Strict};
-pub use pause::Switch;
+pub use order::Ordered;
+pub use pause::{Switch, Switched};
 pub use policy::{PolicyChange, StoredPolicies};
 pub use probe::{ProbeAsked, Turn};
 pub use probed::{Found, ProviderHealth};
@@ -104,8 +109,8 @@ pub use tend::Tended;
 pub use unhold::{Unheld, Unhold};
 pub use verify::{Verification, Verified, VerifyAsked};
 pub use views::{
-    Blocker, DeadGroup, KeyRecord, ListPage, ListPlace, ListPosition, ListQuery, QueueSummary, Scope, SwitchedBy, Why,
-    WorkerSummary, WorkspaceLimits,
+    Ahead, Blocker, Crew, DeadGroup, KeyRecord, ListPage, ListPlace, ListPosition, ListQuery, QueueSummary, QueueWhy, Scope,
+    SwitchedBy, Waiting, Why, WorkerSummary, WorkspaceLimits,
 };
 
 /// A handle to the queue in Redis, or to one shard of it in a cluster ([`Shards`] are all of it); cheap

@@ -12,6 +12,7 @@ pub(super) mod jobs;
 pub(super) mod keys;
 pub(super) mod providers;
 pub(super) mod queues;
+pub(super) mod scaling;
 pub(super) mod types;
 pub(super) mod usage;
 pub(super) mod workers;
