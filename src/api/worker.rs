@@ -29,10 +29,10 @@ pub struct WorkerView {
     #[serde(default)]
     #[schema(schema_with = super::schema::worker_states)]
     pub state: String,
-    /// Whether its claim loop came round since it started, and it claims now. Versions before 0.2 do not say.
+    /// Whether its claim loop came round since it started, and it claims now. Older versions do not say.
     #[serde(default)]
     pub claims: bool,
-    /// Whether it knows orders from afar. Versions before 0.2 ignore them.
+    /// Whether it knows orders from afar. Older versions ignore them.
     #[serde(default)]
     pub hears: bool,
     /// Who told it to be quiet or to stop.
@@ -66,7 +66,7 @@ pub struct OrderView {
     pub order: String,
     /// By whom: the name of the key.
     pub by: String,
-    /// Whether the worker knows orders; one of a version before 0.2 ignores them.
+    /// Whether the worker knows orders; one of an older version ignores them.
     pub hears: bool,
 }
 

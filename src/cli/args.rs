@@ -14,7 +14,6 @@ use super::queues::QueuesCommand;
 use super::usage::UsageArgs;
 use super::workers::WorkersCommand;
 use super::workspaces::WorkspacesCommand;
-use crate::domain::JobId;
 
 const EXAMPLES: &str = "Examples:
   windlass dev                                    everything on this machine, nothing to configure
@@ -22,7 +21,8 @@ const EXAMPLES: &str = "Examples:
   REDIS_URL=redis://10.0.0.5 windlass worker      a worker, on as many machines as you like
   windlass jobs submit echo --input '{\"text\":\"hello\"}' --wait 10
   windlass jobs list --state dead --output json
-  windlass why 01dVmX8Y1uj8y5I0EHlEd0
+  windlass why 01dVmX8Y1uj8y5I0EHlEd0             what a job waits for, and what to do
+  windlass why default                            the same for the jobs of a queue
 
 The operator commands speak to WINDLASS_URL with the key in WINDLASS_API_KEY.
 Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 refused, 5 unreachable.";
@@ -108,18 +108,19 @@ pub enum OperatorCommand {
     /// Submit, list, show, cancel and redrive jobs, and decide about held ones
     #[command(subcommand)]
     Jobs(JobsCommand),
-    /// Say what a job waits for
+    /// Say what a job, or the jobs of a queue, wait for, and what to do
     Why {
-        /// The job's id
-        job: JobId,
+        /// A job's id or a queue's name
+        #[arg(value_name = "JOB|QUEUE")]
+        subject: String,
     },
     /// Show and set the rules for actions: job types with effects outside
     #[command(subcommand)]
     Actions(ActionsCommand),
-    /// List, pause, resume and drain queues
+    /// List, pause, resume and drain queues; figures for autoscalers
     #[command(subcommand)]
     Queues(QueuesCommand),
-    /// List live worker processes
+    /// List worker processes, quiet, resume, stop and restart them from afar
     #[command(subcommand)]
     Workers(WorkersCommand),
     /// Show and test the providers of language models

@@ -8,6 +8,8 @@ mod actions;
 mod args;
 mod credentials;
 mod dead;
+mod drain;
+mod duration;
 mod failure;
 mod follow;
 mod held;
@@ -16,7 +18,9 @@ mod keys;
 mod output;
 mod providers;
 mod queues;
+mod restart;
 mod usage;
+mod why;
 mod workers;
 mod workspaces;
 
@@ -36,7 +40,7 @@ pub async fn operate(command: OperatorCommand, client: &Client, out: &mut Output
     match command {
         OperatorCommand::Actions(command) => actions::run(command, client, out).await,
         OperatorCommand::Jobs(command) => jobs::run(command, client, out).await,
-        OperatorCommand::Why { job } => jobs::why(job, client, out).await,
+        OperatorCommand::Why { subject } => why::run(&subject, client, out).await,
         OperatorCommand::Queues(command) => queues::run(command, client, out).await,
         OperatorCommand::Workers(command) => workers::run(command, client, out).await,
         OperatorCommand::Providers(command) => providers::run(command, client, out).await,

@@ -12,6 +12,7 @@ mod guard;
 mod keeper;
 mod long_line;
 mod lost_replies;
+mod orders;
 mod policy;
 mod submit;
 mod worker;
