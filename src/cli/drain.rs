@@ -82,12 +82,7 @@ fn left(queue: &QueueView) -> u64 {
     queue.depth + queue.scheduled + queue.running
 }
 
-async fn wait(
-    name: &QueueName,
-    mut queue: QueueView,
-    client: &Client,
-    out: &mut Output,
-) -> Result<QueueView, Failure> {
+async fn wait(name: &QueueName, mut queue: QueueView, client: &Client, out: &mut Output) -> Result<QueueView, Failure> {
     let (began, at_first) = (clock::now(), left(&queue));
     let bar = ProgressBar::new(at_first);
     bar.set_style(ProgressStyle::with_template("{bar:30} {msg}").unwrap_or(ProgressStyle::default_bar()));
@@ -104,7 +99,10 @@ async fn wait(
         }
         if queue.draining.is_none() {
             bar.finish_and_clear();
-            return Err(Failure::new(Code::Failure, format_args!("someone opened {name} again, with {left} jobs left")));
+            return Err(Failure::new(
+                Code::Failure,
+                format_args!("someone opened {name} again, with {left} jobs left"),
+            ));
         }
         if silent && said.is_none_or(|at| at.elapsed() >= SAY) {
             out.note(&text)?;
@@ -116,7 +114,9 @@ async fn wait(
         if is_past(queue.draining.as_ref()) && shrunk.elapsed() >= STUCK {
             bar.finish_and_clear();
             let hint = format!("`windlass why {name}` says what they wait for");
-            return Err(Failure::new(Code::Failure, format_args!("the deadline has passed with {left} jobs left")).hint(hint));
+            return Err(
+                Failure::new(Code::Failure, format_args!("the deadline has passed with {left} jobs left")).hint(hint)
+            );
         }
         tokio::time::sleep(LOOK).await;
         queue = client.queue(name).await?;
@@ -132,10 +132,8 @@ fn is_past(drain: Option<&SwitchView>) -> bool {
 /// `120 left (80 pending, 30 scheduled, 10 running), 12.0/s, 10 s to go`.
 fn progress(queue: &QueueView, at_first: u64, took: Duration) -> String {
     let left = left(queue);
-    let mut text = format!(
-        "{left} left ({} pending, {} scheduled, {} running)",
-        queue.depth, queue.scheduled, queue.running
-    );
+    let mut text =
+        format!("{left} left ({} pending, {} scheduled, {} running)", queue.depth, queue.scheduled, queue.running);
     let done = at_first.saturating_sub(left);
     if done > 0 && took >= Duration::from_secs(1) {
         #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "jobs of a queue are far below 2^53")]

@@ -96,10 +96,12 @@ impl Restart {
 
     /// Notes who is gone and who took a place.
     fn look(&mut self, fleet: &[WorkerView], out: &mut Output) -> Result<(), Failure> {
-        self.todo.retain(|worker| fleet.iter().any(|live| live.id == worker.id) || {
-            // It ended by itself: whoever supervises it replaces it too.
-            self.total -= 1;
-            false
+        self.todo.retain(|worker| {
+            fleet.iter().any(|live| live.id == worker.id) || {
+                // It ended by itself: whoever supervises it replaces it too.
+                self.total -= 1;
+                false
+            }
         });
         for stopped in self.stopped.iter_mut().filter(|stopped| !stopped.gone) {
             if !fleet.iter().any(|live| live.id == stopped.worker.id) {
@@ -125,19 +127,25 @@ impl Restart {
         out.note(&format!("{} of {} processes were replaced", self.replaced, self.total))?;
         let (worker, wait) = (&late.worker, say(args.wait));
         let what = match late.gone {
-            true => format!("{} on {} ended, and no process that serves its queues claimed within {wait}", worker.id, worker.host),
+            true => format!(
+                "{} on {} ended, and no process that serves its queues claimed within {wait}",
+                worker.id, worker.host
+            ),
             false => format!("{} on {} was told to stop and is still there after {wait}", worker.id, worker.host),
         };
         let again = format!("windlass workers restart --rolling --started-before {}", self.before);
         let hint = match late.gone {
-            true => format!("its supervisor has to start it again (systemd: Restart=always); then go on with `{again}`"),
+            true => {
+                format!("its supervisor has to start it again (systemd: Restart=always); then go on with `{again}`")
+            }
             false => format!("it may be running a long job: give it a longer --wait, or go on later with `{again}`"),
         };
         Err(Failure::new(Code::Failure, what).hint(hint))
     }
 
     async fn stop_next(&mut self, args: &RestartArgs, client: &Client, out: &mut Output) -> Result<(), Failure> {
-        while self.stopped.len() < usize::try_from(args.max_unavailable).unwrap_or(usize::MAX) && !self.todo.is_empty() {
+        while self.stopped.len() < usize::try_from(args.max_unavailable).unwrap_or(usize::MAX) && !self.todo.is_empty()
+        {
             let worker = self.todo.remove(0);
             let Ok(id) = worker.id.parse::<WorkerId>() else { continue };
             match client.order(id, Order::Stop).await {

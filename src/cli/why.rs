@@ -37,7 +37,9 @@ async fn neither(subject: &str, client: &Client) -> Failure {
     let failure = Failure::new(Code::NotFound, format_args!("{} is no job and no queue", clean(subject)));
     let names = match client.queues().await {
         Ok(list) => list.queues.into_iter().map(|queue| queue.name).collect::<Vec<_>>().join(", "),
-        Err(ClientError::Problem(_)) => return failure.hint("`windlass jobs list` shows jobs; an id has 22 characters"),
+        Err(ClientError::Problem(_)) => {
+            return failure.hint("`windlass jobs list` shows jobs; an id has 22 characters");
+        }
         Err(error) => return error.into(),
     };
     failure.hint(format!("queues: {names}. `windlass jobs list --workspace W` shows jobs; an id has 22 characters"))

@@ -53,10 +53,7 @@ impl Pace {
         let seconds = age(since).as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "jobs of two minutes are far below 2^53")]
         let rate = |before: u64, after: u64| Some(after.checked_sub(before)? as f64 / seconds);
-        Some(Rates {
-            enqueue: rate(since.enqueued, now.enqueued)?,
-            dequeue: rate(since.dequeued, now.dequeued)?,
-        })
+        Some(Rates { enqueue: rate(since.enqueued, now.enqueued)?, dequeue: rate(since.dequeued, now.dequeued)? })
     }
 }
 

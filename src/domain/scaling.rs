@@ -111,14 +111,8 @@ mod tests {
 
     #[test]
     fn an_idle_queue_wants_none_and_one_job_wants_one() {
-        let idle = Load {
-            arrivals: 0.0,
-            run: ASSUMED_RUN,
-            waiting: 0,
-            running: 0,
-            slots: 8,
-            drain: Duration::from_secs(60),
-        };
+        let idle =
+            Load { arrivals: 0.0, run: ASSUMED_RUN, waiting: 0, running: 0, slots: 8, drain: Duration::from_secs(60) };
         assert_eq!(idle.workers(), 0);
         assert_eq!(Load { waiting: 1, ..idle }.workers(), 1);
         // 10/s of 4 s each keep 40 slots busy; 600 waiting, gone in a minute, 40 more.

@@ -97,7 +97,14 @@ pub(super) fn judge(facts: &ServerFacts, strict: Option<Strict>) -> Findings {
         }
         checks.insert("durability", promised);
     }
-    Findings { checks, durability, full, run_id: facts.run_id.clone(), epoch: facts.epoch.clone(), took: Duration::ZERO }
+    Findings {
+        checks,
+        durability,
+        full,
+        run_id: facts.run_id.clone(),
+        epoch: facts.epoch.clone(),
+        took: Duration::ZERO,
+    }
 }
 
 /// The jobs of a shard that is away wait for it; the others go on.

@@ -262,10 +262,13 @@ impl Worker {
 
         let end = shutdown.child_token();
         let (stopped, told) = (self.keeper.orders.stopped(), end.clone());
-        tasks::spawn("told-to-stop", end.clone().run_until_cancelled_owned(async move {
-            stopped.cancelled().await;
-            told.cancel();
-        }));
+        tasks::spawn(
+            "told-to-stop",
+            end.clone().run_until_cancelled_owned(async move {
+                stopped.cancelled().await;
+                told.cancel();
+            }),
+        );
         self.work((policies, offered), &queues, &end).await?;
 
         done.cancel();

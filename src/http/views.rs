@@ -19,9 +19,7 @@ use crate::api::workspace::{Limits, LlmLimits};
 use crate::domain::llm::Quota;
 use crate::domain::{EffectRecord, Job, JobId, RawJson, effect_key};
 use crate::engine::{Check, EffectsOf, JobEvent, Level, TypeInfo, approve_until};
-use crate::store::{
-    DeadGroup, Delta, KeyRecord, QueueSummary, Switch, SwitchedBy, WorkerSummary, WorkspaceLimits,
-};
+use crate::store::{DeadGroup, Delta, KeyRecord, QueueSummary, Switch, SwitchedBy, WorkerSummary, WorkspaceLimits};
 
 use super::follow;
 pub(super) use why::{queue_why, why};

@@ -23,7 +23,13 @@ impl Shards {
     ///
     /// # Errors
     /// `Unknown`: repeating is safe. If the first shard took it, the janitor brings it to the others.
-    pub async fn pause(&self, queue: &QueueName, what: &Switch, by: &str, reason: &str) -> Result<Switched, StoreError> {
+    pub async fn pause(
+        &self,
+        queue: &QueueName,
+        what: &Switch,
+        by: &str,
+        reason: &str,
+    ) -> Result<Switched, StoreError> {
         let switched = self.first().pause(queue, what, by, reason).await?;
         try_join_all(self.others().map(|store| store.pause(queue, what, by, reason))).await?;
         Ok(switched)

@@ -109,8 +109,8 @@ pub use tend::Tended;
 pub use unhold::{Unheld, Unhold};
 pub use verify::{Verification, Verified, VerifyAsked};
 pub use views::{
-    Ahead, Blocker, Crew, DeadGroup, KeyRecord, ListPage, ListPlace, ListPosition, ListQuery, QueueSummary, QueueWhy, Scope,
-    SwitchedBy, Waiting, Why, WorkerSummary, WorkspaceLimits,
+    Ahead, Blocker, Crew, DeadGroup, KeyRecord, ListPage, ListPlace, ListPosition, ListQuery, QueueSummary, QueueWhy,
+    Scope, SwitchedBy, Waiting, Why, WorkerSummary, WorkspaceLimits,
 };
 
 /// A handle to the queue in Redis, or to one shard of it in a cluster ([`Shards`] are all of it); cheap

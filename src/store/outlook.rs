@@ -128,7 +128,8 @@ fn switched(summary: &QueueSummary, switch: &Switch) -> Blocker {
 fn ordered(crew: &Crew, parts: &[Outlook]) -> Option<Waiting> {
     let jobs = parts.iter().map(|part| part.ordered).sum();
     let blocker = if crew.is_full() { Blocker::SlotsBusy } else { Blocker::InLine };
-    let heads: Vec<&str> = parts.iter().flat_map(|part| &part.heads).filter_map(|(_, k)| Some(k.split_once('\t')?.1)).collect();
+    let heads: Vec<&str> =
+        parts.iter().flat_map(|part| &part.heads).filter_map(|(_, k)| Some(k.split_once('\t')?.1)).collect();
     let about = parts.first().map_or(&[][..], |part| &part.about);
     let strange = heads.iter().find(|kind| !is_offered(about, kind));
     let all_strange = !heads.is_empty() && heads.iter().all(|kind| !is_offered(about, kind));

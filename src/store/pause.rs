@@ -56,7 +56,13 @@ impl Store {
     ///
     /// # Errors
     /// `Unknown`: repeating is safe.
-    pub async fn pause(&self, queue: &QueueName, what: &Switch, by: &str, reason: &str) -> Result<Switched, StoreError> {
+    pub async fn pause(
+        &self,
+        queue: &QueueName,
+        what: &Switch,
+        by: &str,
+        reason: &str,
+    ) -> Result<Switched, StoreError> {
         self.switch_off(queue, what, (by, reason), None).await
     }
 

@@ -79,12 +79,9 @@ async fn order(state: &HttpState, caller: &Caller, id: Param, order: Order) -> R
     let id: WorkerId = id.ok().and_then(|Path(text)| text.parse().ok()).ok_or_else(unknown)?;
     let by = caller.name();
     match state.services().control.order(id, order, by).await {
-        Ok(told) => Ok(Json(OrderView {
-            id: id.to_string(),
-            order: order.to_string(),
-            by: by.to_owned(),
-            hears: told.hears,
-        })),
+        Ok(told) => {
+            Ok(Json(OrderView { id: id.to_string(), order: order.to_string(), by: by.to_owned(), hears: told.hears }))
+        }
         Err(Unknown::Worker) => Err(unknown()),
         Err(Unknown::Store(error)) => Err(error.into()),
     }

@@ -32,7 +32,11 @@ async fn why_tells_a_job_from_a_queue_and_what_is_neither_ends_with_3() {
     for subject in ["typo", "01dYYPmhqlwgqv9oepz~O0", "No Name"] {
         let neither = server.run(&["why", subject]);
         assert_eq!(neither.code, 3, "{subject}: {}", neither.stderr);
-        assert!(neither.stderr.contains("queues: default") && neither.stderr.contains("windlass jobs list"), "{}", neither.stderr);
+        assert!(
+            neither.stderr.contains("queues: default") && neither.stderr.contains("windlass jobs list"),
+            "{}",
+            neither.stderr
+        );
     }
     let stats = server.run(&["queues", "stats"]).ok();
     assert!(stats.contains("SUGGESTED") && stats.contains("total"), "{stats}");
@@ -74,8 +78,10 @@ fn supervise(redis: &TestRedis, stop: &AtomicBool) -> Vec<Option<i32>> {
         if over() {
             return ended;
         }
-        for worker in workers.iter_mut().filter(|worker| !worker.runs()).collect::<Vec<_>>() {
-            ended.push(std::mem::replace(worker, start()).exit().code());
+        for worker in &mut workers {
+            if !worker.runs() {
+                ended.push(std::mem::replace(worker, start()).exit().code());
+            }
         }
     }
 }

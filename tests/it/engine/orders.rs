@@ -100,10 +100,8 @@ async fn a_worker_that_is_told_to_stop_gives_back_what_it_cannot_finish_uncharge
     let redis = TestRedis::start().await;
     let store = redis.store().await;
     let (mut jobs, mut next) = (Gated::new(), Gated::new());
-    let leaving = start(&store, &jobs.registry, windlass::engine::WorkerOptions {
-        drain_grace: Duration::ZERO,
-        ..options()
-    });
+    let leaving =
+        start(&store, &jobs.registry, windlass::engine::WorkerOptions { drain_grace: Duration::ZERO, ..options() });
     let id = enqueue_new(&store, spec("r")).await;
     jobs.began().await;
     tell(&store, &leaving, Order::Stop).await;

@@ -19,7 +19,10 @@ async fn a_drain_says_what_is_left_since_when_and_what_comes_then() {
     let body = json!({"reason": "moving", "deadline_seconds": 600, "then": "move:later"});
     let drained = api.post(ADMIN, "/queues/default/drain", &body).await;
     let queue = drained.json();
-    assert_eq!((drained.status, &queue["draining"]["then"], &queue["already"]), (200, &json!("move:later"), &json!(null)));
+    assert_eq!(
+        (drained.status, &queue["draining"]["then"], &queue["already"]),
+        (200, &json!("move:later"), &json!(null))
+    );
     assert_eq!((&queue["depth"], &queue["running"], &queue["scheduled"]), (&json!(1), &json!(1), &json!(0)));
     assert!(queue["draining"]["deadline"].as_str() > queue["draining"]["at"].as_str(), "{queue}");
     let refused = api.submit(&key, "r3").await;
@@ -32,7 +35,11 @@ async fn a_drain_says_what_is_left_since_when_and_what_comes_then() {
     assert_eq!((&why["blocker"], &why["next"]), (&json!("intake_closed"), &json!("windlass queues resume default")));
     for _ in 0..2 {
         let resumed = api.command(ADMIN, "/queues/default/resume").await;
-        assert_eq!((resumed.status, &resumed.json()["draining"]), (200, &json!(null)), "also of one that does not drain");
+        assert_eq!(
+            (resumed.status, &resumed.json()["draining"]),
+            (200, &json!(null)),
+            "also of one that does not drain"
+        );
     }
     assert_eq!(api.submit(&key, "r3").await.status, 202);
 }
@@ -69,7 +76,10 @@ async fn a_drain_past_its_deadline_is_found_while_jobs_are_left() {
     api.redis.cli(&["HSET", "ai:queue:blocked", "drain", &record.replace(&deadline, "1000")]);
     let overdue = control.overdue_drains().await.unwrap();
     let [one] = &overdue[..] else { panic!("one is overdue: {overdue:?}") };
-    assert_eq!((one.queue.as_str(), one.by.as_str(), one.then.to_string().as_str(), one.left), ("default", "admin", "hold", 1));
+    assert_eq!(
+        (one.queue.as_str(), one.by.as_str(), one.then.to_string().as_str(), one.left),
+        ("default", "admin", "hold", 1)
+    );
     let worker = TestWorker::register(&api.store).await;
     let claimed = worker.claim_one(&api.store).await;
     assert!(control.overdue_drains().await.unwrap().is_empty(), "what runs ends by itself");
@@ -84,7 +94,11 @@ async fn who_pauses_second_is_told_who_was_first() {
         let paused = api.post(&first, "/queues/default/pause", &body).await.json();
         assert_eq!(paused["already"], json!(null), "{paused}");
         let again = api.post(second, "/queues/default/pause", &body).await.json();
-        assert_eq!((&again["already"]["by"], &again["already"]["reason"]), (&json!("tester"), &json!("one")), "{again}");
+        assert_eq!(
+            (&again["already"]["by"], &again["already"]["reason"]),
+            (&json!("tester"), &json!("one")),
+            "{again}"
+        );
     }
     let queue = api.get(ADMIN, "/queues/default").await.json();
     assert_eq!((&queue["paused"]["by"], &queue["paused_parts"][0]["type"]), (&json!("tester"), &json!("echo")));
@@ -101,7 +115,10 @@ async fn a_worker_is_told_through_its_inbox_by_whom() {
         let expected = json!({"id": worker.id.to_string(), "order": verb, "by": "admin", "hears": true});
         assert_eq!((told.status, told.json()), (200, expected));
         let heard = inbox.wait(std::time::Duration::from_secs(5)).await.unwrap();
-        assert!(matches!(&heard, Some(Message::Order(order, by)) if order.as_str() == verb && by == "admin"), "{heard:?}");
+        assert!(
+            matches!(&heard, Some(Message::Order(order, by)) if order.as_str() == verb && by == "admin"),
+            "{heard:?}"
+        );
     }
     for id in [WorkerId::fresh().to_string(), "nobody".to_owned(), "%FF".to_owned()] {
         let unknown = api.command(ADMIN, &format!("/workers/{id}/stop")).await;

@@ -23,8 +23,14 @@ async fn figures_are_there_without_a_worker_and_lead_to_numbers() {
     let stats = api.get(&scaler, "/queues/stats?queue=default").await.json();
     for part in ["queues.default", "total"] {
         let figures = at(&stats, part);
-        assert!(figures.as_object().is_some_and(|all| all.len() == 13 && all.values().all(Value::is_number)), "{stats}");
-        assert_eq!((&figures["pending"], &figures["workers"], &figures["suggested_workers"]), (&json!(3), &json!(0), &json!(1)));
+        assert!(
+            figures.as_object().is_some_and(|all| all.len() == 13 && all.values().all(Value::is_number)),
+            "{stats}"
+        );
+        assert_eq!(
+            (&figures["pending"], &figures["workers"], &figures["suggested_workers"]),
+            (&json!(3), &json!(0), &json!(1))
+        );
     }
     for path in ["/queues", "/queues/default", "/workers", "/queues/default/why"] {
         assert_eq!(api.get(&scaler, path).await.status, 403, "the scope allows nothing else: {path}");
