@@ -97,8 +97,8 @@ impl Shards {
             };
             waiting.push(Waiting { blocker, subject, jobs, sample });
         }
-        waiting.extend(ordered(crew, parts));
-        Ok(waiting)
+        waiting.extend(ordered(summary, crew, parts));
+        Ok(joined(waiting))
     }
 
     async fn cap_of(&self, workspace: Option<&str>) -> Result<u32, StoreError> {
@@ -106,6 +106,18 @@ impl Shards {
         let WorkspaceLimits { max_running, .. } = self.workspace_limits(&name).await?;
         Ok(max_running.unwrap_or_default())
     }
+}
+
+/// Parked jobs and those in order may wait for the same.
+fn joined(parts: Vec<Waiting>) -> Vec<Waiting> {
+    let mut sums: Vec<Waiting> = Vec::new();
+    for part in parts {
+        match sums.iter_mut().find(|sum| sum.blocker == part.blocker && sum.subject == part.subject) {
+            Some(sum) => sum.jobs += part.jobs,
+            None => sums.push(part),
+        }
+    }
+    sums
 }
 
 /// What holds up all of the line alike.
@@ -124,23 +136,45 @@ fn switched(summary: &QueueSummary, switch: &Switch) -> Blocker {
     }
 }
 
-/// Jobs in order: a worker has not met them yet. One whose type nobody offers is parked only when it is met.
-fn ordered(crew: &Crew, parts: &[Outlook]) -> Option<Waiting> {
-    let jobs = parts.iter().map(|part| part.ordered).sum();
-    let blocker = if crew.is_full() { Blocker::SlotsBusy } else { Blocker::InLine };
-    let heads: Vec<&str> =
-        parts.iter().flat_map(|part| &part.heads).filter_map(|(_, k)| Some(k.split_once('\t')?.1)).collect();
+/// Jobs in order: a worker has not met them yet, and parks those that it must not take. The first of each band are looked
+/// at; all behind them are counted to what most of these wait for.
+fn ordered(summary: &QueueSummary, crew: &Crew, parts: &[Outlook]) -> Vec<Waiting> {
     let about = parts.first().map_or(&[][..], |part| &part.about);
-    let strange = heads.iter().find(|kind| !is_offered(about, kind));
-    let all_strange = !heads.is_empty() && heads.iter().all(|kind| !is_offered(about, kind));
-    match strange.filter(|_| all_strange) {
-        Some(kind) => Some(Waiting {
-            blocker: Blocker::TypeNotOffered,
-            subject: Some((*kind).to_owned()),
-            jobs,
-            sample: sample(parts),
-        }),
-        None => Some(Waiting { blocker, subject: None, jobs, sample: sample(parts) }),
+    let mut groups: Vec<Waiting> = Vec::new();
+    for (id, kind) in parts.iter().flat_map(|part| &part.heads) {
+        let (workspace, name) = kind.split_once('\t').unwrap_or(("", kind));
+        let (blocker, subject) = met(summary, crew, about, (workspace, name));
+        match groups.iter_mut().find(|group| group.blocker == blocker && group.subject == subject) {
+            Some(group) => group.jobs += 1,
+            None => groups.push(Waiting { blocker, subject, jobs: 1, sample: id.parse().ok() }),
+        }
+    }
+    let all: u64 = parts.iter().map(|part| part.ordered).sum();
+    let seen: u64 = groups.iter().map(|group| group.jobs).sum();
+    if let Some(most) = groups.iter_mut().max_by_key(|group| group.jobs) {
+        most.jobs += all.saturating_sub(seen);
+    }
+    groups
+}
+
+/// What a job of this workspace and type waits for; the order is that of [`crate::domain::WaitReason`].
+fn met(
+    summary: &QueueSummary,
+    crew: &Crew,
+    about: &[WorkerAbout],
+    (workspace, name): (&str, &str),
+) -> (Blocker, Option<String>) {
+    let paused = |wanted: &dyn Fn(&Switch) -> bool| summary.paused_parts.iter().find(|(switch, _)| wanted(switch));
+    if let Some((_, by)) = paused(&|switch| matches!(switch, Switch::Type(of) if of.as_str() == name)) {
+        return (Blocker::TypePaused(by.clone()), Some(name.to_owned()));
+    }
+    if let Some((_, by)) = paused(&|switch| matches!(switch, Switch::Workspace(of) if of.as_str() == workspace)) {
+        return (Blocker::WorkspacePaused(by.clone()), Some(workspace.to_owned()));
+    }
+    match is_offered(about, name) {
+        false => (Blocker::TypeNotOffered, Some(name.to_owned())),
+        true if crew.is_full() => (Blocker::SlotsBusy, None),
+        true => (Blocker::InLine, None),
     }
 }
 

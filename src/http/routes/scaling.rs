@@ -22,7 +22,8 @@ const DRAIN: Duration = Duration::from_secs(60);
 /// Read the figures of queues as autoscalers do.
 ///
 /// `suggested_workers` follows from what is in Redis, so it is there with no worker alive. A paused queue wants what its
-/// running jobs need. Takes the scope `queue:stats`, which allows nothing else, or `queue:operate`.
+/// running jobs need. Takes the scope `queue:stats`, which allows nothing else, or `queue:operate`. (A queue that is called
+/// `stats` is shown by `GET /queues`.)
 #[utoipa::path(
     get, path = "/queues/stats", tag = "operators", operation_id = "queue_stats",
     params(

@@ -121,7 +121,10 @@ fn standing(crew: &Crew) -> String {
 fn busy_with(crew: &Crew) -> String {
     let parts: Vec<String> = crew.running.iter().map(|(name, n)| format!("{n} {name}")).collect();
     let with = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    format!("all {} slots are busy{with}", crew.slots)
+    match crew.slots {
+        1 => format!("the one slot is busy{with}"),
+        slots => format!("all {slots} slots are busy{with}"),
+    }
 }
 
 /// What holds up all jobs of a queue alike; `None` when it depends on the job.
@@ -252,7 +255,8 @@ fn queue_detail(of: &QueueReason) -> String {
     let name = &queue.name;
     let Some(most) = why.waiting.first() else { return idle(of) };
     let of_most = |text: String| match most.jobs == queue.depth {
-        true => format!("{text}; all {} jobs in line wait for that", queue.depth),
+        true if queue.depth == 1 => format!("{text}; the one job in line waits for that"),
+        true => format!("{text}; all {} jobs in line wait for that{}", queue.depth, parked(of)),
         false => format!("{text}; {} of {} jobs in line wait for that{}", most.jobs, queue.depth, parked(of)),
     };
     if let Some(text) = of_all(of.reason, name, &why.crew, of.redis.as_ref()) {
@@ -275,7 +279,7 @@ fn queue_detail(of: &QueueReason) -> String {
 /// Said when nothing in line could be claimed.
 fn parked(of: &QueueReason) -> &'static str {
     let queue = &of.why.summary;
-    if queue.parked == queue.depth { ", and all are parked" } else { "" }
+    if queue.parked == queue.depth { "; all are parked" } else { "" }
 }
 
 /// Nothing is in line.

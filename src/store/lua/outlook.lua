@@ -4,15 +4,17 @@
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue
 -- Returns: live workers, their descriptions, workspace and type of the first 50 leases, when the next scheduled job is
---          due or '', then of the order: jobs, and id, workspace and type of the first of each band (flat); then of each
---          of 100 blockers at most: band:blocker, jobs, id of the first (flat)
+--          due or '', then of the order: jobs, and id, workspace and type of the first 20 of each band (flat); then of
+--          each of 100 blockers at most: band:blocker, jobs, id of the first (flat)
 -- Guarantee: one moment, bounded work.
 local about, live = workers_about()
 local due = redis.call('ZRANGE', qkey('scheduled'), '0', '0', 'WITHSCORES')
 local ordered, heads, ids = 0, {}, {}
 for _, band in ipairs(bands) do
   ordered = ordered + redis.call('ZCARD', qkey('order:' .. band))
-  ids[#ids + 1] = redis.call('ZRANGE', qkey('order:' .. band), '0', '0')[1]
+  for _, id in ipairs(redis.call('ZRANGE', qkey('order:' .. band), '0', '19')) do
+    ids[#ids + 1] = id
+  end
 end
 for i, kind in ipairs(kinds_of(ids)) do
   heads[2 * i - 1], heads[2 * i] = ids[i], kind

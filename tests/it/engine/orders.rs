@@ -78,6 +78,7 @@ async fn jobs_that_only_a_quiet_worker_runs_come_back_when_it_claims_again() {
     let store = redis.store().await;
     let (registry, count) = counting();
     let quiet = start(&store, &registry, options());
+    shows(&store, &quiet, WorkerState::Active).await;
     tell(&store, &quiet, Order::Quiet).await;
     shows(&store, &quiet, WorkerState::Quiet).await;
     let waiting = enqueue_new(&store, spec("waiting")).await;

@@ -65,7 +65,13 @@ async fn a_type_that_nobody_offers_is_named_before_a_worker_met_it() {
     let store = redis.store().await;
     TestWorker::register(&store).await;
     enqueue_many(&store, "ws", "odd", 2, |s| s.job_type = kind("odd")).await;
-    assert_eq!(parts(&why(&store).await), [(Blocker::TypeNotOffered, Some("odd"), 2)]);
+    enqueue_many(&store, "ws", "slow", 30, |s| s.job_type = kind("slow")).await;
+    enqueue_many(&store, "ws", "r", 1, |s| s.priority = windlass::domain::Priority::High).await;
+    store.pause(&queue(), &Switch::Type(kind("slow")), "op", "t").await.unwrap();
+    let found = why(&store).await;
+    let parts = parts(&found);
+    assert!(matches!(&parts[0], (Blocker::TypePaused(_), Some("slow"), 30)), "those behind count with most: {parts:?}");
+    assert_eq!(parts[1..], [(Blocker::TypeNotOffered, Some("odd"), 2), (Blocker::InLine, None, 1)]);
 }
 
 #[tokio::test]
