@@ -140,3 +140,28 @@ fn sum_of(paces: &[Pace]) -> Vec<Note> {
     };
     (1..=length).rev().filter_map(nth).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::Timestamp;
+
+    use super::*;
+
+    fn pace(notes: &[(i64, u64)]) -> Pace {
+        let note = |(seconds, n): &(i64, u64)| Note {
+            at: Timestamp::from_unix_ms(seconds * 1000),
+            enqueued: *n,
+            dequeued: *n,
+        };
+        Pace { notes: notes.iter().map(note).collect(), ..Pace::default() }
+    }
+
+    #[test]
+    fn notes_of_shards_are_added_from_the_latest_back() {
+        let sum = sum_of(&[pace(&[(1, 10), (11, 20), (21, 30)]), pace(&[(12, 1), (20, 2)])]);
+        let seen: Vec<_> = sum.iter().map(|note| (note.at.unix_ms() / 1000, note.enqueued)).collect();
+        assert_eq!(seen, [(11, 21), (20, 32)]);
+        assert!(sum_of(&[pace(&[(1, 10)]), pace(&[])]).is_empty(), "a shard that knows nothing yet");
+        assert!(sum_of(&[]).is_empty());
+    }
+}

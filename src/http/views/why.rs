@@ -185,9 +185,10 @@ fn backoff(job: &Job, reason: WaitReason, at: Timestamp) -> String {
 }
 
 fn in_line(ahead: Option<&AheadView>) -> String {
-    let Some(ahead) = ahead.filter(|ahead| ahead.higher_bands + ahead.in_band > 0) else {
+    let Some(ahead) = ahead else { return "it waits for its turn".to_owned() };
+    if ahead.higher_bands + ahead.in_band == 0 {
         return "it is next in line".to_owned();
-    };
+    }
     let mut text = format!("it waits for its turn, behind {} jobs of its band", ahead.in_band);
     if ahead.higher_bands > 0 {
         text.push_str(&format!(" and {} of higher ones", ahead.higher_bands));
