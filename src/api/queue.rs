@@ -129,6 +129,9 @@ pub struct DrainCommand {
     pub then: Option<String>,
 }
 
+/// After so long, this becomes of what is left.
+pub type Deadline = (Duration, DrainThen);
+
 /// The longest time that a drain may be given: a week.
 const LONGEST_DRAIN: u64 = 7 * 24 * 3600;
 
@@ -137,7 +140,7 @@ impl DrainCommand {
     ///
     /// # Errors
     /// Everything that is wrong with the document, by field.
-    pub fn read(body: Json) -> Result<(Option<String>, Option<(Duration, DrainThen)>), Box<Problem>> {
+    pub fn read(body: Json) -> Result<(Option<String>, Option<Deadline>), Box<Problem>> {
         let mut fields = Fields::of(body)?;
         for part in ["type", "workspace"] {
             if fields.take(part).is_some() {
