@@ -21,6 +21,7 @@ mod problem;
 pub mod provider;
 pub mod queue;
 mod read;
+pub mod scaling;
 pub mod schema;
 pub mod types;
 pub mod usage;

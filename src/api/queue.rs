@@ -1,13 +1,15 @@
 //! Queues and what operators do to them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Problem;
 use super::json::Json;
 use super::read::Fields;
+use super::{ErrorCode, Problem};
+use crate::domain::DrainThen;
 
 /// A queue at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -41,8 +43,26 @@ pub struct QueueView {
     pub oldest_pending_ms: Option<u64>,
     /// Set while the queue is paused.
     pub paused: Option<SwitchView>,
-    /// Set while the queue takes no new jobs.
+    /// Set while the queue takes no new jobs. What is left to be done is `depth`, `scheduled`, `running` and `held`.
     pub draining: Option<SwitchView>,
+    /// Types and workspaces that are paused.
+    #[serde(default)]
+    pub paused_parts: Vec<PausedPart>,
+    /// In the answer to a pause or a drain of what was off before: the record in force, of whoever was first.
+    #[serde(default)]
+    pub already: Option<SwitchView>,
+}
+
+/// A type or a workspace that is paused in a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PausedPart {
+    /// The type, when that is what is paused.
+    #[serde(rename = "type")]
+    pub job_type: Option<String>,
+    /// The workspace, when that is what is paused.
+    pub workspace: Option<String>,
+    /// Who did it, when, and why.
+    pub switch: SwitchView,
 }
 
 /// Who switched something off, when, and why.
@@ -56,6 +76,13 @@ pub struct SwitchView {
     pub at: String,
     /// Their words, possibly empty.
     pub reason: String,
+    /// Of a drain with a deadline: when it is.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    pub deadline: Option<String>,
+    /// What becomes of what is left then: `keep`, `hold` or `move:<queue>`.
+    #[serde(default)]
+    pub then: Option<String>,
 }
 
 /// All queues, by name.
@@ -70,7 +97,7 @@ pub struct QueueList {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QueueCommand {
-    /// Only jobs of this type; not together with `workspace`, and not for a drain.
+    /// Only jobs of this type; not together with `workspace`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
     pub job_type: Option<String>,
@@ -82,6 +109,53 @@ pub struct QueueCommand {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500)]
     pub reason: Option<String>,
+}
+
+/// A drain of a whole queue. All fields may be absent, and so may the body.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrainCommand {
+    /// For the record, at most 500 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
+    pub reason: Option<String>,
+    /// After so many seconds something becomes of what is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 604_800)]
+    pub deadline_seconds: Option<u64>,
+    /// What: `keep` (the default), `hold` or `move:<queue>`. Only with a deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^(keep|hold|move:[a-z0-9][a-z0-9._-]{0,63})$")]
+    pub then: Option<String>,
+}
+
+/// After so long, this becomes of what is left.
+pub type Deadline = (Duration, DrainThen);
+
+/// The longest time that a drain may be given: a week.
+const LONGEST_DRAIN: u64 = 7 * 24 * 3600;
+
+impl DrainCommand {
+    /// Reads a drain: the reason, and the deadline with what comes then.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the document, by field.
+    pub fn read(body: Json) -> Result<(Option<String>, Option<Deadline>), Box<Problem>> {
+        let mut fields = Fields::of(body)?;
+        for part in ["type", "workspace"] {
+            if fields.take(part).is_some() {
+                fields.fail(ErrorCode::InvalidField, part, "must be absent: a drain covers the whole queue");
+            }
+        }
+        let reason = fields.short_text("reason", 500);
+        let deadline = fields.integer("deadline_seconds", 1, LONGEST_DRAIN);
+        let then = fields.parsed("then", str::parse::<DrainThen>);
+        if then.is_some() && deadline.is_none() {
+            fields.fail(ErrorCode::InvalidField, "then", "needs deadline_seconds");
+        }
+        fields.finish()?;
+        Ok((reason, deadline.map(|seconds| (Duration::from_secs(seconds), then.unwrap_or_default()))))
+    }
 }
 
 impl QueueCommand {

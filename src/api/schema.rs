@@ -4,14 +4,14 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::domain::{
     CredentialKind, CredentialState, Decision, FailureReason, HeldReason, JobState, OperationAction, OperationState,
-    Priority,
+    Order, Priority, WaitReason, WorkerState,
 };
 
 use super::ErrorCode;
 
 /// The scopes that an API key may have.
-pub const SCOPES: [&str; 6] =
-    ["jobs:read", "jobs:write", "jobs:approve", "queue:operate", "workspace:admin", "system:admin"];
+pub const SCOPES: [&str; 7] =
+    ["jobs:read", "jobs:write", "jobs:approve", "queue:stats", "queue:operate", "workspace:admin", "system:admin"];
 
 fn words(values: impl IntoIterator<Item = &'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).build()
@@ -20,6 +20,21 @@ fn words(values: impl IntoIterator<Item = &'static str>) -> Object {
 /// The states of a job.
 pub(crate) fn states() -> Object {
     words(JobState::ALL.iter().map(|s| s.as_str()))
+}
+
+/// What jobs wait for.
+pub(crate) fn wait_reasons() -> Object {
+    words(WaitReason::ALL.iter().map(|reason| reason.as_str()))
+}
+
+/// How worker processes stand.
+pub(crate) fn worker_states() -> Object {
+    words(WorkerState::ALL.iter().map(|state| state.as_str()))
+}
+
+/// What worker processes can be told.
+pub(crate) fn orders() -> Object {
+    words(Order::ALL.iter().map(|order| order.as_str()))
 }
 
 /// The bands of a queue.

@@ -23,8 +23,21 @@ pub struct WorkerView {
     pub slots: u32,
     /// Jobs it ran at its last heartbeat.
     pub busy: u32,
-    /// `running`, `draining`, or `deaf`: alive, and its claim loop does not come around.
+    /// As it says itself: `running`, `quiet`, `draining` or `deaf`.
     pub status: String,
+    /// How it stands.
+    #[serde(default)]
+    #[schema(schema_with = super::schema::worker_states)]
+    pub state: String,
+    /// Whether its claim loop came round since it started, and it claims now. Older versions do not say.
+    #[serde(default)]
+    pub claims: bool,
+    /// Whether it knows orders from afar. Older versions ignore them.
+    #[serde(default)]
+    pub hears: bool,
+    /// Who told it to be quiet or to stop.
+    #[serde(default)]
+    pub told_by: Option<String>,
     /// When it started.
     #[schema(format = DateTime)]
     pub started_at: String,
@@ -42,9 +55,28 @@ pub struct ServedQueue {
     pub weight: u32,
 }
 
+/// An order that was put into a worker's inbox. It obeys within a moment; `GET /workers` shows when it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(title = "WorkerOrder")]
+pub struct OrderView {
+    /// The worker.
+    pub id: String,
+    /// What it was told.
+    #[schema(schema_with = super::schema::orders)]
+    pub order: String,
+    /// By whom: the name of the key.
+    pub by: String,
+    /// Whether the worker knows orders; one of an older version ignores them.
+    pub hears: bool,
+}
+
 /// All live workers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerList {
     /// The workers.
     pub workers: Vec<WorkerView>,
+    /// When this was read, by Redis' time.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    pub at: String,
 }

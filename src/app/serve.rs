@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, bootstrap, compose};
 use crate::config::{Config, LlmConfig};
-use crate::engine::{Control, EventHub, Guard, Janitor, Operations, Policies, Submitter, tasks};
+use crate::engine::{Control, EventHub, Guard, Janitor, Operations, Policies, Submitter, start_noting, tasks};
 use crate::http::{HttpOptions, HttpState, ServerOptions, ServiceState, Services, router, serve};
 use crate::store::Shards;
 
@@ -41,6 +41,8 @@ pub(super) async fn serve_on(
         watch.known_layout().await;
         Janitor::start(swept, token);
     });
+    start_noting(store.clone(), background.clone());
+    Control::watch_drains(store.clone(), background.clone());
     if config.server.admin_key.is_none() {
         let token = background.clone();
         tasks::spawn("first-key", async move {

@@ -92,6 +92,7 @@ fn claims(health: &WorkerHealth) -> CheckView {
             report(Level::Failed, format!("silent for {} s", silent.as_secs()), Some(remedy))
         }
         None if health.draining => report(Level::Failed, "draining".to_owned(), None),
+        None if health.quiet => report(Level::Ok, "quiet: an operator told it to claim nothing".to_owned(), None),
         None => report(Level::Ok, format!("{} of {} slots busy", health.busy, health.slots), None),
     }
 }

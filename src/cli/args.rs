@@ -18,7 +18,6 @@ use super::top::TopArgs;
 use super::usage::UsageArgs;
 use super::workers::WorkersCommand;
 use super::workspaces::WorkspacesCommand;
-use crate::domain::JobId;
 
 const EXAMPLES: &str = "Examples:
   windlass dev                                    everything on this machine, nothing to configure
@@ -27,7 +26,8 @@ const EXAMPLES: &str = "Examples:
   windlass jobs submit echo --input '{\"text\":\"hello\"}' --wait 10
   windlass jobs list --state dead --output json
   windlass top                                    what goes on, live
-  windlass why 01dVmX8Y1uj8y5I0EHlEd0
+  windlass why 01dVmX8Y1uj8y5I0EHlEd0             what a job waits for, and what to do
+  windlass why default                            the same for the jobs of a queue
 
 The operator commands speak to WINDLASS_URL with the key in WINDLASS_API_KEY.
 Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 refused, 5 unreachable.";
@@ -124,18 +124,19 @@ pub enum OperatorCommand {
     /// Submit, list and show jobs; cancel, redrive, hold, release and move them; decide about held ones
     #[command(subcommand)]
     Jobs(JobsCommand),
-    /// Say what a job waits for
+    /// Say what a job, or the jobs of a queue, wait for, and what to do
     Why {
-        /// The job's id
-        job: JobId,
+        /// A job's id or a queue's name
+        #[arg(value_name = "JOB|QUEUE")]
+        subject: String,
     },
     /// Show and set the rules for actions: job types with effects outside
     #[command(subcommand)]
     Actions(ActionsCommand),
-    /// List, pause, resume and drain queues
+    /// List, pause, resume and drain queues; figures for autoscalers
     #[command(subcommand)]
     Queues(QueuesCommand),
-    /// List live worker processes
+    /// List worker processes, quiet, resume, stop and restart them from afar
     #[command(subcommand)]
     Workers(WorkersCommand),
     /// Show and test the providers of language models

@@ -146,7 +146,7 @@ pub(super) async fn run(command: JobsCommand, client: &Client, out: &mut Output)
         JobsCommand::Follow { job } => super::follow::run(job, client, out).await,
         JobsCommand::Tail(args) => super::tail::run(*args, client, out).await,
         JobsCommand::Bulk(command) => bulk::run(command, client, out).await,
-        JobsCommand::Why { job } => why(job, client, out).await,
+        JobsCommand::Why { job } => super::why::of_job(job, client, out).await,
         JobsCommand::Held(command) => held::run(command, client, out).await,
     }
 }
@@ -299,33 +299,4 @@ fn describe(job: &JobView) -> String {
     rows.extend(job.result.as_ref().map(|r| ("result", r.get().to_owned())));
     let line = |(name, value): &(&str, String)| format!("{name:<10} {}", super::output::clean(value));
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// What a job waits for.
-pub(super) async fn why(job: JobId, client: &Client, out: &mut Output) -> Result<(), Failure> {
-    let why = client.why(job).await?;
-    out.text(&why, |why| {
-        let mut text = format!("{}: {}", why.state, super::output::clean(&why.detail));
-        if let Some(position) = why.position {
-            text.push_str(&format!("\n{position} ahead of it, {} live workers on its queue", why.workers));
-        }
-        if let Some(switch) = &why.switched_off {
-            let by = super::output::clean(&switch.by);
-            text.push_str(&format!(
-                "\nswitched off by {by} at {}: {}",
-                switch.at,
-                super::output::clean(&switch.reason)
-            ));
-        }
-        if let Some(since) = &why.since {
-            text.push_str(&format!("\nsince {since}"));
-        }
-        if let Some(next) = &why.next {
-            text.push_str(&format!("\nnext: {}", super::output::clean(next)));
-        }
-        if let Some(until) = &why.until {
-            text.push_str(&format!("\nuntil {until}"));
-        }
-        text
-    })
 }

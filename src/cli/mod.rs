@@ -9,6 +9,8 @@ mod args;
 mod bulk;
 mod credentials;
 mod dead;
+mod drain;
+mod duration;
 mod failure;
 mod follow;
 mod held;
@@ -20,11 +22,13 @@ mod output;
 mod paint;
 mod providers;
 mod queues;
+mod restart;
 mod shell;
 mod span;
 mod tail;
 mod top;
 mod usage;
+mod why;
 mod workers;
 mod workspaces;
 
@@ -47,7 +51,7 @@ pub async fn operate(command: OperatorCommand, client: &Client, out: &mut Output
         OperatorCommand::Actions(command) => actions::run(command, client, out).await,
         OperatorCommand::Top(args) => Box::pin(top::run(args, client, out)).await,
         OperatorCommand::Jobs(command) => jobs::run(command, client, out).await,
-        OperatorCommand::Why { job } => jobs::why(job, client, out).await,
+        OperatorCommand::Why { subject } => why::run(&subject, client, out).await,
         OperatorCommand::Queues(command) => queues::run(command, client, out).await,
         OperatorCommand::Workers(command) => workers::run(command, client, out).await,
         OperatorCommand::Providers(command) => providers::run(command, client, out).await,

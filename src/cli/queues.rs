@@ -1,10 +1,15 @@
 //! `windlass queues …`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
+use super::drain::{self, DrainArgs};
+use super::duration::{self, say};
 use super::failure::Failure;
 use super::output::Output;
-use crate::api::queue::{QueueCommand, QueueView};
+use crate::api::queue::{PausedPart, QueueCommand, QueueView, SwitchView};
+use crate::api::scaling::QueueFigures;
 use crate::client::Client;
 use crate::domain::{JobType, QueueName, Workspace};
 
@@ -18,12 +23,15 @@ pub enum QueuesCommand {
     /// Lift a pause, and open the intake again after a drain
     Resume(SwitchArgs),
     /// Refuse new jobs; workers finish what is in line
-    Drain {
-        /// The queue
-        queue: QueueName,
-        /// Why, for the record
+    Drain(DrainArgs),
+    /// Show the figures that autoscalers read, with the number of workers that they suggest
+    Stats {
+        /// Only this queue
         #[arg(long)]
-        reason: Option<String>,
+        queue: Option<QueueName>,
+        /// The line is to be worked off within this time, such as 60s
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
+        drain_within: Duration,
     },
 }
 
@@ -66,39 +74,66 @@ pub(super) async fn run(command: QueuesCommand, client: &Client, out: &mut Outpu
             out.table(&list, &header, |list| list.queues.iter().map(row).collect())
         }
         QueuesCommand::Pause(args) => {
-            client.queue_command(&args.queue, "pause", &args.body()).await?;
-            out.note(&format!("{} is paused", args.queue))
+            let queue = client.queue_command(&args.queue, "pause", &args.body()).await?;
+            out.note(&match &queue.already {
+                Some(first) => format!("{} is paused already, {}", args.queue, by(first)),
+                None => format!("{} is paused", args.queue),
+            })
         }
         QueuesCommand::Resume(args) => {
             client.queue_command(&args.queue, "resume", &args.body()).await?;
             out.note(&format!("{} goes on", args.queue))
         }
-        QueuesCommand::Drain { queue, reason } => {
-            client.queue_command(&queue, "drain", &QueueCommand { reason, ..QueueCommand::default() }).await?;
-            out.note(&format!("{queue} takes no new jobs"))
+        QueuesCommand::Drain(args) => drain::run(args, client, out).await,
+        QueuesCommand::Stats { queue, drain_within } => {
+            let stats = client.queue_stats(queue.as_ref(), drain_within).await?;
+            let header = ["QUEUE", "PENDING", "RUNNING", "OLDEST", "IN/S", "OUT/S", "WORKERS", "BUSY", "SUGGESTED"];
+            out.table(&stats, &header, |stats| {
+                let rows = stats.queues.iter().map(|(name, figures)| (name.as_str(), figures));
+                rows.chain([("total", &stats.total)]).map(figures_row).collect()
+            })
         }
     }
 }
 
+fn figures_row((name, of): (&str, &QueueFigures)) -> Vec<String> {
+    vec![
+        name.to_owned(),
+        of.pending.to_string(),
+        of.running.to_string(),
+        format!("{:.0} s", of.oldest_seconds),
+        format!("{:.1}", of.enqueue_rate),
+        format!("{:.1}", of.dequeue_rate),
+        of.workers.to_string(),
+        format!("{}/{}", of.busy, of.slots),
+        of.suggested_workers.to_string(),
+    ]
+}
+
+/// `by alice at … reason`.
+fn by(switch: &SwitchView) -> String {
+    let mut text = format!("by {} at {}", switch.by, switch.at);
+    if !switch.reason.is_empty() {
+        text.push_str(&format!(" {}", switch.reason));
+    }
+    if let (Some(deadline), Some(then)) = (&switch.deadline, &switch.then) {
+        text.push_str(&format!(" (what is left at {deadline}: {then})"));
+    }
+    text
+}
+
 fn row(queue: &QueueView) -> Vec<String> {
-    let switch = |name: &str, switch: &Option<crate::api::queue::SwitchView>| {
-        switch.as_ref().map(|s| format!("{name} by {} at {} {}", s.by, s.at, s.reason))
+    let switch = |name: &str, switch: &Option<SwitchView>| switch.as_ref().map(|s| format!("{name} {}", by(s)));
+    let part = |part: &PausedPart| {
+        let what = part.job_type.as_ref().or(part.workspace.as_ref()).map_or("", String::as_str);
+        Some(format!("{what} paused {}", by(&part.switch)))
     };
     let switches = [switch("paused", &queue.paused), switch("draining", &queue.draining)];
+    let switches = switches.into_iter().chain(queue.paused_parts.iter().map(part));
     let mut row = vec![queue.name.clone()];
     let counts = [queue.depth, queue.parked, queue.scheduled, queue.running, queue.held, queue.dead, queue.workers];
     row.extend(counts.iter().map(u64::to_string));
-    row.push(queue.oldest_pending_ms.map_or_else(|| "-".to_owned(), age));
-    row.push(switches.into_iter().flatten().collect::<Vec<_>>().join("; "));
+    row.push(queue.oldest_pending_ms.map_or_else(|| "-".to_owned(), |ms| say(Duration::from_millis(ms))));
+    row.push(switches.flatten().collect::<Vec<_>>().join("; "));
     row
-}
-
-/// Milliseconds as people say it.
-fn age(ms: u64) -> String {
-    match ms / 1000 {
-        0 => format!("{ms} ms"),
-        seconds @ 1..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3600),
-    }
 }

@@ -6,6 +6,7 @@
 
 mod actions;
 mod error;
+mod fleet;
 mod follow;
 mod glance;
 mod jobs;

@@ -1,4 +1,4 @@
-//! Queues, workers, dead letters, keys, limits and readiness.
+//! Providers, dead letters, keys, limits, credentials and readiness.
 
 use reqwest::Method;
 
@@ -10,37 +10,11 @@ use crate::api::dead::DeadList;
 use crate::api::health::Ready;
 use crate::api::key::{CreateKey, KeyList, NewKey};
 use crate::api::provider::{HealthView, ProviderList, ProviderModels};
-use crate::api::queue::{QueueCommand, QueueList};
 use crate::api::usage::{GroupBy, UsageReport};
-use crate::api::worker::WorkerList;
 use crate::api::workspace::Limits;
-use crate::domain::{CredentialName, QueueName, Workspace};
+use crate::domain::{CredentialName, Workspace};
 
 impl Client {
-    /// Every queue.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn queues(&self) -> Result<QueueList, ClientError> {
-        self.get(&["queues"], &[]).await
-    }
-
-    /// Pauses, resumes or drains a queue; `verb` is the last segment of the path.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn queue_command(&self, queue: &QueueName, verb: &str, body: &QueueCommand) -> Result<(), ClientError> {
-        self.act(Method::POST, &["queues", queue.as_str(), verb], Some(body)).await
-    }
-
-    /// Live workers.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn workers(&self) -> Result<WorkerList, ClientError> {
-        self.get(&["workers"], &[]).await
-    }
-
     /// The configured providers of language models.
     ///
     /// # Errors

@@ -207,16 +207,36 @@ impl BlockKind {
     ];
 }
 
+impl BlockKind {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Requests => "requests per minute of",
+            Self::Tokens => "tokens per minute of",
+            Self::Concurrency => "calls at once of",
+            Self::Budget => "today's budget of",
+            Self::Cooling => "breaker of",
+        }
+    }
+
+    /// The limit that a job waits for, from the message of its failure; `None` when that names none.
+    #[must_use]
+    pub fn of_message(message: &str) -> Option<Self> {
+        let (_, block) = message.split_once("room in the ")?;
+        Self::ALL.into_iter().map(|(kind, _)| kind).find(|kind| block.starts_with(kind.words()))
+    }
+}
+
+impl Block {
+    /// What a job says that waits for it.
+    #[must_use]
+    pub fn waits_until(&self, at: super::Timestamp) -> String {
+        format!("waits until {at} for room in the {self}")
+    }
+}
+
 impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            BlockKind::Requests => "requests per minute of",
-            BlockKind::Tokens => "tokens per minute of",
-            BlockKind::Concurrency => "calls at once of",
-            BlockKind::Budget => "today's budget of",
-            BlockKind::Cooling => "breaker of",
-        };
-        write!(f, "{what} {}", self.whose)
+        write!(f, "{} {}", self.kind.words(), self.whose)
     }
 }
 
@@ -261,6 +281,16 @@ pub struct Settlement {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_is_told_from_what_its_job_says() {
+        for (kind, _) in BlockKind::ALL {
+            let block = Block { whose: "provider openai".to_owned(), kind };
+            let said = block.waits_until(crate::domain::Timestamp::from_unix_ms(1));
+            assert_eq!(BlockKind::of_message(&said), Some(kind), "{said}");
+        }
+        assert_eq!(BlockKind::of_message("the server broke"), None);
+    }
 
     #[test]
     fn cost_is_exact_and_rounded_up_once() {

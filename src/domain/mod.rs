@@ -6,6 +6,7 @@ mod action;
 mod age;
 mod arguments;
 mod credential;
+mod drain;
 mod effect;
 mod failure;
 mod ids;
@@ -14,16 +15,21 @@ mod lease;
 pub mod llm;
 mod name;
 mod operation;
+mod pace;
 mod policy;
+mod reason;
 mod retry;
 mod ruling;
+pub mod scaling;
 mod state;
 mod timestamp;
+mod worker;
 
 pub use action::ActionFacts;
 pub use age::{AgeError, parse_age};
 pub use arguments::arguments_digest;
 pub use credential::{CredentialKind, CredentialState, HeaderValue, Material, OAuth, SmtpLogin, SmtpSecurity};
+pub use drain::{DrainThen, DrainThenError};
 pub use effect::{Approval, EffectClass, EffectRecord, EffectState, effect_key};
 pub use failure::{Failure, FailureReason, clip_text, fingerprint};
 pub use ids::{AttemptId, IdError, JobId, WorkerId};
@@ -34,11 +40,14 @@ pub use operation::{
     JobFilter, Operation, OperationAction, OperationCounts, OperationPlan, OperationState, Preview, PreviewGroup,
     Skipped,
 };
+pub use pace::{Note, Pace, Rates};
 pub use policy::{
     ANY_ACTION, APPROVAL_LIFE, APPROVAL_WAIT, ApprovalRule, DEFAULT_DOCUMENT, Decision, NamePattern, PatternError,
     PolicyDocument, RepositoryPattern, Rule,
 };
+pub use reason::WaitReason;
 pub use retry::{RetryPolicy, Rng01};
 pub use ruling::{Denial, Ruling, Settings, Verdict, ruling};
 pub use state::{Cause, HeldReason, JobState, TRANSITIONS, Transition, diagram};
 pub use timestamp::{Timestamp, TimestampError};
+pub use worker::{Order, WorkerState};

@@ -4,6 +4,7 @@
 
 mod drain;
 mod flight;
+mod heed;
 mod stream;
 
 use std::collections::{HashMap, VecDeque};
@@ -15,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{self, Instant};
+use crate::clock::Instant;
 use crate::domain::{JobType, QueueName, WorkerId, bounds};
 use crate::metrics;
 use crate::store::{Answer, Bell, Claimed, Claims, Finished, LeaseRef, Store, StoreError};
@@ -25,7 +26,7 @@ use super::deltas::DeltaWriter;
 use super::judge::Judge;
 use super::keeper::Keeper;
 use super::lease::Lease;
-use super::listener::{BellListener, Heard};
+use super::listener::BellListener;
 use super::registry::Registry;
 use super::slots::{Grant, Slots};
 use super::tasks;
@@ -80,6 +81,8 @@ pub(super) struct ClaimLoop {
     tired: bool,
     /// The latest exchange left reports to be repeated: no more jobs until they are confirmed.
     unconfirmed: bool,
+    /// It came around at least once.
+    turned: bool,
 }
 
 impl ClaimLoop {
@@ -115,17 +118,19 @@ impl ClaimLoop {
             failures: 0,
             tired: false,
             unconfirmed: false,
+            turned: false,
         }
     }
 
     pub(super) async fn run(mut self, bell: Bell, shutdown: CancellationToken) {
         let mut listener = BellListener::new(bell);
         let mut link = self.keeper.link(self.shard);
+        let mut orders = self.keeper.orders.changes();
         while !shutdown.is_cancelled() {
             while let Ok(report) = self.inbox.try_recv() {
                 self.take(report);
             }
-            let wants = self.hungry && self.keeper.registered(self.shard);
+            let wants = self.hungry && self.may_claim();
             let may_claim = wants && self.free() > 0;
             // With fewer free slots a stream would not begin, and this loop would spin.
             if may_claim && self.long_line && self.free() >= bounds::SCRIPT_ITEMS && !self.slots.shared() {
@@ -137,12 +142,12 @@ impl ClaimLoop {
                 continue;
             }
             self.slots.want(self.shard, wants);
-            let full = self.free() == 0;
-            if full {
-                self.vitals.turn(self.shard);
+            let (full, quiet) = (self.free() == 0, self.keeper.orders.quiet());
+            if full || quiet {
+                self.turn();
             }
             // A slot that another shard frees brings no report here, so the bell is heard then too.
-            if (!full || self.slots.shared()) && self.quiet_until.is_none() && !self.hungry {
+            if (!full || self.slots.shared()) && self.quiet_until.is_none() && !self.hungry && !quiet {
                 listener.arm(self.options.timing.lease / 3);
             }
             tokio::select! {
@@ -155,6 +160,8 @@ impl ClaimLoop {
                 () = until(self.quiet_until) => self.quiet_until = None,
                 () = until(self.token.as_ref().map(|(_, until)| *until)) => self.pass_token_on().await,
                 _ = link.changed(), if self.hungry => {}
+                _ = orders.changed() => self.obey().await,
+                () = tokio::time::sleep(self.options.timing.lease / 3), if quiet => {}
                 () = self.slots.freed(self.shard) => {}
             }
         }
@@ -169,35 +176,6 @@ impl ClaimLoop {
 
     fn has_reports(&self) -> bool {
         self.waiting.values().any(|queue| !queue.is_empty())
-    }
-
-    async fn hear(&mut self, heard: Heard) {
-        match heard {
-            // Passed on at once it could come back at once, over and over.
-            Heard::Rang(queue) if self.free() == 0 && self.slots.shared() => {
-                (self.token, self.hungry) = (Some((queue, clock::now() + LOOK_AGAIN)), true);
-            }
-            Heard::Rang(queue) if self.free() == 0 => self.pass_on(&queue).await,
-            Heard::Rang(_) | Heard::Silence => {
-                self.vitals.turn(self.shard);
-                self.hungry = true;
-            }
-            // A token may have been lost with the connection.
-            Heard::Broken => self.hungry = true,
-        }
-    }
-
-    /// A token that this worker cannot use wakes another.
-    async fn pass_on(&self, queue: &QueueName) {
-        if let Err(error) = self.store.ring(queue).await {
-            tracing::debug!(%error, "a wake-up token was dropped; idle workers look by themselves");
-        }
-    }
-
-    async fn pass_token_on(&mut self) {
-        if let Some((queue, _)) = self.token.take() {
-            self.pass_on(&queue).await;
-        }
     }
 
     /// One attempt ended: its slot is free, and its report waits for the next exchange.
@@ -231,7 +209,7 @@ impl ClaimLoop {
 
     /// Reports what ended and claims for the free slots, a call per queue that has either.
     async fn exchange(&mut self, claim: bool) {
-        let may_claim = claim && self.keeper.registered(self.shard) && !self.unconfirmed;
+        let may_claim = claim && self.may_claim() && !self.unconfirmed;
         self.unconfirmed = false;
         let grant = if may_claim { self.slots.take(self.shard, usize::MAX) } else { Grant::default() };
         if grant.slots > 0 {

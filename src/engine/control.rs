@@ -1,11 +1,18 @@
 //! What clients and operators do to jobs and queues.
 
+mod drain;
+mod fleet;
 mod held;
+mod why;
 
 use crate::domain::{Job, JobId, JobState, JobType, QueueName, Workspace};
-use crate::store::{Cancelled, Redriven, Scope, Shards, StoreError, Stored, Switch};
+use crate::store::{Cancelled, Redriven, Scope, Shards, StoreError, Stored, Switch, Switched};
 
+pub use drain::{DrainError, OverdueDrain};
+pub use fleet::{QueueLoad, Unknown};
 pub use held::{Decider, DecisionError, EffectsOf, Resolution, approve_until};
+pub(crate) use why::of_blocker;
+pub use why::{QueueReason, Reason, RedisTrouble};
 
 /// Why a command had no effect.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -98,13 +105,21 @@ impl Control {
         }
     }
 
-    /// Stops workers from claiming what the selector covers; jobs stay in line.
+    /// Stops workers from claiming what the selector covers; jobs stay in line. Who was first stays on record, and is
+    /// returned.
     ///
     /// # Errors
     /// When Redis did not take it.
-    pub async fn pause(&self, queue: &QueueName, what: &Selector, by: &str, reason: &str) -> Result<(), StoreError> {
-        tracing::info!(%queue, ?what, by, reason, "pause");
-        self.store.pause(queue, &what.switch(), by, reason).await
+    pub async fn pause(
+        &self,
+        queue: &QueueName,
+        what: &Selector,
+        by: &str,
+        reason: &str,
+    ) -> Result<Switched, StoreError> {
+        let switched = self.store.pause(queue, &what.switch(), by, reason).await?;
+        tracing::info!(%queue, ?what, by, reason, first = switched.first, "pause");
+        Ok(switched)
     }
 
     /// Lifts a pause, and re-opens intake when the selector is the whole queue.
@@ -118,15 +133,6 @@ impl Control {
             switches.push(Switch::Intake);
         }
         self.store.resume(queue, &switches).await
-    }
-
-    /// Closes intake; workers finish what is in line. `resume` opens it again.
-    ///
-    /// # Errors
-    /// When Redis did not take it.
-    pub async fn drain(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), StoreError> {
-        tracing::info!(%queue, by, reason, "drain");
-        self.store.pause(queue, &Switch::Intake, by, reason).await
     }
 
     /// The job after a change was made to it.

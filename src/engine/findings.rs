@@ -1,6 +1,7 @@
 //! What the guard finds: facts about Redis, judged.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::metrics;
 use crate::store::{LAYOUT, ServerFacts, StoreError, Strict};
@@ -45,6 +46,8 @@ pub struct Findings {
     pub run_id: String,
     /// The epoch of the state; changes when Redis lost it.
     pub epoch: String,
+    /// How long the look took.
+    pub took: Duration,
 }
 
 impl Findings {
@@ -94,7 +97,14 @@ pub(super) fn judge(facts: &ServerFacts, strict: Option<Strict>) -> Findings {
         }
         checks.insert("durability", promised);
     }
-    Findings { checks, durability, full, run_id: facts.run_id.clone(), epoch: facts.epoch.clone() }
+    Findings {
+        checks,
+        durability,
+        full,
+        run_id: facts.run_id.clone(),
+        epoch: facts.epoch.clone(),
+        took: Duration::ZERO,
+    }
 }
 
 /// The jobs of a shard that is away wait for it; the others go on.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::metrics;
 use crate::store::{ServerFacts, Shards};
 
@@ -74,13 +75,15 @@ impl Guard {
 
     /// Looks now, beside the regular looks.
     pub async fn look(&self) -> Findings {
-        let findings = match self.store.server_facts().await {
+        let asked = clock::now();
+        let mut findings = match self.store.server_facts().await {
             Ok(facts) => {
                 measure(&facts);
                 judge(&facts, self.store.options().strict)
             }
             Err(error) => unreachable_redis(&error),
         };
+        findings.took = asked.elapsed();
         self.notice_lost_state(&findings);
         findings
     }

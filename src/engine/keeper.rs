@@ -2,6 +2,7 @@
 //! own, so that busy handlers cannot starve it; ends leases that are lost, cancelled or in doubt.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
-use crate::domain::{AttemptId, JobId, LeaseTiming, ProviderName, WorkerId, bounds};
+use crate::domain::{AttemptId, JobId, LeaseTiming, ProviderName, WorkerId, WorkerState, bounds};
 use crate::store::{LeaseRef, Message, Shards, Store, StoreError, StoreOptions, Verification, WorkerAbout};
 
 use super::lease::{Lease, Stop};
+use super::orders::Orders;
 use super::worker::Vitals;
 
 /// Between two tries while heartbeats fail.
@@ -47,12 +49,14 @@ pub(super) struct Keeper {
     timing: LeaseTiming,
     /// The claim loops' stores: a break there counts as well.
     claims: Shards,
-    /// Whether these come around, which a heartbeat tells from a thread that they cannot hold up.
-    vitals: Arc<Vitals>,
     /// Where demands to probe a provider go.
     probes: Option<mpsc::Sender<ProviderName>>,
     /// Where demands to check a credential go.
     checks: Option<mpsc::Sender<Verification>>,
+    /// Whether the claim loops come around, which a heartbeat tells from a thread that they cannot hold up.
+    vitals: Arc<Vitals>,
+    /// What operators told this process.
+    pub(super) orders: Orders,
 }
 
 /// The heartbeats of one shard.
@@ -72,7 +76,8 @@ impl Keeper {
     ) -> Arc<Self> {
         let (held, early, about) = (Mutex::default(), Mutex::default(), Mutex::new(about));
         let beats = claims.all().iter().map(|_| Beat::default()).collect();
-        Arc::new(Self { held, early, about, beats, worker, timing, claims, vitals, probes, checks })
+        let orders = Orders::default();
+        Arc::new(Self { held, early, about, beats, worker, timing, claims, probes, checks, vitals, orders })
     }
 
     pub(super) fn link(&self, shard: usize) -> watch::Receiver<Link> {
@@ -120,7 +125,28 @@ impl Keeper {
     /// Changes what the worker says of itself, and says it soon.
     pub(super) fn describe(&self, change: impl FnOnce(&mut WorkerAbout)) {
         change(&mut self.about.lock().unwrap_or_else(PoisonError::into_inner));
+        self.nudge();
+    }
+
+    /// Has the worker say soon how it stands.
+    pub(super) fn nudge(&self) {
         self.beats.iter().for_each(|beat| beat.nudge.notify_one());
+    }
+
+    /// What the worker says of itself now.
+    fn about(&self) -> WorkerAbout {
+        let mut about = self.about.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stopping = self.vitals.draining.load(Ordering::Relaxed) || self.orders.stopped().is_cancelled();
+        let state = match self.vitals.deaf() {
+            _ if stopping => WorkerState::Stopping,
+            Some(_) => WorkerState::Deaf,
+            None if self.orders.quiet() => WorkerState::Quiet,
+            None => WorkerState::Active,
+        };
+        state.status().clone_into(&mut about.status);
+        about.claims = state == WorkerState::Active && self.vitals.came_round();
+        about.told_by = self.orders.by().unwrap_or_default();
+        about
     }
 
     pub(super) fn set_busy(&self, busy: usize) {
@@ -185,8 +211,7 @@ impl Keeper {
     async fn renew(&self, store: &Store) -> Result<Instant, StoreError> {
         let ours = |lease: &&Arc<Lease>| self.claims.of(lease.of.job).shard() == store.shard();
         let leases: Vec<Arc<Lease>> = self.lock().values().filter(ours).cloned().collect();
-        let mut about = self.about.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        about.deaf = self.vitals.deaf().is_some();
+        let about = self.about();
         let first_sent = clock::now();
         let mut chunks = leases.chunks(bounds::SCRIPT_ITEMS);
         loop {
@@ -242,6 +267,10 @@ impl Keeper {
                 }
                 Ok(Some(Message::Verify(demand))) => {
                     self.checks.as_ref().map(|checks| checks.try_send(demand));
+                }
+                Ok(Some(Message::Order(order, by))) => {
+                    self.orders.take(self.worker, order, &by);
+                    self.nudge();
                 }
                 Ok(Some(Message::Unknown) | None) => {}
                 Err(_) => tokio::time::sleep(RETRY).await,

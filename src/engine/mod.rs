@@ -17,6 +17,8 @@ mod keeper;
 mod lease;
 mod listener;
 mod operations;
+mod orders;
+mod pace;
 mod policy;
 mod registry;
 mod slots;
@@ -25,7 +27,11 @@ pub mod tasks;
 mod watch;
 mod worker;
 
-pub use control::{Control, ControlError, Decider, DecisionError, EffectsOf, Resolution, Selector, approve_until};
+pub(crate) use control::of_blocker;
+pub use control::{
+    Control, ControlError, Decider, DecisionError, DrainError, EffectsOf, OverdueDrain, QueueLoad, QueueReason, Reason,
+    RedisTrouble, Resolution, Selector, Unknown, approve_until,
+};
 pub use credentials::{
     KeyError, Keyring, NewCredential, Released, Resealed, Safe, SafeError, SealError, release_needing_reauth,
 };
@@ -40,6 +46,7 @@ pub use findings::{Check, Findings, Level};
 pub use guard::Guard;
 pub use janitor::{Janitor, Round};
 pub use operations::{OperationError, Operations};
+pub use pace::start_noting;
 pub use policy::{Policies, Refusal};
 pub use registry::{AllowList, Registry, RegistryError, TypeRefusal};
 pub use submit::{SubmitError, Submitted, Submitter};

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
-use crate::domain::{JobType, LeaseTiming, ProviderName, QueueName, WorkerId};
+use crate::domain::{JobType, LeaseTiming, ProviderName, QueueName, WorkerId, WorkerState};
 use crate::metrics;
 use crate::store::{Shards, StoreError, Verification, WorkerAbout};
 
@@ -118,6 +118,8 @@ pub struct WorkerHealth {
     pub deaf: Option<Duration>,
     /// Whether it is shutting down.
     pub draining: bool,
+    /// Whether an operator told it to claim nothing.
+    pub quiet: bool,
     /// Whether its last heartbeat succeeded in time.
     pub redis_up: bool,
 }
@@ -129,12 +131,20 @@ pub(super) struct Vitals {
     pub(super) draining: AtomicBool,
     /// By shard.
     pub(super) turned: Mutex<Vec<Instant>>,
+    /// How many claim loops came around since the start.
+    pub(super) loops: AtomicUsize,
 }
 
 impl Vitals {
     /// The claim loop came around: Redis answered it, or every slot is taken.
     pub(super) fn turn(&self, shard: usize) {
         self.turned.lock().unwrap_or_else(PoisonError::into_inner)[shard] = clock::now();
+    }
+
+    /// Whether every claim loop came around since the start.
+    pub(super) fn came_round(&self) -> bool {
+        let shards = self.turned.lock().unwrap_or_else(PoisonError::into_inner).len();
+        self.loops.load(Ordering::Relaxed) >= shards
     }
 
     /// For how long the loop that came around least has not, once that is too long.
@@ -164,6 +174,7 @@ impl WorkerHandle {
             leaked: self.vitals.leaked.load(Ordering::Relaxed),
             deaf: self.vitals.deaf(),
             draining: self.vitals.draining.load(Ordering::Relaxed),
+            quiet: self.keeper.orders.quiet(),
             redis_up: self.keeper.registered_everywhere(),
         };
         ::metrics::counter!(metrics::UNREADABLE_JOBS.name).increment(0);
@@ -196,6 +207,7 @@ impl Worker {
             leaked: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             turned: Mutex::new(vec![clock::now(); shards.count()]),
+            loops: AtomicUsize::new(0),
         });
         let about = WorkerAbout {
             host: options.host.clone(),
@@ -205,12 +217,14 @@ impl Worker {
             types: Vec::new(),
             slots: u32::try_from(options.slots).unwrap_or(u32::MAX),
             busy: 0,
-            status: "running".to_owned(),
+            status: WorkerState::Active.status().to_owned(),
             started_ms: clock::wall().unix_ms(),
-            deaf: false,
+            hears: true,
+            claims: false,
+            told_by: String::new(),
         };
-        let told = (options.probes.clone(), options.checks.clone());
-        let keeper = Keeper::new(id, options.timing, about, (shards.clone(), Arc::clone(&vitals)), told);
+        let parts = (shards.clone(), Arc::clone(&vitals));
+        let keeper = Keeper::new(id, options.timing, about, parts, (options.probes.clone(), options.checks.clone()));
         Self { id, shards, registry, options, vitals, keeper }
     }
 
@@ -225,7 +239,7 @@ impl Worker {
         }
     }
 
-    /// Works until `shutdown`; then claims nothing more, gives running jobs the grace to finish,
+    /// Works until `shutdown`, or until an operator tells it to stop; then claims nothing more, gives running jobs the grace to finish,
     /// gives the rest back uncharged, and returns.
     ///
     /// # Errors
@@ -241,7 +255,16 @@ impl Worker {
         let thread = tasks::spawn_thread("lease-keeper", move || keeper.run(keeper_done))?;
         tracing::info!(worker.id = %self.id, slots = self.options.slots, ?queues, "worker started");
 
-        self.work((policies, offered), &queues, &shutdown).await?;
+        let end = shutdown.child_token();
+        let (stopped, told) = (self.keeper.orders.stopped(), end.clone());
+        tasks::spawn(
+            "told-to-stop",
+            end.clone().run_until_cancelled_owned(async move {
+                stopped.cancelled().await;
+                told.cancel();
+            }),
+        );
+        self.work((policies, offered), &queues, &end).await?;
 
         done.cancel();
         // The thread ends within one tick of its runtime; a panic in it was logged. It ends first,

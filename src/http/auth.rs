@@ -31,6 +31,7 @@ pub(super) enum Permission {
     JobsRead,
     JobsWrite,
     JobsApprove,
+    QueueStats,
     QueueOperate,
     WorkspaceAdmin,
     SystemAdmin,
@@ -42,6 +43,7 @@ impl Permission {
             Self::JobsRead => "jobs:read",
             Self::JobsWrite => "jobs:write",
             Self::JobsApprove => "jobs:approve",
+            Self::QueueStats => "queue:stats",
             Self::QueueOperate => "queue:operate",
             Self::WorkspaceAdmin => "workspace:admin",
             Self::SystemAdmin => "system:admin",
@@ -205,7 +207,19 @@ impl Caller {
     /// # Errors
     /// 403 when the key lacks the scope or is bound to a workspace.
     pub(super) fn require_fleet(&self, permission: Permission) -> Result<(), ApiError> {
-        self.require(permission)?;
+        self.require_fleet_any(&[permission])
+    }
+
+    /// The same for any of several scopes.
+    ///
+    /// # Errors
+    /// 403 when the key lacks all of them or is bound to a workspace.
+    pub(super) fn require_fleet_any(&self, permissions: &[Permission]) -> Result<(), ApiError> {
+        if !permissions.iter().any(|permission| self.info.has(permission.scope())) {
+            let names: Vec<_> = permissions.iter().map(|permission| permission.scope()).collect();
+            let detail = format!("the API key lacks the scope {}", names.join(" or "));
+            return Err(ApiError::new(ErrorCode::Forbidden, detail));
+        }
         if self.info.workspace.is_none() {
             return Ok(());
         }

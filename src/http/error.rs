@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::api::{ErrorCode, FieldError, Problem};
 use crate::domain::Denial;
-use crate::engine::{ControlError, DecisionError, Refusal, SubmitError, TypeRefusal};
+use crate::engine::{ControlError, DecisionError, DrainError, Refusal, SubmitError, TypeRefusal};
 use crate::store::StoreError;
 
 /// An error on its way to the client. The body is written by the outermost layer, which knows the
@@ -111,6 +111,20 @@ fn durability_unknown() -> ApiError {
         "Redis did it, and its replicas did not confirm in time; send the same request again",
     )
     .retry_after(REDIS_RETRY)
+}
+
+impl From<DrainError> for ApiError {
+    fn from(error: DrainError) -> Self {
+        match error {
+            DrainError::Unknown(names) => {
+                let some: Vec<&str> = names.iter().take(20).map(|name| name.as_str()).collect();
+                let more = if names.len() > some.len() { ", …" } else { "" };
+                Self::new(ErrorCode::NotFound, format!("there is no such queue; there are {}{more}", some.join(", ")))
+            }
+            DrainError::ToItself => Self::at(ErrorCode::InvalidField, "/then", error.to_string()),
+            DrainError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<SubmitError> for ApiError {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::clock::{self, Instant};
+use crate::domain::WorkerState;
 use crate::metrics as catalogue;
 use crate::metrics::{Metric, Sample, render_family};
 use crate::store::{QueueSummary, Shards, StoreError, WorkerSummary};
@@ -152,8 +153,8 @@ fn render_workers(out: &mut String, (queues, workers): (&[QueueSummary], &[Worke
             queues.iter().map(|q| (vec![("queue", q.name.as_str())], number(serve(q) as u64))).collect();
         render_family(out, metric, &samples);
     };
-    family(&catalogue::WORKERS_CLAIMING, &|worker| !worker.deaf && worker.status == "running");
-    family(&catalogue::WORKERS_DEAF, &|worker| worker.deaf);
+    family(&catalogue::WORKERS_CLAIMING, &|worker| worker.state() == WorkerState::Active);
+    family(&catalogue::WORKERS_DEAF, &|worker| worker.state() == WorkerState::Deaf);
 }
 
 fn render_credentials(out: &mut String, doubtful: Option<u64>) {
@@ -185,6 +186,9 @@ mod tests {
             oldest_pending: None,
             paused: None,
             draining: None,
+            wait_for_worker: 0,
+            paused_parts: Vec::new(),
+            read_at: crate::domain::Timestamp::from_unix_ms(0),
         }
     }
 

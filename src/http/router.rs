@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 
 use super::layers;
 use super::routes::{
-    actions, batch, credentials, dead, docs, events, health, held, jobs, keys, operations, providers, queues, types,
-    usage, watch, workers, workspaces, ws,
+    actions, batch, credentials, dead, docs, events, health, held, jobs, keys, operations, providers, queues, scaling,
+    types, usage, watch, workers, workspaces, ws,
 };
 use super::state::HttpState;
 
@@ -37,7 +37,12 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(queues::pause))
         .routes(routes!(queues::resume))
         .routes(routes!(queues::drain))
+        .routes(routes!(queues::why))
+        .routes(routes!(scaling::stats))
         .routes(routes!(workers::list))
+        .routes(routes!(workers::quiet))
+        .routes(routes!(workers::resume))
+        .routes(routes!(workers::stop))
         .routes(routes!(dead::list))
         .routes(routes!(operations::begin, operations::list))
         .routes(routes!(operations::show))

@@ -1,6 +1,8 @@
 //! What the store returns, as it goes over the wire. (The types of the wire know the domain only,
 //! so these conversions live here.)
 
+mod why;
+
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -10,26 +12,30 @@ use crate::api::event::{DeltaView, EventView, StepView};
 use crate::api::health::CheckView;
 use crate::api::held::{ApprovalView, EffectView, EffectsView};
 use crate::api::key::KeyView;
-use crate::api::queue::{QueueView, SwitchView};
+use crate::api::queue::{PausedPart, QueueView, SwitchView};
 use crate::api::types::TypeView;
-use crate::api::why::WhyView;
 use crate::api::worker::{ServedQueue, WorkerView};
 use crate::api::workspace::{Limits, LlmLimits};
 use crate::domain::llm::Quota;
-use crate::domain::{EffectRecord, FailureReason, HeldReason, Job, JobId, RawJson, effect_key};
+use crate::domain::{EffectRecord, Job, JobId, RawJson, effect_key};
 use crate::engine::{Check, EffectsOf, JobEvent, JobStep, Level, TypeInfo, approve_until};
-use crate::store::{
-    Blocker, DeadGroup, Delta, KeyRecord, QueueSummary, SwitchedBy, Why, WorkerSummary, WorkspaceLimits,
-};
+use crate::store::{DeadGroup, Delta, KeyRecord, QueueSummary, Switch, SwitchedBy, WorkerSummary, WorkspaceLimits};
 
 use super::follow;
+pub(super) use why::{queue_why, why};
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn switch(switched: &SwitchedBy) -> SwitchView {
-    SwitchView { by: switched.by.clone(), at: switched.at.to_string(), reason: switched.reason.clone() }
+    SwitchView {
+        by: switched.by.clone(),
+        at: switched.at.to_string(),
+        reason: switched.reason.clone(),
+        deadline: switched.deadline.as_ref().map(|(at, _)| at.to_string()),
+        then: switched.deadline.as_ref().map(|(_, then)| then.to_string()),
+    }
 }
 
 pub(super) fn queue(summary: &QueueSummary) -> QueueView {
@@ -49,7 +55,18 @@ pub(super) fn queue(summary: &QueueSummary) -> QueueView {
         oldest_pending_ms: summary.oldest_pending.map(millis),
         paused: summary.paused.as_ref().map(switch),
         draining: summary.draining.as_ref().map(switch),
+        paused_parts: summary.paused_parts.iter().map(part).collect(),
+        already: None,
     }
+}
+
+fn part((what, by): &(Switch, SwitchedBy)) -> PausedPart {
+    let (job_type, workspace) = match what {
+        Switch::Type(name) => (Some(name.to_string()), None),
+        Switch::Workspace(name) => (None, Some(name.to_string())),
+        Switch::Queue | Switch::Intake => (None, None),
+    };
+    PausedPart { job_type, workspace, switch: switch(by) }
 }
 
 pub(super) fn worker(summary: &WorkerSummary) -> WorkerView {
@@ -66,7 +83,11 @@ pub(super) fn worker(summary: &WorkerSummary) -> WorkerView {
         types: summary.types.clone(),
         slots: summary.slots,
         busy: summary.busy,
-        status: if summary.deaf { "deaf".to_owned() } else { summary.status.clone() },
+        status: summary.status.clone(),
+        state: summary.state().to_string(),
+        claims: summary.claims,
+        hears: summary.hears,
+        told_by: Some(summary.told_by.clone()).filter(|by| !by.is_empty()),
         started_at: summary.started_at.to_string(),
         seen_at: summary.seen_at.to_string(),
     }
@@ -175,59 +196,6 @@ pub(super) fn check(check: &Check) -> CheckView {
     CheckView { status: status.to_owned(), detail: check.detail.clone(), remedy }
 }
 
-/// What a job said that waits for room in a limit, or for a provider that asked for patience.
-fn limited(job: &Job) -> Option<String> {
-    job.failure.as_ref().filter(|failure| failure.reason == FailureReason::RateLimited).map(|f| f.message.clone())
-}
-
-/// The word of a blocker, a sentence about it, and who switched something off.
-fn blocker(why: &Why) -> (&'static str, String, Option<&SwitchedBy>) {
-    let job = &why.job;
-    match &why.blocker {
-        Blocker::None => ("none", format!("the job is {}; it waits for nothing", job.state), None),
-        Blocker::InLine => ("in_line", "it waits for its turn".into(), None),
-        Blocker::RunAt(at) => ("run_at", format!("it is not to run before {at}"), None),
-        Blocker::Backoff(_) if limited(job).is_some() => ("limit", limited(job).unwrap_or_default(), None),
-        Blocker::Backoff(at) => ("backoff", format!("attempt {} failed; the next comes at {at}", job.attempt), None),
-        Blocker::QueuePaused(by) => ("queue_paused", format!("queue {} is paused", job.queue), Some(by)),
-        Blocker::TypePaused(by) => {
-            ("type_paused", format!("{} is paused in queue {}", job.job_type, job.queue), Some(by))
-        }
-        Blocker::WorkspacePaused(by) => {
-            ("workspace_paused", format!("the workspace is paused in queue {}", job.queue), Some(by))
-        }
-        Blocker::WorkspaceCap { max_running } => {
-            ("workspace_cap", format!("its workspace already runs the {max_running} jobs it may"), None)
-        }
-        Blocker::NoWorker => ("no_worker", format!("no worker is alive on queue {}", job.queue), None),
-        Blocker::TypeNotOffered => {
-            ("type_not_offered", format!("no live worker on queue {} runs {}", job.queue, job.job_type), None)
-        }
-        Blocker::Suspect { crashes } => {
-            ("suspect", format!("it was running at {crashes} crashes, so it waits to run as the only suspect"), None)
-        }
-        Blocker::Held => {
-            let reason = job.held_reason.map_or("held", |r| r.as_str());
-            let said = job.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
-            ("held", format!("it is held ({reason}){said}"), None)
-        }
-    }
-}
-
-/// The command that goes on with a held job.
-fn next(job: &Job, reason: HeldReason) -> String {
-    let id = job.id;
-    match reason {
-        HeldReason::OutcomeUnknown => {
-            format!("windlass jobs effects {id}, then windlass jobs resolve {id} happened, not_happened or discard")
-        }
-        HeldReason::Approval => format!("windlass jobs approve {id}, or windlass jobs reject {id}"),
-        HeldReason::NeedsReauth => format!("windlass credentials add, then windlass jobs release {id}"),
-        HeldReason::ActionsDisabled => format!("windlass actions show --workspace {}", job.workspace),
-        HeldReason::Operator => format!("windlass jobs release {id}"),
-    }
-}
-
 /// What is on record of a job's effects. `wait`: how long it may wait for an approval.
 pub(super) fn effects(of: &EffectsOf, wait: Duration) -> EffectsView {
     let job = &of.job;
@@ -261,41 +229,5 @@ pub(super) fn effects(of: &EffectsOf, wait: Duration) -> EffectsView {
             expires_at: approval.expires_at.to_string(),
         }),
         effects: of.effects.iter().map(effect).collect(),
-    }
-}
-
-/// The command that lets a job in line go on, where there is one.
-fn next_in_line(why: &Why) -> Option<String> {
-    let queue = &why.job.queue;
-    match why.blocker {
-        Blocker::QueuePaused(_) => Some(format!("windlass queues resume {queue}")),
-        Blocker::TypePaused(_) => Some(format!("windlass queues resume {queue} --type {}", why.job.job_type)),
-        Blocker::WorkspacePaused(_) => {
-            Some(format!("windlass queues resume {queue} --workspace {}", why.job.workspace))
-        }
-        Blocker::NoWorker => Some(format!("windlass worker --queues {queue}")),
-        Blocker::TypeNotOffered => Some("windlass workers list".to_owned()),
-        _ => None,
-    }
-}
-
-pub(super) fn why(why: &Why) -> WhyView {
-    let (word, detail, switched) = blocker(why);
-    let held = why.blocker == Blocker::Held;
-    let until = match why.blocker {
-        Blocker::RunAt(at) | Blocker::Backoff(at) => Some(at.to_string()),
-        _ => None,
-    };
-    WhyView {
-        job_id: why.job.id.to_string(),
-        state: why.job.state.to_string(),
-        blocker: word.to_owned(),
-        detail,
-        until,
-        since: held.then(|| why.job.failure.as_ref().map(|failure| failure.at.to_string())).flatten(),
-        next: why.job.held_reason.map(|reason| next(&why.job, reason)).or_else(|| next_in_line(why)),
-        switched_off: switched.map(switch),
-        position: why.position,
-        workers: why.workers,
     }
 }

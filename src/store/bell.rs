@@ -6,7 +6,7 @@ use fred::interfaces::ListInterface;
 use fred::prelude::Value;
 
 use crate::clock;
-use crate::domain::{AttemptId, JobId, ProviderName, QueueName, WorkerId};
+use crate::domain::{AttemptId, JobId, Order, ProviderName, QueueName, WorkerId};
 
 use super::link::BLOCKING_LIMIT;
 use super::reply::Reply;
@@ -42,6 +42,8 @@ pub enum Message {
     Probe(ProviderName),
     /// Check this credential, if no other worker does.
     Verify(Verification),
+    /// Claim nothing more, claim again, or stop: an operator of this name says so.
+    Order(Order, String),
     /// Of a newer version; ignored.
     Unknown,
 }
@@ -71,7 +73,7 @@ fn message(text: &str) -> Option<Message> {
         }
         ("probe", provider) => ProviderName::new(provider).ok().map(Message::Probe),
         ("verify", demand) => Verification::parse(demand).map(Message::Verify),
-        _ => None,
+        (word, by) => Order::from_word(word).map(|order| Message::Order(order, by.to_owned())),
     }
 }
 

@@ -31,7 +31,9 @@ impl Store {
                 slots: about.slots,
                 busy: about.busy,
                 status: about.status,
-                deaf: about.deaf,
+                hears: about.hears,
+                claims: about.claims,
+                told_by: about.told_by,
                 started_at: Timestamp::from_unix_ms(about.started_ms),
                 seen_at: Timestamp::from_unix_ms(seen),
             });

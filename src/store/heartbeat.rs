@@ -26,13 +26,19 @@ pub struct WorkerAbout {
     pub slots: u32,
     /// Slots in use.
     pub busy: u32,
-    /// `running` or `draining`.
+    /// `running`, `quiet`, `draining` or `deaf`.
     pub status: String,
     /// Start, in milliseconds since the epoch.
     pub started_ms: i64,
-    /// Whether its claim loop does not come around. A worker of an older version does not say.
+    /// Whether it knows orders from afar; versions that do not say so ignore them.
     #[serde(default)]
-    pub deaf: bool,
+    pub hears: bool,
+    /// Whether its claim loop came round since it started, and it claims now.
+    #[serde(default)]
+    pub claims: bool,
+    /// Who told it to be quiet or to stop; empty for nobody.
+    #[serde(default)]
+    pub told_by: String,
 }
 
 /// One lease to renew.

@@ -136,6 +136,11 @@ impl Keys {
         self.queue("blocked", queue)
     }
 
+    /// Hash: what is remembered of a queue's pace.
+    pub(super) fn pace(&self, queue: &str) -> String {
+        self.queue("pace", queue)
+    }
+
     /// Hash: SHA-256 of an API key → its record.
     pub(super) fn api_keys(&self) -> String {
         format!("{}:keys", self.base)

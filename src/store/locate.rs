@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::domain::{Job, JobId, JobState};
 
+use super::crew::{by_workspace, is_offered, read_about};
 use super::heartbeat::WorkerAbout;
+use super::pause::switched_by;
 use super::reply::Reply;
-use super::summary::switched_by;
-use super::views::{Blocker, Scope, Why};
+use super::views::{Ahead, Blocker, Crew, Scope, Why};
 use super::{Store, StoreError};
 
 impl Store {
@@ -24,15 +25,9 @@ impl Store {
             job.job_type.as_str().into(),
             job.priority.as_str().into(),
         ];
-        let mut reply = Reply::array(self.run(&self.inner.scripts.locate, args).await?)?;
-        let (parked, rank) = (reply.text()?, reply.text()?);
-        let blocked: BTreeMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
-        let limits = reply.text()?;
-        let workers = u64::try_from(reply.int()?).unwrap_or_default();
-        let about: Vec<WorkerAbout> =
-            reply.nested()?.texts()?.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        let place = Place::read(&job, self.run(&self.inner.scripts.locate, args).await?)?;
         let blocker = match job.state {
-            JobState::Pending => in_line(&job, &parked, &blocked, &limits, &about),
+            JobState::Pending => place.in_line(&job),
             JobState::Scheduled => match job.run_at {
                 Some(at) if job.attempt > 0 || job.crashes > 0 || job.failure.is_some() => Blocker::Backoff(at),
                 Some(at) => Blocker::RunAt(at),
@@ -41,40 +36,67 @@ impl Store {
             JobState::Held => Blocker::Held,
             _ => Blocker::None,
         };
-        let position = (job.state == JobState::Pending).then(|| rank.parse().ok()).flatten();
-        Ok(Some(Why { job, blocker, position, workers }))
+        let position = if job.state == JobState::Pending { place.rank } else { None };
+        let Place { workers, crew, ahead, .. } = place;
+        Ok(Some(Why { job, blocker, position, workers, crew, ahead }))
     }
 }
 
-fn in_line(
-    job: &Job,
-    parked: &str,
-    blocked: &BTreeMap<String, String>,
-    limits: &str,
-    about: &[WorkerAbout],
-) -> Blocker {
-    let switch = |field: String| blocked.get(&field).map(|text| switched_by(text));
-    if let Some(by) = switch("q".to_owned()) {
-        return Blocker::QueuePaused(by);
+/// What the script says of the place of a job.
+struct Place {
+    parked: String,
+    rank: Option<u64>,
+    blocked: BTreeMap<String, String>,
+    limits: String,
+    workers: u64,
+    about: Vec<WorkerAbout>,
+    crew: Crew,
+    ahead: Ahead,
+}
+
+impl Place {
+    fn read(job: &Job, value: fred::prelude::Value) -> Result<Self, StoreError> {
+        let mut reply = Reply::array(value)?;
+        let (parked, rank) = (reply.text()?, reply.text()?.parse().ok());
+        let blocked = reply.nested()?.pairs()?.into_iter().collect();
+        let limits = reply.text()?;
+        let workers = u64::try_from(reply.int()?).unwrap_or_default();
+        let about = read_about(&reply.nested()?.texts()?);
+        let leases = u64::try_from(reply.int()?).unwrap_or_default();
+        let crew = Crew::of(&about, leases, &reply.nested()?.texts()?, Some(&job.job_type));
+        let higher = reply.text()?.parse().unwrap_or_default();
+        let kinds = reply.nested()?.texts()?;
+        let weights: BTreeMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
+        let ahead = Ahead { higher, in_band: rank.unwrap_or_default(), of: by_workspace(&kinds, &weights) };
+        Ok(Self { parked, rank, blocked, limits, workers, about, crew, ahead })
     }
-    if let Some(by) = switch(format!("t:{}", job.job_type)) {
-        return Blocker::TypePaused(by);
-    }
-    if let Some(by) = switch(format!("w:{}", job.workspace)) {
-        return Blocker::WorkspacePaused(by);
-    }
-    if about.is_empty() {
-        return Blocker::NoWorker;
-    }
-    if !about.iter().any(|worker| worker.types.iter().any(|name| name == job.job_type.as_str())) {
-        return Blocker::TypeNotOffered;
-    }
-    match parked.get(..1) {
-        Some("c") => {
-            let cap = limits.split('\t').nth(1).and_then(|cap| cap.parse().ok()).unwrap_or_default();
-            Blocker::WorkspaceCap { max_running: cap }
+
+    /// The order is that of [`crate::domain::WaitReason`].
+    fn in_line(&self, job: &Job) -> Blocker {
+        let switch = |field: String| self.blocked.get(&field).map(|text| switched_by(text));
+        if let Some(by) = switch("q".to_owned()) {
+            return Blocker::QueuePaused(by);
         }
-        Some("s") => Blocker::Suspect { crashes: job.crashes },
-        _ => Blocker::InLine,
+        if let Some(absent) = self.crew.absent(self.workers) {
+            return absent;
+        }
+        if let Some(by) = switch(format!("t:{}", job.job_type)) {
+            return Blocker::TypePaused(by);
+        }
+        if let Some(by) = switch(format!("w:{}", job.workspace)) {
+            return Blocker::WorkspacePaused(by);
+        }
+        if !is_offered(&self.about, job.job_type.as_str()) {
+            return Blocker::TypeNotOffered;
+        }
+        match self.parked.get(..1) {
+            Some("c") => {
+                let cap = self.limits.split('\t').nth(1).and_then(|cap| cap.parse().ok()).unwrap_or_default();
+                Blocker::WorkspaceCap { max_running: cap }
+            }
+            Some("s") => Blocker::Suspect { crashes: job.crashes },
+            _ if self.crew.is_full() => Blocker::SlotsBusy,
+            _ => Blocker::InLine,
+        }
     }
 }

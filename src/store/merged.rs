@@ -107,7 +107,7 @@ impl Shards {
     pub async fn server_facts(&self) -> Result<ServerFacts, StoreError> {
         let answers = join_all(self.all().iter().map(|store| store.server_facts())).await;
         let said = answers.iter().map(|answer| answer.as_ref().ok().map(|f| (f.epoch.clone(), f.run_id.clone())));
-        let (epoch, run_id) = self.note(said);
+        let (epoch, run_id) = self.remember(said);
         let mut all: Option<ServerFacts> = None;
         let mut away = Vec::new();
         for answer in answers {
@@ -144,6 +144,7 @@ fn add(sum: QueueSummary, part: QueueSummary) -> QueueSummary {
         name: sum.name,
         depth: sum.depth + part.depth,
         parked: sum.parked + part.parked,
+        wait_for_worker: sum.wait_for_worker + part.wait_for_worker,
         scheduled: sum.scheduled + part.scheduled,
         running: sum.running + part.running,
         held: sum.held + part.held,
@@ -158,6 +159,8 @@ fn add(sum: QueueSummary, part: QueueSummary) -> QueueSummary {
         oldest_pending: sum.oldest_pending.max(part.oldest_pending),
         paused: sum.paused,
         draining: sum.draining,
+        paused_parts: sum.paused_parts,
+        read_at: sum.read_at,
     }
 }
 

@@ -2,15 +2,15 @@
 //! has the truth, and the janitor repairs the others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use crate::domain::{QueueName, Workspace};
+use crate::domain::{DrainThen, QueueName, Workspace};
 
-use super::pause::Switch;
+use super::pause::{Switch, Switched, switched_by};
 use super::reply::{Reply, text};
 use super::shards::{Shards, share};
-use super::summary::switched_by;
 use super::views::WorkspaceLimits;
 use super::{Store, StoreError};
 
@@ -23,9 +23,35 @@ impl Shards {
     ///
     /// # Errors
     /// `Unknown`: repeating is safe. If the first shard took it, the janitor brings it to the others.
-    pub async fn pause(&self, queue: &QueueName, what: &Switch, by: &str, reason: &str) -> Result<(), StoreError> {
-        self.first().pause(queue, what, by, reason).await?;
-        try_join_all(self.others().map(|store| store.pause(queue, what, by, reason))).await.map(drop)
+    pub async fn pause(
+        &self,
+        queue: &QueueName,
+        what: &Switch,
+        by: &str,
+        reason: &str,
+    ) -> Result<Switched, StoreError> {
+        let switched = self.first().pause(queue, what, by, reason).await?;
+        try_join_all(self.others().map(|store| store.pause(queue, what, by, reason))).await?;
+        Ok(switched)
+    }
+
+    /// See [`Store::drain`]. The deadline is so long from now, by Redis' time.
+    ///
+    /// # Errors
+    /// As for [`Self::pause`].
+    pub async fn drain(
+        &self,
+        queue: &QueueName,
+        by: (&str, &str),
+        deadline: Option<(Duration, DrainThen)>,
+    ) -> Result<Switched, StoreError> {
+        let deadline = match deadline {
+            Some((after, then)) => Some((self.now().await?.plus(after), then)),
+            None => None,
+        };
+        let switched = self.first().drain(queue, by, deadline.as_ref()).await?;
+        try_join_all(self.others().map(|store| store.drain(queue, by, deadline.as_ref()))).await?;
+        Ok(switched)
     }
 
     /// See [`Store::resume`].
@@ -91,7 +117,10 @@ impl Shards {
         for (field, said) in wanted.iter().filter(|(field, _)| !has.contains_key(*field)) {
             if let Some(switch) = Switch::from_field(field) {
                 let by = switched_by(said);
-                store.pause(queue, &switch, &by.by, &by.reason).await?;
+                match switch {
+                    Switch::Intake => store.drain(queue, (&by.by, &by.reason), by.deadline.as_ref()).await?,
+                    switch => store.pause(queue, &switch, &by.by, &by.reason).await?,
+                };
             }
         }
         let surplus = has.keys().filter(|field| !wanted.contains_key(*field));

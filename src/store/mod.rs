@@ -15,6 +15,7 @@ mod compact;
 mod confirm;
 mod cooldown;
 mod credential;
+mod crew;
 mod cycle;
 mod deltas;
 mod durable;
@@ -36,9 +37,12 @@ mod merged;
 mod merged_list;
 mod meter;
 mod mirror;
+mod note;
 mod operate;
 mod operation;
 mod options;
+mod order;
+mod outlook;
 mod pause;
 #[cfg(feature = "chaos")]
 pub mod planted;
@@ -97,7 +101,8 @@ pub use meter::{BreakerState, LimitUse, TargetState};
 pub use operate::{OperationPart, PLACE_END, PartPlace, Step};
 pub use operation::{MOST_RUNNING, OperationRecord, PutOperation};
 pub use options::{StoreOptions, Strict};
-pub use pause::Switch;
+pub use order::Ordered;
+pub use pause::{Switch, Switched};
 pub use policy::{PolicyChange, StoredPolicies};
 pub use probe::{ProbeAsked, Turn};
 pub use probed::{Found, ProviderHealth};
@@ -112,8 +117,8 @@ pub use tend::Tended;
 pub use unhold::{Unheld, Unhold};
 pub use verify::{Verification, Verified, VerifyAsked};
 pub use views::{
-    Blocker, DeadGroup, KeyRecord, ListPage, ListPlace, ListPosition, ListQuery, QueueSummary, Scope, SwitchedBy, Why,
-    WorkerSummary, WorkspaceLimits,
+    Ahead, Blocker, Crew, DeadGroup, KeyRecord, ListPage, ListPlace, ListPosition, ListQuery, QueueSummary, QueueWhy,
+    Scope, SwitchedBy, Waiting, Why, WorkerSummary, WorkspaceLimits,
 };
 
 /// A handle to the queue in Redis, or to one shard of it in a cluster ([`Shards`] are all of it); cheap

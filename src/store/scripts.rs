@@ -51,6 +51,7 @@ const PARTS: &[(&str, &str)] = &[
     ("claim_batch", include_str!("lua/lib/claim_batch.lua")),
     ("serve", include_str!("lua/lib/serve.lua")),
     ("tell", include_str!("lua/lib/tell.lua")),
+    ("look", include_str!("lua/lib/look.lua")),
     ("llm", include_str!("lua/lib/llm.lua")),
     ("llm_rate", include_str!("lua/lib/llm_rate.lua")),
     ("llm_cells", include_str!("lua/lib/llm_cells.lua")),
@@ -90,9 +91,9 @@ macro_rules! verbs {
 
 verbs!(
     cancel, cap, claim, compact, confirm, cooldown, credential, cycle, deltas, effect, enqueue, epoch, fleet,
-    heartbeat, limit, list, locate, operate, operation, pause, policy, probe, probed, progress, read, receipts,
-    redrive, release, replay, reserve, resume, retire, ring, settle, summary, survey, sweep, tend, turn, unhold,
-    verify,
+    heartbeat, limit, list, locate, note, operate, operation, order, outlook, pause, policy, probe, probed, progress,
+    read, receipts, redrive, release, replay, reserve, resume, retire, ring, settle, summary, survey, sweep, tend,
+    turn, unhold, verify,
 );
 
 /// The verbs whose answers somebody relies on: under strict these wait until they are durable.

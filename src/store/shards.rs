@@ -79,7 +79,7 @@ impl Shards {
     }
 
     /// Notes what shards said of themselves; epochs and run ids of all, empty until each has said them.
-    pub(super) fn note(&self, said: impl Iterator<Item = Option<(String, String)>>) -> (String, String) {
+    pub(super) fn remember(&self, said: impl Iterator<Item = Option<(String, String)>>) -> (String, String) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         for (known, said) in seen.iter_mut().zip(said) {
             *known = said.unwrap_or_else(|| std::mem::take(known));

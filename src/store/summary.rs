@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::domain::{HeldReason, JobState, QueueName, Timestamp};
 
+use super::pause::{Switch, switched_by};
 use super::reply::Reply;
-use super::views::{QueueSummary, SwitchedBy};
+use super::views::QueueSummary;
 use super::{Store, StoreError};
 
 impl Store {
@@ -60,6 +61,7 @@ impl Store {
         let oldest = reply.text()?.parse().ok().map(Timestamp::from_unix_ms);
         let stats: BTreeMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
         let blocked: BTreeMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
+        let wait_for_worker = reply.text()?.parse().unwrap_or_default();
         let total = |field: &str| stats.get(field).and_then(|n| n.parse().ok()).unwrap_or_default();
         let ended = JobState::ALL.iter().filter(|s| s.is_terminal()).map(|s| (s.as_str(), total(s.as_str())));
         let held_by = HeldReason::ALL.iter().map(|r| (r.as_str(), total(&format!("held:{r}")))).collect();
@@ -67,6 +69,7 @@ impl Store {
             name: name.clone(),
             depth,
             parked,
+            wait_for_worker,
             scheduled,
             running,
             held,
@@ -81,14 +84,12 @@ impl Store {
             oldest_pending: oldest.map(|created| now.since(created)),
             paused: blocked.get("q").map(|text| switched_by(text)),
             draining: blocked.get("drain").map(|text| switched_by(text)),
+            paused_parts: blocked
+                .iter()
+                .filter_map(|(field, text)| Some((Switch::from_field(field)?, switched_by(text))))
+                .filter(|(switch, _)| matches!(switch, Switch::Type(_) | Switch::Workspace(_)))
+                .collect(),
+            read_at: now,
         })
     }
-}
-
-/// `<ms> \t <by> \t <reason>`, as the pause script wrote it.
-pub(super) fn switched_by(text: &str) -> SwitchedBy {
-    let mut parts = text.splitn(3, '\t');
-    let at = parts.next().and_then(|ms| ms.parse().ok()).unwrap_or_default();
-    let mut word = || parts.next().unwrap_or_default().to_owned();
-    SwitchedBy { at: Timestamp::from_unix_ms(at), by: word(), reason: word() }
 }

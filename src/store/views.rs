@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
-    FailureReason, Job, JobId, JobState, JobType, QueueName, RequestId, Timestamp, WorkerId, Workspace,
+    DrainThen, FailureReason, Job, JobId, JobState, JobType, QueueName, RequestId, Timestamp, WorkerId, WorkerState,
+    Workspace,
 };
+
+use super::pause::Switch;
 
 /// Whose jobs a caller may see: one workspace, or all (`*`, system keys).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +91,8 @@ pub struct SwitchedBy {
     pub at: Timestamp,
     /// Their words, possibly empty.
     pub reason: String,
+    /// Of a drain with a deadline: when it is, and what becomes of what is left then.
+    pub deadline: Option<(Timestamp, DrainThen)>,
 }
 
 /// The one thing a job waits for.
@@ -97,6 +102,8 @@ pub enum Blocker {
     None,
     /// Its turn.
     InLine,
+    /// Every slot of the workers that claim runs something.
+    SlotsBusy,
     /// Its `run_at`.
     RunAt(Timestamp),
     /// The end of a backoff.
@@ -114,7 +121,9 @@ pub enum Blocker {
     },
     /// No worker is alive on the queue.
     NoWorker,
-    /// Workers are alive, and none offers the type.
+    /// Workers are alive, and none of them claims; the state that explains it.
+    NotClaiming(WorkerState),
+    /// Workers claim, and none of them offers the type.
     TypeNotOffered,
     /// Its worker died twice, so it waits to run as its worker's only suspect.
     Suspect {
@@ -136,6 +145,68 @@ pub struct Why {
     pub position: Option<u64>,
     /// Live workers on its queue.
     pub workers: u64,
+    /// The workers of its queue, by how they stand.
+    pub crew: Crew,
+    /// What is ahead of it, while it is in line.
+    pub ahead: Ahead,
+}
+
+/// The live workers of a queue; of more than 100 only 100 are looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Crew {
+    /// How many stand how.
+    pub states: BTreeMap<&'static str, u64>,
+    /// Who told quiet and stopping ones to be so, without repeats.
+    pub told_by: Vec<String>,
+    /// Slots of those that claim.
+    pub slots: u64,
+    /// Of these, taken.
+    pub busy: u64,
+    /// What the first 50 leases of the queue are for, most first.
+    pub running: Vec<(JobType, u64)>,
+    /// Workers that offer the type of the job, though they do not claim.
+    pub offered_by_others: u64,
+}
+
+/// What is ahead of a job in line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// Jobs in bands that are served first.
+    pub higher: u64,
+    /// Jobs of the same band.
+    pub in_band: u64,
+    /// The next 50 of the band at most: workspace, its weight, how many of them; most first.
+    pub of: Vec<(Workspace, u32, u64)>,
+}
+
+/// What the waiting jobs of a queue wait for.
+#[derive(Clone, Debug)]
+pub struct QueueWhy {
+    /// Its figures.
+    pub summary: QueueSummary,
+    /// When these were read, by Redis' time.
+    pub now: Timestamp,
+    /// Its workers.
+    pub crew: Crew,
+    /// Jobs in line by what they wait for, most first.
+    pub waiting: Vec<Waiting>,
+    /// When the next job that waits for a time is due.
+    pub next_due: Option<Timestamp>,
+    /// How long the oldest job in line is, parked ones included; of more than 100 blockers 100 are looked at.
+    pub oldest: Option<Duration>,
+}
+
+/// Jobs in line that wait for the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// For what.
+    pub blocker: Blocker,
+    /// The type or the workspace that it concerns.
+    pub subject: Option<String>,
+    /// How many.
+    pub jobs: u64,
+    /// One of them.
+    pub sample: Option<JobId>,
 }
 
 /// A queue at one moment, from one script.
@@ -147,6 +218,8 @@ pub struct QueueSummary {
     pub depth: u64,
     /// Of these, parked behind a block.
     pub parked: u64,
+    /// Of the parked ones, those that wait for another kind of worker, or for one without a suspect.
+    pub wait_for_worker: u64,
     /// Waiting for a time.
     pub scheduled: u64,
     /// Under a lease.
@@ -175,6 +248,10 @@ pub struct QueueSummary {
     pub paused: Option<SwitchedBy>,
     /// Set while intake is closed.
     pub draining: Option<SwitchedBy>,
+    /// Types and workspaces that are paused.
+    pub paused_parts: Vec<(Switch, SwitchedBy)>,
+    /// When this was read, by Redis' time.
+    pub read_at: Timestamp,
 }
 
 /// A live worker process.
@@ -196,14 +273,26 @@ pub struct WorkerSummary {
     pub slots: u32,
     /// Slots in use at its last heartbeat.
     pub busy: u32,
-    /// `running`, `draining`.
+    /// As it says itself: `running`, `quiet`, `draining`, `deaf`.
     pub status: String,
-    /// Whether its claim loop did not come around, as of its last heartbeat.
-    pub deaf: bool,
+    /// Whether it knows orders from afar; older versions ignore them.
+    pub hears: bool,
+    /// Whether its claim loop came round since it started, and it claims now.
+    pub claims: bool,
+    /// Who told it to be quiet or to stop; empty for nobody.
+    pub told_by: String,
     /// When it started.
     pub started_at: Timestamp,
     /// When it was last heard.
     pub seen_at: Timestamp,
+}
+
+impl WorkerSummary {
+    /// How it stands.
+    #[must_use]
+    pub fn state(&self) -> WorkerState {
+        WorkerState::from_status(&self.status)
+    }
 }
 
 /// Dead letters with one cause.

@@ -84,6 +84,32 @@ fn every_guarantee_names_tests_that_exist() {
     assert_none("the table of guarantees in ARCHITECTURE.md:", &offenders);
 }
 
+/// As GitHub makes it: lower case, blanks to hyphens, other marks dropped.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    kept.chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+#[test]
+fn every_cause_of_waiting_leads_to_a_section_of_the_runbook_and_is_named_there() {
+    let text = read("runbook.md");
+    let anchors: BTreeSet<String> = text.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
+    let mut offenders = Vec::new();
+    for reason in windlass::domain::WaitReason::ALL {
+        if !anchors.contains(reason.section()) {
+            offenders.push(format!("{reason}: no section #{}", reason.section()));
+        }
+        if !text.contains(&format!("`{reason}`")) {
+            offenders.push(format!("{reason}: not in the table of causes"));
+        }
+    }
+    assert_none("runbook.md has to say what to do about:", &offenders);
+    assert_eq!(anchor("### Stop the intake, or the work"), "stop-the-intake-or-the-work");
+}
+
 #[test]
 fn the_files_of_a_project_are_there() {
     const FILES: &[&str] = &[

@@ -41,7 +41,9 @@ pub(super) async fn undo(admin: &Client) -> Result<(), StartError> {
     let queue = queue()?;
     let paused = admin.queues().await.map_err(StartError::part)?.queues.into_iter();
     match paused.into_iter().any(|view| view.name == queue.as_str() && view.paused.is_some()) {
-        true => admin.queue_command(&queue, "resume", &QueueCommand::default()).await.map_err(StartError::part),
+        true => {
+            admin.queue_command(&queue, "resume", &QueueCommand::default()).await.map(drop).map_err(StartError::part)
+        }
         false => Ok(()),
     }
 }

@@ -16,7 +16,7 @@ impl ClaimLoop {
     /// Claims nothing more, lets running jobs finish within the grace, gives the rest back.
     pub(super) async fn drain(mut self, mut listener: BellListener) {
         self.vitals.draining.store(true, Ordering::Relaxed);
-        self.keeper.describe(|about| "draining".clone_into(&mut about.status));
+        self.keeper.nudge();
         let mut grace = Some(clock::now() + self.options.drain_grace);
         let mut give_up: Option<Instant> = None;
         while self.running > 0 || self.has_reports() {

@@ -90,7 +90,7 @@ impl ClaimLoop {
 
     /// Goes by what was seen of the line.
     pub(super) fn conclude(&mut self, seen: &Seen, may_claim: bool) {
-        self.vitals.turn(self.shard);
+        self.turn();
         if self.unconfirmed {
             self.failures += 1;
             self.long_line = false;

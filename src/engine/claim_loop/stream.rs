@@ -23,7 +23,7 @@ impl ClaimLoop {
             while let Ok(report) = self.inbox.try_recv() {
                 self.take(report);
             }
-            self.long_line &= !shutdown.is_cancelled() && self.keeper.registered(self.shard) && !self.unconfirmed;
+            self.long_line &= !shutdown.is_cancelled() && self.may_claim() && !self.unconfirmed;
             // A call for a few jobs costs Redis more by the job: the loop makes it when there is no other.
             let want = bounds::SCRIPT_ITEMS;
             if self.long_line && flights.len() < FLIGHTS && self.free() >= want {

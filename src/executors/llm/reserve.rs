@@ -146,6 +146,6 @@ fn later(context: &JobContext, at: Timestamp, wait: Duration, block: &Block) -> 
             let message = format!("the {block} leaves no room before {at}, and the job's time in line ends at {end}");
             ExecutionError::permanent(FailureReason::RateLimited, message)
         }
-        None => ExecutionError::postpone(format_args!("waits until {at} for room in the {block}"), wait),
+        None => ExecutionError::postpone(block.waits_until(at), wait),
     }
 }

@@ -297,6 +297,7 @@ pub(in crate::http) async fn why(
 ) -> Result<Json<WhyView>, ApiError> {
     caller.require(Permission::JobsRead)?;
     let id = job_id(id)?;
-    let why = state.services().store.why(&caller.scope(), id).await?.ok_or_else(ApiError::no_job)?;
-    Ok(Json(views::why(&why)))
+    let (services, scope) = (state.services(), caller.scope());
+    let reason = services.control.why(&scope, id, &services.guard).await?.ok_or_else(ApiError::no_job)?;
+    Ok(Json(views::why(&reason, &scope)))
 }

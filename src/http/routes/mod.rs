@@ -13,6 +13,7 @@ pub(super) mod keys;
 pub(super) mod operations;
 pub(super) mod providers;
 pub(super) mod queues;
+pub(super) mod scaling;
 pub(super) mod types;
 pub(super) mod usage;
 pub(super) mod watch;

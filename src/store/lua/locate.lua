@@ -1,10 +1,11 @@
 #!lua flags=no-writes
 -- Purpose: where one live job waits, and what it waits behind.
--- Uses: base line park
+-- Uses: base line park look
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 id, 3 workspace, 4 type, 5 band
 -- Returns: blocker ('' in order, '-' not in line), rank in its band or '', blocked (flat), limits of the workspace,
---          live workers of the queue, their descriptions
+--          live workers of the queue, their descriptions, leases, workspace and type of the first 50 leases, jobs in
+--          order in higher bands, workspace and type of the next 50 ahead of it, their limits (flat)
 -- Guarantee: one moment; at most 100 workers are looked at.
 local id, band = ARGV[2], ARGV[5]
 local rank, blocker = redis.call('ZRANK', qkey('order:' .. band), id), '-'
@@ -18,12 +19,21 @@ else
     end
   end
 end
-local live = redis.call('ZRANGEBYSCORE', qkey('workers'), now_text, '+inf', 'LIMIT', '0', '100')
-local about = {}
-for i, worker in ipairs(live) do
-  about[i] = redis.call('HGET', base .. ':worker:' .. worker, 'about') or ''
+local about, live = workers_about()
+local higher, ahead = 0, {}
+if rank then
+  for _, b in ipairs(bands) do
+    if b == band then
+      break
+    end
+    higher = higher + redis.call('ZCARD', qkey('order:' .. b))
+  end
+  if rank > 0 then
+    ahead = kinds_of(redis.call('ZRANGE', qkey('order:' .. band), '0', int(math.min(rank, LOOKED_AT) - 1)))
+  end
 end
 return {
   blocker, rank and int(rank) or '', redis.call('HGETALL', qkey('blocked')),
-  redis.call('HGET', base .. ':limits', ARGV[3]) or '', redis.call('ZCOUNT', qkey('workers'), now_text, '+inf'), about,
+  redis.call('HGET', base .. ':limits', ARGV[3]) or '', live, about,
+  redis.call('ZCOUNT', qkey('running'), '-inf', '(+inf'), running_kinds(), int(higher), ahead, limits_of(ahead),
 }

@@ -4,7 +4,7 @@
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue
 -- Returns: now ms, depth, parked, scheduled, running, held, dead, workers, created ms of the next in line or '',
---          stats (flat), blocked (flat)
+--          stats (flat), blocked (flat), parked ones that wait for a worker unlike those that claim
 -- Guarantee: all figures are of the same moment.
 local oldest = nil
 for _, band in ipairs(bands) do
@@ -20,4 +20,5 @@ return {
   redis.call('ZCARD', qkey('held')), redis.call('ZCARD', qkey('dead')),
   redis.call('ZCOUNT', qkey('workers'), now_text, '+inf'), oldest and int(oldest) or '',
   redis.call('HGETALL', stats_key), redis.call('HGETALL', qkey('blocked')),
+  redis.call('HGET', qkey('parked'), 'waiting') or '0',
 }

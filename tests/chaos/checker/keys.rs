@@ -32,6 +32,7 @@ const PARTS: &[&str] = &[
     "wake",
     "workers",
     "stats",
+    "pace",
 ];
 /// Parts that exist once a band, workspace or blocker; the number of names in between.
 const MANY: &[(&str, usize)] = &[("order", 1), ("finish", 1), ("slots", 1), ("parked", 2)];

@@ -36,8 +36,8 @@ fn the_overview_names_every_command_and_the_exit_codes() {
 fn every_noun_has_its_verbs() {
     for (noun, verbs) in [
         ("jobs", &["submit", "list", "show", "cancel", "redrive", "hold", "release", "move", "why"][..]),
-        ("queues", &["list", "pause", "resume", "drain"]),
-        ("workers", &["list"]),
+        ("queues", &["list", "pause", "resume", "drain", "stats"]),
+        ("workers", &["list", "quiet", "resume", "stop", "restart"]),
         ("dead", &["list", "show", "redrive", "discard"]),
         ("operations", &["list", "show", "watch", "stop", "resume"]),
         ("providers", &["list", "test", "models"]),

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start the binary and look at its processes")]
 
 mod actions;
+mod control;
 mod credentials;
 mod demo;
 mod dev;

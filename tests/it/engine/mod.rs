@@ -13,6 +13,7 @@ mod keeper;
 mod long_line;
 mod lost_replies;
 mod operations;
+mod orders;
 mod policy;
 mod submit;
 mod worker;

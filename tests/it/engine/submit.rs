@@ -136,7 +136,7 @@ async fn a_queue_that_drains_refuses_new_jobs_and_replays_known_ones() {
     door.submitter.submit(spec("known")).await.unwrap();
     let control = windlass::engine::Control::new(redis.store().await);
     let queue = crate::support::jobs::queue();
-    control.drain(&queue, "test", "maintenance").await.unwrap();
+    control.drain(&queue, "test", "maintenance", None).await.unwrap();
     let outcomes = door.submitter.submit_many(vec![spec("known"), spec("new")]).await;
     assert!(outcomes[0].as_ref().is_ok_and(|s| s.replayed));
     assert!(matches!(outcomes[1], Err(SubmitError::Draining { .. })));

@@ -11,6 +11,7 @@ use crate::support::api::{Api, send};
 const READ: &str = "jobs:read";
 const WRITE: &str = "jobs:write";
 const APPROVE: &str = "jobs:approve";
+const STATS: &str = "queue:stats";
 const OPERATE: &str = "queue:operate";
 const ADMIN: &str = "workspace:admin";
 const SYSTEM: &str = "system:admin";
@@ -38,7 +39,12 @@ const TABLE: &[(&str, Option<&str>, bool)] = &[
     ("pause_queue", Some(OPERATE), true),
     ("resume_queue", Some(OPERATE), true),
     ("drain_queue", Some(OPERATE), true),
+    ("why_queue", Some(OPERATE), true),
+    ("queue_stats", Some(STATS), true),
     ("list_workers", Some(OPERATE), true),
+    ("quiet_worker", Some(OPERATE), true),
+    ("resume_worker", Some(OPERATE), true),
+    ("stop_worker", Some(OPERATE), true),
     ("list_dead_letters", Some(OPERATE), true),
     ("begin_operation", Some(OPERATE), false),
     ("list_operations", Some(OPERATE), false),
@@ -136,13 +142,15 @@ async fn without_a_key_only_open_operations_answer() {
 #[tokio::test]
 async fn each_operation_takes_its_scope_and_no_other() {
     let api = Api::start().await;
-    for scope in [READ, WRITE, APPROVE, OPERATE, ADMIN, SYSTEM] {
+    for scope in [READ, WRITE, APPROVE, STATS, OPERATE, ADMIN, SYSTEM] {
         for workspace in ["ws", "*"] {
             let key = api.key(workspace, &[scope]).await;
             for (method, path, id) in operations() {
                 let (Some(needed), fleet) = row(&id) else { continue };
                 let own = workspace != "*" && alternatives(&id).contains(&scope);
-                let may = own || (scope == needed || scope == SYSTEM) && (!fleet || workspace == "*");
+                // What an autoscaler may read, an operator may too.
+                let enough = scope == needed || scope == SYSTEM || (needed == STATS && scope == OPERATE);
+                let may = own || enough && (!fleet || workspace == "*");
                 let answer = send(api.request(method, &path).bearer_auth(&key)).await;
                 assert_eq!(answer.status != 403, may, "{id} with {scope} on {workspace}: {answer:?}");
             }

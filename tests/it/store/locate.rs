@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windlass::domain::{JobId, Priority};
+use windlass::domain::{JobId, Priority, WorkerState};
 use windlass::store::{Blocker, Scope, Store, Switch, WorkspaceLimits};
 
 use crate::support::audit::Snapshot;
@@ -55,6 +55,48 @@ async fn each_block_is_named() {
     assert!(matches!(blocker(&store, second).await, Blocker::QueuePaused(by) if by.reason == "q"));
     worker.end(&store, &claimed, retry(Duration::from_secs(60))).await;
     assert!(matches!(blocker(&store, first).await, Blocker::Backoff(until) if until > at));
+}
+
+#[tokio::test]
+async fn what_is_ahead_is_told_by_workspace_and_band() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    TestWorker::register(&store).await;
+    let limits = WorkspaceLimits { weight: 4, max_running: None };
+    store.set_workspace_limits(&workspace("heavy"), limits).await.unwrap();
+    enqueue_many(&store, "ws", "high", 2, |s| s.priority = Priority::High).await;
+    enqueue_many(&store, "heavy", "r", 3, |_| {}).await;
+    let last = *enqueue_many(&store, "ws", "r", 2, |_| {}).await.last().unwrap();
+    let why = store.why(&Scope::All, last).await.unwrap().unwrap();
+    assert_eq!((why.ahead.higher, Some(why.ahead.in_band)), (2, why.position));
+    let of: Vec<_> = why.ahead.of.iter().map(|(name, weight, jobs)| (name.as_str(), *weight, *jobs)).collect();
+    assert_eq!(of, [("heavy", 4, 3), ("ws", 1, 1)]);
+}
+
+#[tokio::test]
+async fn workers_that_do_not_claim_and_full_ones_are_told_from_none() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let id = enqueue_new(&store, spec("r1")).await;
+    let mut worker = TestWorker::unregistered();
+    for state in [WorkerState::Stopping, WorkerState::Deaf, WorkerState::Quiet] {
+        worker.state = state;
+        worker.heartbeat(&store, Duration::from_secs(60)).await;
+        assert_eq!(blocker(&store, id).await, Blocker::NotClaiming(state));
+    }
+    let other = TestWorker::offering(&store, &["other"]).await;
+    let why = store.why(&Scope::All, id).await.unwrap().unwrap();
+    assert_eq!((why.blocker, why.crew.offered_by_others), (Blocker::TypeNotOffered, 1), "the quiet one does not count");
+    assert_eq!(why.crew.told_by, ["op"]);
+    worker.state = WorkerState::Active;
+    worker.heartbeat(&store, Duration::from_secs(60)).await;
+    assert_eq!(blocker(&store, id).await, Blocker::InLine);
+    redis.forget_worker(other.id);
+    enqueue_many(&store, "ws", "more", 5, |_| {}).await;
+    assert_eq!(worker.claim(&store, 4).await.len(), 4);
+    let waiting = enqueue_new(&store, spec("r2")).await;
+    let why = store.why(&Scope::All, waiting).await.unwrap().unwrap();
+    assert_eq!((why.blocker, why.crew.running), (Blocker::SlotsBusy, vec![(kind("echo"), 4)]));
 }
 
 #[tokio::test]

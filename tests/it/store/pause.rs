@@ -1,7 +1,9 @@
 //! Verb `pause`.
 
-use windlass::domain::QueueName;
-use windlass::store::Switch;
+use std::time::Duration;
+
+use windlass::domain::{DrainThen, QueueName};
+use windlass::store::{Shards, Switch};
 
 use crate::support::audit::{audit, refuses_wrong_types};
 use crate::support::jobs::{TestWorker, enqueue_many, kind, queue, workspace};
@@ -12,14 +14,46 @@ async fn a_pause_says_who_when_and_why_and_keeps_its_first_record() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
     let before = store.now().await.unwrap();
-    store.pause(&queue(), &Switch::Queue, "alice", "a\tb\nc").await.unwrap();
-    store.pause(&queue(), &Switch::Queue, "bob", "again").await.unwrap();
+    assert!(store.pause(&queue(), &Switch::Queue, "alice", "a\tb\nc").await.unwrap().first);
+    let again = store.pause(&queue(), &Switch::Queue, "bob", "again").await.unwrap();
+    assert_eq!((again.first, again.by.by.as_str()), (false, "alice"), "who came later is told who was first");
     store.pause(&queue(), &Switch::Intake, "carol", "moving").await.unwrap();
     let summary = store.summary(&queue()).await.unwrap();
     let paused = summary.paused.unwrap();
     assert_eq!((paused.by.as_str(), paused.reason.as_str()), ("alice", "a b c"));
     assert!(paused.at >= before);
     assert_eq!(summary.draining.unwrap().by, "carol");
+}
+
+#[tokio::test]
+async fn a_drain_keeps_its_deadline_and_what_comes_then_beside_the_reason() {
+    let redis = TestRedis::start().await;
+    let store = Shards::from(redis.store().await);
+    let before = store.now().await.unwrap();
+    let then = DrainThen::Move(QueueName::new("later").unwrap());
+    let hour = Duration::from_secs(3600);
+    assert!(store.drain(&queue(), ("carol", "db work"), Some((hour, then.clone()))).await.unwrap().first);
+    let again = store.drain(&queue(), ("dave", ""), Some((hour * 2, DrainThen::Hold))).await.unwrap();
+    let record = store.summary(&queue()).await.unwrap().draining.unwrap();
+    assert_eq!((again.first, &again.by), (false, &record));
+    assert_eq!((record.by.as_str(), record.reason.as_str()), ("carol", "db work"));
+    let (deadline, kept) = record.deadline.unwrap();
+    assert_eq!(kept, then);
+    assert!(deadline >= before.plus(hour) && deadline < before.plus(hour + Duration::from_secs(60)));
+    store.resume(&queue(), &[Switch::Intake]).await.unwrap();
+    assert!(store.summary(&queue()).await.unwrap().draining.is_none());
+}
+
+#[tokio::test]
+async fn paused_types_and_workspaces_are_part_of_the_figures() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    store.pause(&queue(), &Switch::Type(kind("echo")), "op", "a").await.unwrap();
+    store.pause(&queue(), &Switch::Workspace(workspace("ws")), "op", "b").await.unwrap();
+    let summary = store.summary(&queue()).await.unwrap();
+    let parts: Vec<_> = summary.paused_parts.iter().map(|(what, by)| (what.clone(), by.reason.as_str())).collect();
+    assert_eq!(parts, [(Switch::Type(kind("echo")), "a"), (Switch::Workspace(workspace("ws")), "b")]);
+    assert!(summary.paused.is_none() && summary.draining.is_none());
 }
 
 #[tokio::test]

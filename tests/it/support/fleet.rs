@@ -115,6 +115,11 @@ impl Running {
         eventually("the worker drains", || self.handle.health().draining).await;
     }
 
+    /// Waits for its end, which something else brought about.
+    pub(crate) async fn ended(self) {
+        tokio::time::timeout(LIMIT, self.task).await.expect("the worker ends").unwrap();
+    }
+
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.task.await.unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use windlass::domain::{
     AttemptId, Failure, FailureReason, HeldReason, JobId, JobSpec, JobState, JobType, Priority, QueueName, RawJson,
-    RequestId, Timestamp, WorkerId, Workspace,
+    RequestId, Timestamp, WorkerId, WorkerState, Workspace,
 };
 use windlass::store::{Answer, ClaimRequest, Claimed, Claims, Ending, Enqueued, Finished, Scope, Store, WorkerAbout};
 
@@ -109,6 +109,7 @@ pub(crate) struct TestWorker {
     pub(crate) may_suspect: bool,
     pub(crate) may_reap: bool,
     pub(crate) queue: QueueName,
+    pub(crate) state: WorkerState,
 }
 
 impl TestWorker {
@@ -128,6 +129,7 @@ impl TestWorker {
             may_suspect: true,
             may_reap: true,
             queue: queue(),
+            state: WorkerState::Active,
         }
     }
 
@@ -159,9 +161,11 @@ impl TestWorker {
             types: self.types.iter().map(ToString::to_string).collect(),
             slots: 4,
             busy: 0,
-            status: "running".into(),
+            status: self.state.status().into(),
             started_ms: 0,
-            deaf: false,
+            hears: true,
+            claims: self.state == WorkerState::Active,
+            told_by: if self.state == WorkerState::Active { String::new() } else { "op".into() },
         }
     }
 
