@@ -106,6 +106,7 @@ impl<'a> Drain<'a> {
             busy: 0,
             status: "running".into(),
             started_ms: 0,
+            deaf: false,
         };
         store.heartbeat(worker, Duration::from_secs(600), &about, &[]).await.expect("a registration");
         let types = vec![JobType::new("echo").expect("a name")];
