@@ -13,7 +13,7 @@ demo: ## watch real jobs go through HTTP, Redis and two worker processes
 	@cargo run --quiet --locked --bin windlass -- demo
 
 test: ## everything that proves it: unit, property, integration, contract and alert rule tests
-	@scripts/install-deps.sh redis promtool faketime
+	@scripts/install-deps.sh redis promtool faketime curl jq openssl
 	@scripts/test.sh
 
 check: lint ## formatting, lints, conventions, documentation
@@ -74,7 +74,7 @@ effects: ## 10,000 mails, issues and webhooks, workers killed inside 300 effects
 
 ONLY ?=
 runbook: ## every command of runbook.md, run against a live stack that is in the trouble it is for (ONLY="Dead letters")
-	@scripts/install-deps.sh redis
+	@scripts/install-deps.sh redis curl jq openssl
 	cargo test --locked --test runbook -- $(if $(ONLY),"$(ONLY)")
 
 durability: ## acknowledged jobs lost to failovers and power cuts, by default and under strict (ROUNDS=5)
@@ -82,4 +82,4 @@ durability: ## acknowledged jobs lost to failovers and power cuts, by default an
 	cargo bench --locked --profile dev --bench durability -- $(or $(ROUNDS),5)
 
 install-deps: ## only install what demo and test need
-	@scripts/install-deps.sh redis promtool faketime
+	@scripts/install-deps.sh redis promtool faketime curl jq openssl

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what `make demo` and `make test` need: scripts/install-deps.sh redis [promtool] [faketime] [python]
+# Installs what `make demo` and `make test` need: scripts/install-deps.sh redis [promtool] [faketime] [python] [curl] [jq] [openssl]
 # Says first what it will install. Does nothing when everything is there. On a machine without
 # apt-get it prints the line to type and fails.
 set -euo pipefail
@@ -48,12 +48,21 @@ for need in "$@"; do
     faketime) have faketime || wants_faketime=1 ;;
     # Debian's python3 comes without what `python3 -m venv` needs.
     python) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python) ;;
+    # What commands of the runbook are made of. Their packages have their names everywhere.
+    curl | jq | openssl) have "$need" || missing+=("$need") ;;
     *)
-      say "unknown need '$need' (redis, promtool, faketime, python)"
+      say "unknown need '$need' (redis, promtool, faketime, python, curl, jq, openssl)"
       exit 2
       ;;
   esac
 done
+
+tools() {
+  local tool
+  for tool in curl jq openssl; do
+    if wants "$tool"; then printf '%s\n' "$tool"; fi
+  done
+}
 
 wants() { [[ " ${missing[*]-} " == *" $1 "* ]]; }
 
@@ -72,10 +81,11 @@ apt_install() {
 
 # The line to type for a package manager: redis' package name, then promtool's, then Python's.
 line_for() {
-  local packages=()
+  local packages=() tool
   if wants redis; then packages+=("$2"); fi
   if wants promtool; then packages+=("$3"); fi
   if wants python; then packages+=("$4"); fi
+  while IFS= read -r tool; do packages+=("$tool"); done < <(tools)
   say "Type this, then run make again:"
   printf '  %s %s\n' "$1" "${packages[*]}" >&2
 }
@@ -93,6 +103,7 @@ elsewhere() {
   else
     say "Install redis-server >= 7.0 (https://redis.io/docs/latest/operate/oss_and_stack/install/)"
     if wants promtool; then say "and promtool (https://prometheus.io/download/)"; fi
+    if [ -n "$(tools)" ]; then say "and $(tools | tr '\n' ' ')"; fi
     if wants python; then say "and Python >= 3.10 with venv (https://www.python.org/downloads/)"; fi
     say "so that they are on the PATH, then run make again."
   fi
@@ -105,6 +116,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   if wants redis; then packages+=(redis-server); fi
   if wants promtool; then packages+=(prometheus); fi
   if wants python; then packages+=(python3-venv); fi
+  while IFS= read -r tool; do packages+=("$tool"); done < <(tools)
   say "will install with apt-get: ${packages[*]}"
   if wants redis; then
     say "  redis-server: Windlass runs private copies of it and leaves any other Redis alone"
@@ -114,6 +126,9 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
   if wants python; then
     say "  python3-venv: for llmock, the outside judge of LLM calls"
+  fi
+  if [ -n "$(tools)" ]; then
+    say "  $(tools | paste -sd ' '): for the commands of the runbook, which a test runs"
   fi
   if [ "$(id -u)" -ne 0 ] && ! have sudo; then
     say "not root, and no sudo. Type this as root, then run make again:"
