@@ -12,8 +12,9 @@ demo: ## watch real jobs go through HTTP, Redis and two worker processes
 	cargo build --locked
 	@cargo run --quiet --locked --bin windlass -- demo
 
+TEST_NEEDS := redis promtool alertmanager faketime curl jq openssl
 test: ## everything that proves it: unit, property, integration, contract and alert rule tests
-	@scripts/install-deps.sh redis promtool alertmanager faketime
+	@scripts/install-deps.sh $(TEST_NEEDS)
 	@scripts/test.sh
 
 alerts: ## the alert rules with their cases, then a real Prometheus and Alertmanager over a stack whose workers die
@@ -82,7 +83,7 @@ effects: ## 10,000 mails, issues and webhooks, workers killed inside 300 effects
 
 ONLY ?=
 runbook: ## every command of runbook.md, run against a live stack that is in the trouble it is for (ONLY="Dead letters")
-	@scripts/install-deps.sh redis
+	@scripts/install-deps.sh redis curl jq openssl
 	cargo test --locked --test runbook -- $(if $(ONLY),"$(ONLY)")
 
 durability: ## acknowledged jobs lost to failovers and power cuts, by default and under strict (ROUNDS=5)
@@ -93,9 +94,9 @@ validate-deploy: ## compose, image, units, Kubernetes, Helm, proxies and workflo
 	@scripts/validate_deploy.sh
 
 coverage: ## which lines the tests run, into target/lcov.info; needs cargo-llvm-cov
-	@scripts/install-deps.sh redis promtool faketime
+	@scripts/install-deps.sh $(TEST_NEEDS)
 	@scripts/llmock.sh >/dev/null && scripts/smtp_sink.sh >/dev/null && scripts/proxies.sh >/dev/null
 	cargo llvm-cov --locked --lcov --output-path target/lcov.info
 
 install-deps: ## only install what demo and test need
-	@scripts/install-deps.sh redis promtool alertmanager faketime
+	@scripts/install-deps.sh $(TEST_NEEDS)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what `make demo` and `make test` need:
-# scripts/install-deps.sh redis [promtool] [alertmanager] [faketime] [python] [systemd]
+# scripts/install-deps.sh redis [promtool] [alertmanager] [faketime] [python] [systemd] [curl] [jq] [openssl]
 # Says first what it will install. Does nothing when everything is there. On a machine without
 # apt-get it prints the line to type and fails.
 set -euo pipefail
@@ -62,12 +62,21 @@ for need in "$@"; do
     # Debian's python3 comes without what `python3 -m venv` needs.
     python) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python) ;;
     systemd) have systemd-analyze || missing+=(systemd) ;;
+    # What commands of the runbook are made of. Their packages have their names everywhere.
+    curl | jq | openssl) have "$need" || missing+=("$need") ;;
     *)
-      say "unknown need '$need' (redis, promtool, alertmanager, faketime, python, systemd)"
+      say "unknown need '$need' (redis, promtool, alertmanager, faketime, python, systemd, curl, jq, openssl)"
       exit 2
       ;;
   esac
 done
+
+tools() {
+  local tool
+  for tool in curl jq openssl; do
+    if wants "$tool"; then printf '%s\n' "$tool"; fi
+  done
+}
 
 wants() { [[ " ${missing[*]-} " == *" $1 "* ]]; }
 
@@ -96,11 +105,12 @@ apt_install() {
 
 # The line to type for a package manager: the package names of redis, promtool, Alertmanager and Python.
 line_for() {
-  local packages=()
+  local packages=() tool
   if wants redis; then packages+=("$2"); fi
   if wants promtool; then packages+=("$3"); fi
   if wants alertmanager; then packages+=("$4"); fi
   if wants python; then packages+=("$5"); fi
+  while IFS= read -r tool; do packages+=("$tool"); done < <(tools)
   say "Type this, then run make again:"
   printf '  %s %s\n' "$1" "${packages[*]}" >&2
 }
@@ -120,6 +130,7 @@ elsewhere() {
     if wants promtool; then say "and prometheus with promtool (https://prometheus.io/download/)"; fi
     if wants alertmanager; then say "and alertmanager with amtool (https://prometheus.io/download/)"; fi
     if wants systemd; then say "and systemd-analyze, which comes with systemd, on Linux only"; fi
+    if [ -n "$(tools)" ]; then say "and $(tools | tr '\n' ' ')"; fi
     if wants python; then say "and Python >= 3.10 with venv (https://www.python.org/downloads/)"; fi
     say "so that they are on the PATH, then run make again."
   fi
@@ -134,6 +145,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   if wants alertmanager; then packages+=(prometheus-alertmanager); fi
   if wants python; then packages+=(python3-venv); fi
   if wants systemd; then packages+=(systemd); fi
+  while IFS= read -r tool; do packages+=("$tool"); done < <(tools)
   say "will install with apt-get: ${packages[*]}"
   if wants redis; then
     say "  redis-server: Windlass runs private copies of it and leaves any other Redis alone"
@@ -149,6 +161,9 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
   if wants systemd; then
     say "  systemd: only its systemd-analyze is used, to judge the units; nothing is started"
+  fi
+  if [ -n "$(tools)" ]; then
+    say "  $(tools | paste -sd ' '): for the commands of the runbook, which a test runs"
   fi
   if [ "$(id -u)" -ne 0 ] && ! have sudo; then
     say "not root, and no sudo. Type this as root, then run make again:"

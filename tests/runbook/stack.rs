@@ -11,7 +11,7 @@ use crate::children::{Server, free_ports};
 use crate::support::processes::{ADMIN, Process, wait_for};
 
 /// Short, so that a dead worker is missed soon.
-const LEASE_MS: &str = "1000";
+const LEASE_MS: &str = "2000";
 /// Of Redis; the one that is rotated comes later.
 const PASSWORD: &str = "first-password";
 const NEXT_PASSWORD: &str = "second-password";
@@ -184,7 +184,7 @@ fn environment(folder: &Path, redis: &Server, local: &Server, openai: &Server) -
         ("NEW_REDIS_URL", redis_url(NEXT_PASSWORD)),
         ("OLD_PASSWORD", PASSWORD.to_owned()),
         ("NEW_PASSWORD", NEXT_PASSWORD.to_owned()),
-        ("REDIS_COMMAND_TIMEOUT_SECONDS", "1".to_owned()),
+        ("REDIS_COMMAND_TIMEOUT_SECONDS", "2".to_owned()),
         ("LEASE_MS", LEASE_MS.to_owned()),
         ("ACTIONS_ENABLED", "true".to_owned()),
         ("ALLOW_ACTIONS_DEFAULT", "webhook.send".to_owned()),
