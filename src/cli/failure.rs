@@ -81,7 +81,8 @@ fn hint_for(problem: &Problem) -> String {
 
 /// The noun of the commands that list what was not found.
 fn noun(detail: &str) -> &'static str {
-    const NOUNS: [(&str, &str); 6] = [
+    const NOUNS: [(&str, &str); 7] = [
+        ("such workspace", "keys"),
         ("queue", "queues"),
         ("worker", "workers"),
         ("provider", "providers"),

@@ -98,16 +98,7 @@ impl Figures {
             ),
             (
                 "stalled on purpose: cause named / mended / succeeded",
-                count(
-                    format!(
-                        "{} / {} / {} of {}",
-                        yes(self.stalled.named.is_some()),
-                        yes(self.stalled.mended),
-                        self.stalled.succeeded,
-                        self.stalled.jobs
-                    ),
-                    self.stalled.named.as_deref().unwrap_or("`why` named no command"),
-                ),
+                count(self.stalled.told(), self.stalled.named.as_deref().unwrap_or("`why` named no command")),
             ),
             ("wait for the first start, p50 / p99", count(wait, "with the queue filled at once")),
             ("submit to end, p50 / p99", count(total, "the kill and the retries included")),
@@ -134,7 +125,7 @@ impl Figures {
     }
 }
 
-fn yes(yes: bool) -> String {
+pub(super) fn yes(yes: bool) -> String {
     if yes { "yes" } else { "NO" }.to_owned()
 }
 

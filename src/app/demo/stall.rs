@@ -34,18 +34,22 @@ impl Stalled {
     pub(super) fn is_mended(&self) -> bool {
         self.jobs > 0 && self.named.is_some() && self.mended && self.succeeded == self.jobs
     }
+
+    /// Named, mended, and how many of the jobs succeeded.
+    pub(super) fn told(&self) -> String {
+        let (named, mended) = (super::report::yes(self.named.is_some()), super::report::yes(self.mended));
+        format!("{named} / {mended} / {} of {}", self.succeeded, self.jobs)
+    }
 }
 
 /// A demo that was stopped in the middle may have left the queue as it was.
 pub(super) async fn undo(admin: &Client) -> Result<(), StartError> {
     let queue = queue()?;
-    let paused = admin.queues().await.map_err(StartError::part)?.queues.into_iter();
-    match paused.into_iter().any(|view| view.name == queue.as_str() && view.paused.is_some()) {
-        true => {
-            admin.queue_command(&queue, "resume", &QueueCommand::default()).await.map(drop).map_err(StartError::part)
-        }
-        false => Ok(()),
+    let queues = admin.queues().await.map_err(StartError::part)?.queues;
+    if queues.iter().any(|view| view.name == queue.as_str() && view.paused.is_some()) {
+        admin.queue_command(&queue, "resume", &QueueCommand::default()).await.map_err(StartError::part)?;
     }
+    Ok(())
 }
 
 /// Stalls the queue, asks why, and does what the answer says.

@@ -170,7 +170,7 @@ fn conditions(snapshot: &Snapshot, width: usize) -> Vec<Line> {
         let cells = [condition.name, &condition.subject, &condition.detail, &condition.next];
         (look, cells.map(str::to_owned).to_vec())
     });
-    section(grid(&[word("CONDITION"), text("WHERE"), text("WHAT"), text("TRY")], rows.collect(), width))
+    section(grid(&[word("CONDITION"), text("WHERE"), text("WHAT"), word("TRY")], rows.collect(), width))
 }
 
 fn queues(scene: &Scene<'_>, snapshot: &Snapshot) -> Vec<Line> {

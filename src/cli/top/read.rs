@@ -91,7 +91,6 @@ pub(super) async fn read(client: &Client, before: Option<&Snapshot>) -> Result<S
 /// Per second; `None` without an earlier count, and when the count went back because Redis lost state.
 fn rate(now: u64, before: Option<u64>, elapsed: Duration) -> Option<f64> {
     let grown = now.checked_sub(before?)?;
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let grown = grown as f64;
     (!elapsed.is_zero()).then(|| grown / elapsed.as_secs_f64())
 }

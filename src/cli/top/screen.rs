@@ -38,10 +38,11 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Columns and rows.
+    /// Columns and rows that can be filled. Erasing to the end of a row that is full takes its last character away, so
+    /// the last column stays empty.
     pub(super) fn size() -> (usize, usize) {
         let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
-        (usize::from(columns).max(1), usize::from(rows).max(1))
+        (usize::from(columns.saturating_sub(1)).max(1), usize::from(rows).max(1))
     }
 
     /// Shows these rows and nothing else, in one write: a terminal never shows half a frame.
