@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use windlass::domain::{JobId, JobState, OperationAction, Priority, QueueName, RawJson, Skipped};
-use windlass::store::{Enqueued, PartPlace, Scope, Step, Store, StoreError, Switch};
+use windlass::store::{PartPlace, Scope, Step, Store, StoreError, Switch};
 
 use crate::support::audit::{ENDING_KEYS, LINE_KEYS, Snapshot, audit, refuses_wrong_types};
 use crate::support::jobs::{

@@ -30,20 +30,31 @@ local function rank_behind(key, score, member)
   return low
 end
 
--- Calls `visit(member, score)` for up to `most` elements until it says to stop. Returns where to go on, '' at the end.
+-- Walks up to `most` elements, a few at a time: `visit(members, scores)` says how many the next time, or that it is
+-- enough ('end' for all of the set) and at which of them. Returns where to go on, '' at the end.
 local function walk_sorted(key, position, from, most, visit)
   local score, member = string.match(position, '^([^:]*):(.*)$')
   local rank = score and rank_behind(key, score, member) or redis.call('ZCOUNT', key, '-inf', '(' .. int(from))
-  local page = redis.call('ZRANGE', key, int(rank), int(rank + most - 1), 'WITHSCORES')
-  for i = 1, #page, 2 do
-    local stop = visit(page[i], page[i + 1])
-    if stop == 'end' then
-      return ''
-    elseif stop then
-      return page[i + 1] .. ':' .. page[i]
+  local last, size = rank + most, 4
+  while rank < last do
+    size = math.min(size, last - rank)
+    local page, members, scores = redis.call('ZRANGE', key, int(rank), int(rank + size - 1), 'WITHSCORES'), {}, {}
+    for i = 1, #page, 2 do
+      members[(i + 1) / 2], scores[(i + 1) / 2] = page[i], page[i + 1]
     end
+    local asked, next_size, enough, at = size, 0, 'end', 0
+    if #members > 0 then
+      next_size, enough, at = visit(members, scores)
+    end
+    if enough == 'end' or (not enough and #members < asked) then
+      return ''
+    elseif enough then
+      return scores[at] .. ':' .. members[at]
+    end
+    rank, size = rank + #members, next_size
+    position = scores[#members] .. ':' .. members[#members]
   end
-  return #page < 2 * most and '' or page[#page] .. ':' .. page[#page - 1]
+  return position
 end
 
 -- The same for a hash. A hash has another order in another process: there the walk begins anew.
