@@ -20,15 +20,16 @@ local function take(id, record, kind, group, at)
   if mode == 'm' then
     local options = string.match(record, '^[^\t]+\t[^\t]+\t[^\t]*(\t[^\n]*)\n')
     found[#found + 1], found[#found + 2], found[#found + 3] = id, group, string.match(options, '\tD([^\t]*)\t') or '{}'
-    found[#found + 1] = at
+    found[#found + 1] = at and redis.call('ZSCORE', qkey(set), at) .. ':' .. at or ''
   elseif mode == 'n' or #found < want then
     found[#found + 1] = id
   end
 end
 
 local state, labels = LETTERS[name], {}
-local function visit(members, scores)
-  local ids, timed = {}, state == 'd' or state == 'h'
+local timed = state == 'd' or state == 'h' -- the score says since when
+local function visit(members)
+  local ids = {}
   for i, member in ipairs(members) do
     ids[i] = string.sub(member, 1, 22)
   end
@@ -36,18 +37,15 @@ local function visit(members, scores)
   local entries = asks_entry(f, state) and redis.call('HMGET', attempts_key, unpack(ids)) or {}
   local before = bytes
   for i, id in ipairs(ids) do
-    local record, since = records[i] or '', timed and tonumber(scores[i])
-    if timed and since >= f.before then
-      return 0, 'end'
-    end
+    local record, since = records[i] or '', timed and f.after
     local ws, kind = string.match(record, '^([^\t]+)\t([^\t]+)\t')
     bytes = bytes + #record
     if ws and wanted(f, state, since or times_of(id, record), ws, kind, entries[i] or '') then
       labels[kind] = labels[kind] or queue .. '\t' .. kind .. '\t' .. state
-      take(id, record, kind, labels[kind], scores[i] .. ':' .. members[i])
+      take(id, record, kind, labels[kind], members[i])
     end
     if bytes > BYTES or (mode ~= 'g' and n >= want) then
-      return 0, true, i
+      return nil, i
     end
   end
   -- As many as may come without a surprise: the next are as large as these.
@@ -59,7 +57,7 @@ local function visit_done(id, done)
   bytes = bytes + #done
   local h = (letter == 'c' or letter == 'e') and header(record) or {}
   if h.queue and (queue == '-' or queue == h.queue) and wanted(f, letter, tonumber(at), h.ws, h.kind, failure) then
-    take(id, record, h.kind, h.queue .. '\t' .. h.kind .. '\t' .. letter, '')
+    take(id, record, h.kind, h.queue .. '\t' .. h.kind .. '\t' .. letter)
   end
   return bytes > BYTES or (mode ~= 'g' and n >= want)
 end
@@ -68,8 +66,8 @@ local position
 if name == 'done' then
   position = walk_hash(base .. ':' .. set, ARGV[3], most, visit_done)
 else
-  local timed = name == 'dead' or name == 'held'
-  position = walk_sorted(qkey(set), ARGV[3], timed and f.after or 0, most, visit)
+  local from, to = timed and int(f.after) or '-inf', timed and f.before < math.huge and int(f.before) or '+inf'
+  position = walk_sorted(qkey(set), ARGV[3], from, to, most, visit)
 end
 local flat = {}
 for group, count_of in pairs(groups) do

@@ -30,31 +30,20 @@ local function rank_behind(key, score, member)
   return low
 end
 
--- Walks up to `most` elements, a few at a time: `visit(members, scores)` says how many the next time, or that it is
--- enough ('end' for all of the set) and at which of them. Returns where to go on, '' at the end.
-local function walk_sorted(key, position, from, most, visit)
+-- Walks up to `most` elements with scores from `from` and below `to`, a few at a time: `visit(members)` says how many the
+-- next time, or nothing, and at which of them it is enough. Returns where to go on, '' at the end.
+local function walk_sorted(key, position, from, to, most, visit)
   local score, member = string.match(position, '^([^:]*):(.*)$')
-  local rank = score and rank_behind(key, score, member) or redis.call('ZCOUNT', key, '-inf', '(' .. int(from))
-  local last, size = rank + most, 4
-  while rank < last do
-    size = math.min(size, last - rank)
-    local page, members, scores = redis.call('ZRANGE', key, int(rank), int(rank + size - 1), 'WITHSCORES'), {}, {}
-    for i = 1, #page, 2 do
-      members[(i + 1) / 2], scores[(i + 1) / 2] = page[i], page[i + 1]
-    end
-    local asked, next_size, enough, at = size, 0, 'end', 0
-    if #members > 0 then
-      next_size, enough, at = visit(members, scores)
-    end
-    if enough == 'end' or (not enough and #members < asked) then
-      return ''
-    elseif enough then
-      return scores[at] .. ':' .. members[at]
-    end
-    rank, size = rank + #members, next_size
-    position = scores[#members] .. ':' .. members[#members]
+  local rank = score and rank_behind(key, score, member) or redis.call('ZCOUNT', key, '-inf', '(' .. from)
+  local over = redis.call('ZCOUNT', key, '-inf', '(' .. to)
+  local last, size, member, at = math.min(rank + most, over), 4, nil, nil
+  while size and rank < last do
+    local members = redis.call('ZRANGE', key, int(rank), int(math.min(rank + size, last) - 1))
+    size, at = visit(members)
+    at = at or #members
+    rank, member = rank + at, members[at]
   end
-  return position
+  return (rank < over and member) and redis.call('ZSCORE', key, member) .. ':' .. member or ''
 end
 
 -- The same for a hash. A hash has another order in another process: there the walk begins anew.
