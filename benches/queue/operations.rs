@@ -192,7 +192,8 @@ async fn redrive(table: &mut Table, redis: &Redis, api: Api, operations: &Operat
         tokio::time::sleep(LOOK).await;
     }
     let counts = end.counts;
-    let wrong = [counts.matched, counts.done, count("redriven"), count("succeeded")].iter().filter(|n| **n != jobs).count();
+    let wrong =
+        [counts.matched, counts.done, count("redriven"), count("succeeded")].iter().filter(|n| **n != jobs).count();
     let detail = format!(
         "process killed at {between}, another went on after {went_on:.1} s; matched {}, done {}, redriven {}, succeeded {}",
         counts.matched,

@@ -183,11 +183,7 @@ impl Operations {
     }
 
     /// Every shard is through.
-    async fn finish(
-        &self,
-        id: JobId,
-        parts: impl Iterator<Item = &OperationCounts>,
-    ) -> Result<(), StoreError> {
+    async fn finish(&self, id: JobId, parts: impl Iterator<Item = &OperationCounts>) -> Result<(), StoreError> {
         let counts = parts.fold(OperationCounts::default(), add);
         let first = self.store.first();
         while let Some(record) = first.operation(id).await? {

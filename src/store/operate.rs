@@ -146,7 +146,13 @@ impl Store {
         let queue = at.and_then(|place| place.queue.as_ref()).unwrap_or(&default);
         let left = from.is_some_and(|place| place.hour().is_some()) && from != to;
         let another_pass = from.zip(to).is_some_and(|(from, to)| to.pass > from.pass && from.pass > 0);
-        let turn = if another_pass { "pass" } else if left { "place" } else { "" };
+        let turn = if another_pass {
+            "pass"
+        } else if left {
+            "place"
+        } else {
+            ""
+        };
         let mut args = self.ending_args(queue);
         args.extend([
             operation.id.to_string().into(),
@@ -175,7 +181,12 @@ mod tests {
     fn a_place_is_read_as_it_was_written() {
         let line = Place { pass: 2, queue: QueueName::new("mail").ok(), set: "parked:low:w:ws".into() };
         let bucket = Place { pass: 0, queue: None, set: "done:490000".into() };
-        for place in [PartPlace::Start, PartPlace::End, PartPlace::At(line, "5:0a:b".into()), PartPlace::At(bucket, String::new())] {
+        for place in [
+            PartPlace::Start,
+            PartPlace::End,
+            PartPlace::At(line, "5:0a:b".into()),
+            PartPlace::At(bucket, String::new()),
+        ] {
             assert_eq!(PartPlace::read(&place.text()).unwrap(), place);
         }
         assert!(PartPlace::read("7\tdefault").is_err());

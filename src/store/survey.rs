@@ -114,7 +114,13 @@ impl Store {
             (false, true) => (what.look, what.want.min(60)),
             (false, false) => (what.look, what.want),
         };
-        let mode = if sifts { "m" } else if what.count { "g" } else { "n" };
+        let mode = if sifts {
+            "m"
+        } else if what.count {
+            "g"
+        } else {
+            "n"
+        };
         let mut args: Vec<Value> = vec![
             place.queue.as_ref().or(filter.queue.as_ref()).map_or("-", QueueName::as_str).into(),
             place.set.as_str().into(),
@@ -228,9 +234,13 @@ mod tests {
             ..JobFilter::default()
         };
         let text = "{\"a\":\"b\",\"n\":7,\"deep\":{\"x\":[1,2]}}";
-        for (key, want, fits) in
-            [("a", "b", true), ("a", "\"b\"", false), ("n", "7", true), ("deep", "{\"x\":[1,2]}", true), ("no", "", false)]
-        {
+        for (key, want, fits) in [
+            ("a", "b", true),
+            ("a", "\"b\"", false),
+            ("n", "7", true),
+            ("deep", "{\"x\":[1,2]}", true),
+            ("no", "", false),
+        ] {
             assert_eq!(has_metadata(text, &filter(key, want)), fits, "{key}={want}");
         }
         assert!(has_metadata("broken", &JobFilter::default()));

@@ -60,7 +60,10 @@ pub(in crate::store) fn operation_from(text: &str) -> Result<Operation, StoreErr
         skipped.filter_map(|(why, n)| Some((Skipped::from_word(why)?, n.as_u64()?))),
     );
     let changed = value["changed"].as_object().map(|_| {
-        (value["changed"]["by"].as_str().unwrap_or_default().to_owned(), moment(&value["changed"]["at"]).unwrap_or_default())
+        (
+            value["changed"]["by"].as_str().unwrap_or_default().to_owned(),
+            moment(&value["changed"]["at"]).unwrap_or_default(),
+        )
     });
     Ok(Operation {
         id: word("id").parse().map_err(|_| corrupt("an operation's id"))?,

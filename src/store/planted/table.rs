@@ -117,11 +117,7 @@ pub const BUGS: &[PlantedBug] = &[
         "redrive_without_key",
         "a redriven job has no idempotency key",
         &[
-            patch(
-                "revive",
-                "redis.call('SET', key, id .. print, 'NX', 'EX', ttl)",
-                "(redis.call('EXISTS', key) == 0)",
-            ),
+            patch("revive", "redis.call('SET', key, id .. print, 'NX', 'EX', ttl)", "(redis.call('EXISTS', key) == 0)"),
             patch("revive", "redis.call('EXPIRE', key, ttl)", "redis.call('DEL', key)"),
         ],
     ),

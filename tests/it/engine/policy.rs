@@ -16,8 +16,8 @@ use windlass::store::{Scope, Shards, Store, Unhold};
 use crate::support::action::{letter, mail};
 use crate::support::fleet::{options, reaches, start, until};
 use crate::support::jobs::{TestWorker, enqueue_new, from_now, kind, queue, retry, spec, workspace};
-use crate::support::outside::{Outside, Request};
 use crate::support::operations::carried;
+use crate::support::outside::{Outside, Request};
 use crate::support::redis::TestRedis;
 
 fn document(text: &str) -> PolicyDocument {

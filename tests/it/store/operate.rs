@@ -136,11 +136,9 @@ async fn what_someone_has_to_decide_is_not_released() {
     let counts = steps(&store, &operation, 0).await;
     assert_eq!((counts.matched, counts.done, skipped(&counts, Skipped::Decision)), (5, 3, 2));
     assert_eq!(redis.cli_int(&["ZCARD", "ai:queue:held"]), 2);
-    let only = begun(
-        &store,
-        planned(OperationAction::Cancel, |plan| plan.filter.held_reason = Some(HeldReason::Approval)),
-    )
-    .await;
+    let only =
+        begun(&store, planned(OperationAction::Cancel, |plan| plan.filter.held_reason = Some(HeldReason::Approval)))
+            .await;
     assert_eq!(steps(&store, &only, 0).await.done, 1);
     audit(&redis);
 }

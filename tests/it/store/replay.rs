@@ -233,6 +233,22 @@ async fn a_pass_counts_only_whom_it_skips_itself() {
 }
 
 #[tokio::test]
+async fn causes_beyond_five_thousand_share_a_group_and_every_count_comes_back_to_nothing() {
+    const FILL: &str = "for i = 1, tonumber(ARGV[1]) do redis.call('HSET', KEYS[1], 'q\\techo\\t' .. i, \
+                        '1\\t1\\t1\\t0aaaaaaaaaaaaaaaaaaaaa\\terror') end";
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    redis.ask(&["EVAL", FILL, "1", &redis.named("ai:dead:groups"), "5000"]);
+    dead(&store, 2).await;
+    let groups = store.dead_groups().await.unwrap();
+    let mixed: Vec<_> = groups.iter().filter(|group| group.fingerprint == "other").map(|group| group.count).collect();
+    assert_eq!((groups.len(), mixed), (5_001, vec![2]));
+    let operation = begun(&store, plan(OperationAction::Redrive)).await;
+    assert_eq!(steps(&store, &operation, 0).await.done, 2);
+    assert_eq!(store.dead_groups().await.unwrap().len(), 5_000);
+}
+
+#[tokio::test]
 async fn a_full_redis_refuses_a_redrive_and_says_so() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;

@@ -49,8 +49,7 @@ pub(crate) async fn begun(store: &Store, plan: OperationPlan) -> Operation {
 pub(crate) async fn look(store: &Store, operation: &Operation, pass: u8, want: usize) -> Vec<(PartPlace, Vec<JobId>)> {
     let mut all = Vec::new();
     for place in store.places(&operation.plan, pass, operation.created_at).await.unwrap() {
-        let what =
-            Survey { plan: &operation.plan, cut: Some(operation.created_at), look: 500, want, count: false };
+        let what = Survey { plan: &operation.plan, cut: Some(operation.created_at), look: 500, want, count: false };
         let page = store.survey(&place, "", what).await.unwrap();
         let next = page.next.unwrap_or_else(|| PLACE_END.to_owned());
         all.push((PartPlace::At(place, next), page.found));
