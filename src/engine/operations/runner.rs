@@ -97,7 +97,7 @@ impl Turn {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut warned, true) {
-                        tracing::warn!(operation.id = %id, %error, "an operation cannot go on everywhere; it is tried again");
+                        tracing::warn!(operation.id = %id, %error, "an operation waits for a shard");
                     }
                     turn.pause(clock::now() + AGAIN).await;
                 }

@@ -51,7 +51,7 @@ impl Walk {
         self.slowest = Duration::ZERO;
         let outcome = self.try_step(operation, want).await;
         if outcome.is_err() {
-            // Nobody knows whether it was done: it is made again from what is known to be on record, and refused if it was.
+            // Nobody knows whether it was done: it is made again from what is on record, and refused if it was.
             self.place = self.part.place.clone();
         }
         outcome
