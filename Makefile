@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-valkey test-litellm alerts dashboards llmock smtp-sink check lint bench bench-peers durability chaos chaos-bugs effects runbook validate-deploy coverage install-deps
+.PHONY: help demo test test-cluster test-valkey test-litellm alerts dashboards llmock smtp-sink check lint bench operations bench-peers durability chaos chaos-bugs effects runbook validate-deploy coverage install-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ test-valkey: ## the store's tests, and those of a cluster, against valkey-server
 bench: ## throughput, latency and memory, as a table (release build)
 	@scripts/install-deps.sh redis
 	cargo bench --locked --bench queue
+
+operations: ## a million dead letters grouped, looked at and redriven, with a process killed in between
+	@scripts/install-deps.sh redis
+	cargo bench --locked --bench queue -- operations
 
 bench-peers: ## the same beside BullMQ, apalis-redis, rusty-sidekiq and Dramatiq, which it installs
 	@scripts/install-deps.sh redis

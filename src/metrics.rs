@@ -1,8 +1,7 @@
 //! The one catalogue of metrics: name, kind, unit, labels, buckets and help of every family.
 //!
-//! Alerts, dashboards and the runbook are checked against it, so a name is written down here or it
-//! does not exist. No label takes a value that a client can invent without bound: `queue` and
-//! `type` are names of things that exist, `path` is a route template.
+//! Alerts, dashboards and the runbook are checked against it, so a name is written down here or it does not exist. No
+//! label takes a value that a client can invent without bound: `queue` and `type` exist, `path` is a route template.
 //!
 //! Two sources, because a counter that lives in a worker dies with it, and a rule over it would be
 //! silent exactly when every worker is dead:
@@ -181,11 +180,9 @@ catalogue! {
     CREDENTIALS_NEEDING_REAUTH = "windlass_credentials_needing_reauth" Gauge Fleet Count [] &[],
         "Credentials that someone has to renew; jobs that need them are held.";
 
-    OPERATIONS_RUNNING = "windlass_operations_running" Gauge Fleet Count [] &[],
-        "Bulk operations that run.";
+    OPERATIONS_RUNNING = "windlass_operations_running" Gauge Fleet Count [] &[], "Bulk operations that run.";
     OPERATION_JOBS = "windlass_operation_jobs_total" Counter Process Count [ACTION, OUTCOME] &[],
         "Jobs that bulk operations met, carried on by this process: done, or why they were left.";
-
     HTTP_REQUESTS = "http_requests_total" Counter Process Count [PATH, METHOD, STATUS] &[],
         "HTTP requests answered.";
     HTTP_DURATION = "http_request_duration_seconds" Histogram Process Seconds [PATH, METHOD] HTTP_SECONDS,

@@ -13,6 +13,7 @@ mod jobs;
 mod latency;
 mod lifecycle;
 mod llm;
+mod operations;
 mod redis;
 mod settings;
 mod table;
@@ -98,6 +99,9 @@ async fn measure(only: Option<&str>) {
     }
     if wanted("webhooks") {
         webhooks::deliver(&mut table, effort.rounds, effort.jobs / 2).await;
+    }
+    if wanted("operations") {
+        operations::million(&mut table, effort.deep).await;
     }
     table.print();
 }

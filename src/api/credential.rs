@@ -157,7 +157,7 @@ pub struct StoredCredential {
     pub credential: CredentialView,
     /// Jobs that were held because a credential had to be renewed, and are in line again.
     pub released_jobs: u64,
-    /// Whether others may be held still: storing it again goes on with them.
+    /// Whether others were held too: an operation puts them back in line.
     pub more_held: bool,
 }
 

@@ -177,7 +177,7 @@ async fn add(args: AddArgs, client: &Client, out: &mut Output) -> Result<(), Fai
         out.note(&format!("{} jobs that waited for it are in line again", stored.released_jobs))?;
     }
     if stored.more_held {
-        out.note("others may be held still; the same command again goes on with them")?;
+        out.note("more waited; an operation of `windlass` puts them back in line")?;
     }
     Ok(())
 }

@@ -12,8 +12,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::tasks;
-use crate::domain::{JobId, Operation, OperationCounts, OperationPlan, OperationState, Preview, QueueName};
+use crate::domain::{
+    HeldReason, JobFilter, JobId, JobState, Operation, OperationAction, OperationCounts, OperationPlan, OperationState,
+    Preview, QueueName, Timestamp, Workspace,
+};
 use crate::store::{PutOperation, Shards, StoreError};
+
+/// Who begins the engine's own.
+const OWN_NAME: &str = "windlass";
 
 /// Jobs changed per second, at most.
 const MOST_RATE: u32 = 100_000;
@@ -205,6 +211,36 @@ impl Operations {
         }
         Ok(operation)
     }
+}
+
+/// Jobs a second that the engine brings back by itself.
+const OWN_RATE: u32 = 1_000;
+
+/// Begins an operation of the engine's own that puts jobs back in line which are held for this, of one workspace or of
+/// all, and since before a moment, if one is given. Nothing if there are none.
+pub(super) async fn release_held(
+    store: &Shards,
+    reason: HeldReason,
+    workspace: Option<&Workspace>,
+    before: Option<Timestamp>,
+    note: &str,
+) -> Result<Option<Operation>, OperationError> {
+    let filter = JobFilter {
+        states: vec![JobState::Held],
+        held_reason: Some(reason),
+        workspace: workspace.cloned(),
+        before,
+        ..JobFilter::default()
+    };
+    let action = OperationAction::Release;
+    let plan = OperationPlan { action, filter, target: None, rate: OWN_RATE, note: note.to_owned() };
+    let operations = Operations::new(store.clone());
+    let found = operations.preview(&plan).await?.matched;
+    if found == 0 {
+        return Ok(None);
+    }
+    let id = JobId::new(u64::try_from(store.now_estimate().unix_ms()).unwrap_or_default(), 0);
+    operations.begin(id, &plan, OWN_NAME, Some(found)).await.map(Some)
 }
 
 fn add(mut sum: OperationCounts, part: &OperationCounts) -> OperationCounts {

@@ -1,22 +1,16 @@
 //! Decisions about held jobs: approve, reject, say what became of an effect, release.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::domain::{
     APPROVAL_LIFE, Approval, EffectClass, EffectRecord, EffectState, Failure, FailureReason, HeldReason, Job, JobId,
     JobState, RawJson, Timestamp, Workspace, arguments_digest,
 };
-use crate::store::{Cancelled, Scope, Shards, StoreError, Unheld, Unhold};
+use crate::store::{Cancelled, Scope, StoreError, Unheld, Unhold};
 
 use super::{Control, ControlError};
+use crate::engine::operations::release_held;
 use crate::engine::tasks;
-
-/// Held jobs that are brought back in one step.
-const PAGE: usize = 100;
-
-/// Jobs that are brought back after one change of the rules.
-const MOST: usize = 100_000;
 
 /// The step of an effect that is said to have happened and of which nothing is on record.
 const STEP: &str = "send";
@@ -282,35 +276,18 @@ impl Control {
     }
 
     /// Brings back the jobs that were set aside because actions were switched off or denied, of one workspace or of all,
-    /// so that they are judged anew. Goes on in the background.
+    /// so that they are judged anew: by an operation, if there are some.
     pub fn judge_anew(&self, workspace: Option<Workspace>) {
         let store = self.store.clone();
         tasks::spawn("judge-anew", async move {
-            match bring_back(&store, workspace.as_ref()).await {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, ?workspace, "jobs that were set aside are judged anew"),
+            let why = "actions are judged anew";
+            match release_held(&store, HeldReason::ActionsDisabled, workspace.as_ref(), None, why).await {
+                Ok(None) => {}
+                Ok(Some(begun)) => tracing::info!(operation.id = %begun.id, expected = begun.expected, ?workspace, why),
                 Err(error) => tracing::warn!(%error, "jobs stay set aside; `windlass actions enable` tries again"),
             }
         });
     }
-}
-
-async fn bring_back(store: &Shards, workspace: Option<&Workspace>) -> Result<usize, StoreError> {
-    // One that is set aside again is not brought back again.
-    let mut seen: BTreeSet<JobId> = BTreeSet::new();
-    while seen.len() < MOST {
-        let page = store.held(HeldReason::ActionsDisabled, workspace, PAGE).await?;
-        let before = seen.len();
-        for (queue, id) in page {
-            if seen.insert(id) {
-                store.unhold(&queue, id, Some(HeldReason::ActionsDisabled), Unhold::Release).await?;
-            }
-        }
-        if seen.len() == before {
-            break;
-        }
-    }
-    Ok(seen.len())
 }
 
 /// The step that a person was asked about: the latest that began and left no receipt.

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 
-/// Jobs of one step at most.
-const MOST: u32 = 100;
+/// Jobs of one step at most: three milliseconds of Redis, or half of what it may take at once.
+const MOST: u32 = 75;
 
 /// Steps of a second, while they are smaller than [`MOST`].
 const STEPS: u32 = 10;
 
-/// A step that takes Redis longer makes the next ones wait.
-const SLOW: Duration = Duration::from_millis(20);
+/// A step whose longest call takes longer, its way included, makes the next one wait. A busy Redis answers within less.
+const SLOW: Duration = Duration::from_millis(50);
 
 /// Times that what was slow is waited for.
-const REST: u32 = 3;
+const REST: u32 = 2;
 
 /// The longest wait for what was slow.
 const LONGEST_REST: Duration = Duration::from_secs(2);
@@ -53,7 +53,7 @@ impl Pace {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a step changes a hundred jobs")]
+#[expect(clippy::cast_precision_loss, reason = "a step changes a few dozen jobs")]
 fn cast(changed: u64) -> f64 {
     changed as f64
 }
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_second_has_as_many_jobs_as_the_rate_and_small_steps() {
-        for (rate, step) in [(1, 1), (9, 1), (50, 5), (2_000, 100), (100_000, 100)] {
+        for (rate, step) in [(1, 1), (9, 1), (50, 5), (2_000, 75), (100_000, 75)] {
             let start = clock::now();
             let (mut pace, mut now, mut jobs) = (Pace::new(rate, start), start, 0);
             assert_eq!(pace.step(), step);
@@ -94,6 +94,6 @@ mod tests {
         let start = clock::now();
         let mut pace = Pace::new(100_000, start);
         let now = start + Duration::from_millis(100);
-        assert_eq!(pace.made(100, Duration::from_millis(100), now), now + Duration::from_millis(300));
+        assert_eq!(pace.made(100, Duration::from_millis(100), now), now + Duration::from_millis(200));
     }
 }

@@ -19,6 +19,9 @@ const ROWS: usize = 100;
 /// Examples shown.
 const SAMPLE: usize = 10;
 
+/// The group of dead letters whose causes are too many to have groups.
+const MIXED: &str = "other";
+
 /// What was found on one shard.
 #[derive(Default)]
 struct Found {
@@ -49,8 +52,11 @@ async fn by_groups(store: &Shards, filter: &JobFilter) -> Result<Option<Found>, 
     if asks_more || filter.states != [JobState::Dead] {
         return Ok(None);
     }
-    let mut found = Found::default();
-    for group in store.dead_groups().await? {
+    let (mut found, groups) = (Found::default(), store.dead_groups().await?);
+    if filter.fingerprint.is_some() && groups.iter().any(|group| group.fingerprint == MIXED) {
+        return Ok(None);
+    }
+    for group in groups {
         let fits = filter.queue.as_ref().is_none_or(|queue| *queue == group.queue)
             && filter.job_type.as_ref().is_none_or(|kind| *kind == group.job_type)
             && filter.fingerprint.as_ref().is_none_or(|print| *print == group.fingerprint);

@@ -90,9 +90,14 @@ impl Turn {
             match turn.round().await {
                 Ok(Next::Round) => warned = false,
                 Ok(Next::Leave) => break,
+                // Of a newer version, which has to get the turn.
+                Err(error @ StoreError::Corrupt(_)) => {
+                    tracing::warn!(operation.id = %id, %error, "an operation cannot be read or made here");
+                    break;
+                }
                 Err(error) => {
                     if !std::mem::replace(&mut warned, true) {
-                        tracing::warn!(operation.id = %id, %error, "an operation cannot go on everywhere; it is tried again");
+                        tracing::warn!(operation.id = %id, %error, "an operation waits for a shard");
                     }
                     turn.pause(clock::now() + AGAIN).await;
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::domain::{JobId, Operation, OperationCounts};
-use crate::store::{LAST_PASS, OperationPart, PLACE_END, PartPlace, Place, Step, Store, StoreError, Survey};
+use crate::store::{LAST_PASS, OperationPart, PLACE_END, PartPlace, Step, Store, StoreError, Survey};
 
 /// Jobs looked at in one call.
 pub(super) const LOOK: usize = 500;
@@ -20,8 +20,6 @@ pub(super) struct Walk {
     part: OperationPart,
     /// How far it is; ahead of `part` by what had nothing to do.
     place: PartPlace,
-    /// Where the places of a pass are, while it lasts.
-    places: Vec<Place>,
     /// The longest call of the step before.
     slowest: Duration,
 }
@@ -30,7 +28,7 @@ impl Walk {
     /// Goes on from what is on record.
     pub(super) async fn open(store: &Store, operation: &Operation) -> Result<Self, StoreError> {
         let part = store.operation_part(operation.id).await?;
-        Ok(Self { store: store.clone(), place: part.place.clone(), part, places: Vec::new(), slowest: Duration::ZERO })
+        Ok(Self { store: store.clone(), place: part.place.clone(), part, slowest: Duration::ZERO })
     }
 
     /// Whether it is through.
@@ -53,8 +51,7 @@ impl Walk {
         self.slowest = Duration::ZERO;
         let outcome = self.try_step(operation, want).await;
         if outcome.is_err() {
-            // Nobody knows whether it was done, and another process may be further.
-            self.part = self.store.operation_part(operation.id).await?;
+            // Nobody knows whether it was done: it is made again from what is on record, and refused if it was.
             self.place = self.part.place.clone();
         }
         outcome
@@ -104,13 +101,10 @@ impl Walk {
             PartPlace::End => return Ok(()),
         };
         loop {
-            let known = self.places.first().is_some_and(|place| place.pass == pass);
-            if !known {
-                self.places = self.store.places(&operation.plan, pass, operation.created_at).await?;
-            }
-            let next = self.places.iter().find(|place| behind.as_ref().is_none_or(|at| *place > at));
-            if let Some(next) = next {
-                self.place = PartPlace::At(next.clone(), String::new());
+            // Asked anew each time: a claim may have parked jobs behind what blocked none before.
+            let places = self.store.places(&operation.plan, pass, operation.created_at).await?;
+            if let Some(next) = places.into_iter().find(|place| behind.as_ref().is_none_or(|at| *place > *at)) {
+                self.place = PartPlace::At(next, String::new());
                 return Ok(());
             }
             // Jobs move between the sets of a pass behind its back: it is repeated while it finds some.

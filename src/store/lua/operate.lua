@@ -45,6 +45,10 @@ function act.release(job)
   let_go(job.id, job.record, job.h, job.e, expires, ARGV[14], ARGV[3], lists, later)
 end
 function act.discard(job)
+  local key = idem_key(job.h.ws, request_of(job.record))
+  if string.sub(redis.call('GET', key) or '', 1, 22) == job.id then
+    redis.call('DEL', key)
+  end
   forget(job.id, job.e)
 end
 local states = { cancel = 'wSrh', hold = 'wS', release = 'h', discard = 'd' }

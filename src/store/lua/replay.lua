@@ -18,19 +18,28 @@ end
 if #ARGV < FIRST then
   return end_step(0)
 end
+local function checked()
+  local types, seldom = ending_types()
+  types[base .. ':done:' .. hour], types[effects_key .. ':' .. hour] = 'hash', 'hash'
+  return expect_types(types, seldom)
+end
+local bad = checked()
+if bad then
+  return bad
+end
 local jobs = jobs_of_step()
 for _, job in ipairs(jobs) do
   local name = job.h and job.h.queue or home
   groups[name] = groups[name] or {}
   table.insert(groups[name], job)
 end
-for name in pairs(ARGV[8] == 'move' and { [home] = true, [target] = true } or groups) do
-  turn_to(name)
-  local types, seldom = ending_types()
-  types[base .. ':done:' .. hour], types[effects_key .. ':' .. hour] = 'hash', 'hash'
-  local bad = expect_types(types, seldom)
-  if bad then
-    return bad
+for name in pairs(ARGV[8] == 'move' and { [target] = true } or groups) do
+  if name ~= home then
+    turn_to(name)
+    bad = checked()
+    if bad then
+      return bad
+    end
   end
 end
 

@@ -14,46 +14,50 @@ local set, most, want, mode = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5]), ARG
 local f, name = read_filter(8, ARGV[6]), string.match(ARGV[2], '^%a+')
 local groups, found, n, bytes = {}, {}, 0, 0
 
-local function take(id, record, h, state, at)
-  local group = h.queue .. '\t' .. h.kind .. '\t' .. state
+local function take(id, record, kind, group, at)
   groups[group] = (groups[group] or 0) + 1
   n = n + 1
   if mode == 'm' then
     local options = string.match(record, '^[^\t]+\t[^\t]+\t[^\t]*(\t[^\n]*)\n')
     found[#found + 1], found[#found + 2], found[#found + 3] = id, group, string.match(options, '\tD([^\t]*)\t') or '{}'
-    found[#found + 1] = at
+    found[#found + 1] = at and redis.call('ZSCORE', qkey(set), at) .. ':' .. at or ''
   elseif mode == 'n' or #found < want then
     found[#found + 1] = id
   end
-  return mode ~= 'g' and n >= want
 end
 
-local function visit(member, score)
-  local id, state, since = string.sub(member, 1, 22), LETTERS[name], tonumber(score)
-  local timed = state == 'd' or state == 'h'
-  if timed and since >= f.before then
-    return 'end'
+local state, labels = LETTERS[name], {}
+local timed = state == 'd' or state == 'h' -- the score says since when
+local function visit(members)
+  local ids = {}
+  for i, member in ipairs(members) do
+    ids[i] = string.sub(member, 1, 22)
   end
-  local record = redis.call('HGET', jobs_key, id)
-  local h = header(record or '')
-  bytes = bytes + (record and #record or 0)
-  local stop = bytes > BYTES
-  if h.queue == queue then
-    since = timed and since or times_of(id, record)
-    local e = asks_entry(f, state) and entry_of(redis.call('HGET', attempts_key, id)) or nil
-    if wanted(f, state, since, h, e, e and e.failure) then
-      stop = take(id, record, h, state, score .. ':' .. member) or stop
+  local records = redis.call('HMGET', jobs_key, unpack(ids))
+  local entries = asks_entry(f, state) and redis.call('HMGET', attempts_key, unpack(ids)) or {}
+  local before = bytes
+  for i, id in ipairs(ids) do
+    local record, since = records[i] or '', timed and f.after
+    local ws, kind = string.match(record, '^([^\t]+)\t([^\t]+)\t')
+    bytes = bytes + #record
+    if ws and wanted(f, state, since or times_of(id, record), ws, kind, entries[i] or '') then
+      labels[kind] = labels[kind] or queue .. '\t' .. kind .. '\t' .. state
+      take(id, record, kind, labels[kind], members[i])
+    end
+    if bytes > BYTES or (mode ~= 'g' and n >= want) then
+      return nil, i
     end
   end
-  return stop
+  -- As many as may come without a surprise: the next are as large as these.
+  return math.max(math.min(math.floor((BYTES - bytes) * #ids / (bytes - before + 1)), 100), 1)
 end
 
 local function visit_done(id, done)
-  local state, at, failure, record = string.match(done, '^(%a)\t(%d+)[^\n]*\n([^\n]*)\n[^\n]*\n[^\n]*\n(.*)$')
+  local letter, at, failure, record = string.match(done, '^(%a)\t(%d+)[^\n]*\n([^\n]*)\n[^\n]*\n[^\n]*\n(.*)$')
   bytes = bytes + #done
-  local h = (state == 'c' or state == 'e') and header(record) or {}
-  if h.queue and (queue == '-' or queue == h.queue) and wanted(f, state, tonumber(at), h, nil, failure) then
-    take(id, record, h, state, '')
+  local h = (letter == 'c' or letter == 'e') and header(record) or {}
+  if h.queue and (queue == '-' or queue == h.queue) and wanted(f, letter, tonumber(at), h.ws, h.kind, failure) then
+    take(id, record, h.kind, h.queue .. '\t' .. h.kind .. '\t' .. letter)
   end
   return bytes > BYTES or (mode ~= 'g' and n >= want)
 end
@@ -62,8 +66,8 @@ local position
 if name == 'done' then
   position = walk_hash(base .. ':' .. set, ARGV[3], most, visit_done)
 else
-  local timed = name == 'dead' or name == 'held'
-  position = walk_sorted(qkey(set), ARGV[3], timed and f.after or 0, most, visit)
+  local from, to = timed and int(f.after) or '-inf', timed and f.before < math.huge and int(f.before) or '+inf'
+  position = walk_sorted(qkey(set), ARGV[3], from, to, most, visit)
 end
 local flat = {}
 for group, count_of in pairs(groups) do

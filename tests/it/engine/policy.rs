@@ -16,6 +16,7 @@ use windlass::store::{Scope, Shards, Store, Unhold};
 use crate::support::action::{letter, mail};
 use crate::support::fleet::{options, reaches, start, until};
 use crate::support::jobs::{TestWorker, enqueue_new, from_now, kind, queue, retry, spec, workspace};
+use crate::support::operations::carried;
 use crate::support::outside::{Outside, Request};
 use crate::support::redis::TestRedis;
 
@@ -88,6 +89,7 @@ async fn what_is_switched_off_is_set_aside_uncharged_and_comes_back() {
     let free = enqueue_new(&store, letter("other", "r1", &["a@example.org"])).await;
     reaches(&store, free, JobState::Succeeded).await;
     set(&store, Some("ws"), r#"{"enabled":true}"#).await;
+    let (_operations, _guard) = carried(store.clone());
     Control::new(store.clone()).judge_anew(Some(workspace("ws")));
     let done = reaches(&store, id, JobState::Succeeded).await;
     assert_eq!((done.attempt, ran.load(Ordering::SeqCst)), (1, 2));

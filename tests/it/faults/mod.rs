@@ -3,6 +3,7 @@
 mod api;
 mod chaos;
 mod fairness;
+mod operations;
 mod poison;
 mod providers;
 mod shutdown;

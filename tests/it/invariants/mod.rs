@@ -2,6 +2,7 @@
 //! every step both must have answered the same and must be in the same state, every change of state must be a row of
 //! the table, and the whole keyspace must add up. The model itself is walked through every history of a small queue.
 
+mod bulk;
 mod command;
 mod compare;
 mod model;

@@ -160,7 +160,7 @@ async fn a_hold_leaves_whom_someone_released_since() {
 }
 
 #[tokio::test]
-async fn a_discarded_dead_letter_leaves_nothing_but_its_key_for_a_day() {
+async fn a_discarded_dead_letter_leaves_nothing_and_its_request_makes_a_new_job() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
     let id = enqueue_new(&store, spec("r1")).await;
@@ -176,7 +176,8 @@ async fn a_discarded_dead_letter_leaves_nothing_but_its_key_for_a_day() {
     for key in ["ai:jobs", "ai:attempts", "ai:progress", "ai:queue:dead"] {
         assert_eq!(redis.cli_int(&["EXISTS", key]), 0, "{key}");
     }
-    assert!((1..=86_400).contains(&redis.cli_int(&["TTL", "ai:idempotency:ws:r1"])));
+    assert_eq!(redis.cli_int(&["EXISTS", "ai:idempotency:ws:r1"]), 0);
+    assert_ne!(enqueue_new(&store, spec("r1")).await, id);
     audit(&redis);
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use windlass::domain::{JobId, JobState, OperationAction, Priority, QueueName, RawJson, Skipped};
-use windlass::store::{Enqueued, PartPlace, Scope, Step, Store, StoreError, Switch};
+use windlass::store::{PartPlace, Scope, Step, Store, StoreError, Switch};
 
 use crate::support::audit::{ENDING_KEYS, LINE_KEYS, Snapshot, audit, refuses_wrong_types};
 use crate::support::jobs::{
@@ -230,6 +230,22 @@ async fn a_pass_counts_only_whom_it_skips_itself() {
     assert_eq!((counts.done, skipped(&counts, Skipped::QueueFull)), (1, 1));
     let counts = steps(&store, &operation, 2).await;
     assert_eq!((counts.matched, counts.done, skipped(&counts, Skipped::QueueFull)), (2, 1, 1), "not two of them");
+}
+
+#[tokio::test]
+async fn causes_beyond_five_thousand_share_a_group_and_every_count_comes_back_to_nothing() {
+    const FILL: &str = "for i = 1, tonumber(ARGV[1]) do redis.call('HSET', KEYS[1], 'q\\techo\\t' .. i, \
+                        '1\\t1\\t1\\t0aaaaaaaaaaaaaaaaaaaaa\\terror') end";
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    redis.ask(&["EVAL", FILL, "1", &redis.named("ai:dead:groups"), "5000"]);
+    dead(&store, 2).await;
+    let groups = store.dead_groups().await.unwrap();
+    let mixed: Vec<_> = groups.iter().filter(|group| group.fingerprint == "other").map(|group| group.count).collect();
+    assert_eq!((groups.len(), mixed), (5_001, vec![2]));
+    let operation = begun(&store, plan(OperationAction::Redrive)).await;
+    assert_eq!(steps(&store, &operation, 0).await.done, 2);
+    assert_eq!(store.dead_groups().await.unwrap().len(), 5_000);
 }
 
 #[tokio::test]

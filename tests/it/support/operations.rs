@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 use windlass::domain::{
-    JobFilter, JobId, JobState, Operation, OperationAction, OperationCounts, OperationPlan, OperationState, Skipped,
+    JobFilter, JobId, Operation, OperationAction, OperationCounts, OperationPlan, OperationState, Skipped,
 };
 use windlass::engine::Operations;
-use windlass::store::{OperationPart, PLACE_END, PartPlace, PutOperation, Shards, Step, Store, Survey};
+use windlass::store::{OperationPart, PLACE_END, PartPlace, Place, PutOperation, Shards, Step, Store, Survey};
+
+use crate::support::redis::TestRedis;
 
 /// What is done to all jobs that it can be done to, as fast as may be.
 pub(crate) fn plan(action: OperationAction) -> OperationPlan {
@@ -99,4 +101,52 @@ pub(crate) fn skipped(counts: &OperationCounts, why: Skipped) -> u64 {
     counts.skipped.get(&why).copied().unwrap_or_default()
 }
 
-pub(crate) const DEAD: &[JobState] = &[JobState::Dead];
+/// Makes `n` dead letters that never lived, all of one moment an hour ago.
+pub(crate) fn seed_dead(redis: &TestRedis, n: usize) {
+    const SCRIPT: &str = include_str!("../../../benches/queue/dead.lua");
+    let died = redis.cli(&["TIME"]).lines().next().unwrap().parse::<u64>().unwrap() * 1000 - 3_600_000;
+    for first in (0..n).step_by(1000) {
+        let ids: Vec<String> = (first..n.min(first + 1000)).map(|_| JobId::new(died, 0).to_string()).collect();
+        let (first, died) = (first.to_string(), died.to_string());
+        let mut args = vec!["EVAL", SCRIPT, "0", redis.base(), &first, &died, "{}"];
+        args.extend(ids.iter().map(String::as_str));
+        redis.ask(&args);
+    }
+}
+
+/// The next step of an operation that goes through these passes: what is on record, how far it leads, and its jobs.
+/// Nothing when it is through.
+pub(crate) async fn next_step(
+    store: &Store,
+    operation: &Operation,
+    passes: &[u8],
+    want: usize,
+) -> Option<(OperationPart, PartPlace, Vec<JobId>)> {
+    let part = store.operation_part(operation.id).await.unwrap();
+    let (place, from) = match &part.place {
+        PartPlace::End => return None,
+        PartPlace::At(place, from) if from != PLACE_END => (place.clone(), from.clone()),
+        at => {
+            let mut places = Vec::new();
+            for pass in passes {
+                places.extend(store.places(&operation.plan, *pass, operation.created_at).await.unwrap());
+            }
+            let behind = |place: &Place| !matches!(at, PartPlace::At(at, _) if place <= at);
+            match places.into_iter().find(behind) {
+                Some(next) => (next, String::new()),
+                None => return Some((part, PartPlace::End, Vec::new())),
+            }
+        }
+    };
+    let what = Survey { plan: &operation.plan, cut: Some(operation.created_at), look: 500, want, count: false };
+    let page = store.survey(&place, &from, what).await.unwrap();
+    let to = PartPlace::At(place, page.next.unwrap_or_else(|| PLACE_END.to_owned()));
+    Some((part, to, page.found))
+}
+
+/// Carries it on without a turn, as a process does whose turn was lost unseen.
+pub(crate) async fn carry_on(store: &Store, operation: &Operation, passes: &[u8], want: usize) {
+    while let Some((part, to, ids)) = next_step(store, operation, passes, want).await {
+        store.operate(Step { operation, part: &part, to: &to, ids: &ids }).await.unwrap();
+    }
+}

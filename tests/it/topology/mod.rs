@@ -2,6 +2,7 @@
 
 mod cluster;
 mod cluster_faults;
+mod cluster_operations;
 mod lost_window;
 pub(crate) mod pair;
 mod sentinel;

@@ -1,11 +1,19 @@
 -- Jobs that stop with their record kept: dead letters and held jobs.
 
+-- Groups of dead letters that are kept; what dies of further causes is counted as `other` of its queue and type.
+local MOST_GROUPS = 5000
+
 -- Adds n to a group of dead letters (n = -1 on redrive). `label` is type \t fingerprint \t reason.
 local function count_dead(label, id, n)
   local key = base .. ':dead:groups'
   local kind, print, reason = string.match(label, '^([^\t]*)\t([^\t]*)\t(.*)$')
   local field = queue .. '\t' .. kind .. '\t' .. print
-  local total, first, last, sample = string.match(redis.call('HGET', key, field) or '', '^(%d+)\t(%d+)\t(%d+)\t([^\t]*)')
+  local known = redis.call('HGET', key, field)
+  if not known and (n < 0 or redis.call('HLEN', key) >= MOST_GROUPS) then
+    field = queue .. '\t' .. kind .. '\tother'
+    known = redis.call('HGET', key, field)
+  end
+  local total, first, last, sample = string.match(known or '', '^(%d+)\t(%d+)\t(%d+)\t([^\t]*)')
   total = (tonumber(total) or 0) + n
   if total <= 0 then
     redis.call('HDEL', key, field)

@@ -1,4 +1,4 @@
--- Removes a dead letter for good. Its idempotency key runs out by itself, a day after its death.
+-- Removes a dead letter for good; its idempotency key runs out by itself, a day after its death.
 local function forget(id, e)
   local label = string.match(e.extra, '^%d+ (.*)$')
   if label then

@@ -32,14 +32,15 @@ local function job_now(id)
   if ARGV[11] ~= '' then
     local was = ended_job(id, ARGV[11])
     return was and was.state ~= 'd' and { id = id, was = was, h = header(was.record), state = was.state, since = was.since,
-      failure = was.failure, record = was.record }
+      text = was.failure, record = was.record }
   end
   local record = redis.call('HGET', jobs_key, id)
   local h = header(record or '')
   if h.queue ~= queue then
     return nil
   end
-  local e = entry_of(redis.call('HGET', attempts_key, id))
+  local text = redis.call('HGET', attempts_key, id) or nil
+  local e = entry_of(text)
   local state, since = e.state, tonumber(string.match(e.extra, '^%d+'))
   if state == 'w' and redis.call('ZSCORE', scheduled_key, id) then
     state = 'S'
@@ -49,14 +50,14 @@ local function job_now(id)
   elseif state ~= 'd' then
     since = times_of(id, record)
   end
-  return { id = id, record = record, h = h, e = e, state = state, since = since or 0, failure = e.failure }
+  return { id = id, record = record, h = h, e = e, state = state, since = since or 0, text = text }
 end
 
 local function jobs_of_step()
   local f, jobs = read_filter(16, part_cut), {}
   for i = FIRST, #ARGV do
     local job = job_now(ARGV[i])
-    if job and wanted(f, job.state, job.since, job.h, job.e, job.failure) then
+    if job and wanted(f, job.state, job.since, job.h.ws, job.h.kind, job.text) then
       jobs[#jobs + 1] = job
     else
       jobs[#jobs + 1] = { id = ARGV[i] }

@@ -30,20 +30,20 @@ local function rank_behind(key, score, member)
   return low
 end
 
--- Calls `visit(member, score)` for up to `most` elements until it says to stop. Returns where to go on, '' at the end.
-local function walk_sorted(key, position, from, most, visit)
+-- Walks up to `most` elements with scores from `from` and below `to`, a few at a time: `visit(members)` says how many the
+-- next time, or nothing, and at which of them it is enough. Returns where to go on, '' at the end.
+local function walk_sorted(key, position, from, to, most, visit)
   local score, member = string.match(position, '^([^:]*):(.*)$')
-  local rank = score and rank_behind(key, score, member) or redis.call('ZCOUNT', key, '-inf', '(' .. int(from))
-  local page = redis.call('ZRANGE', key, int(rank), int(rank + most - 1), 'WITHSCORES')
-  for i = 1, #page, 2 do
-    local stop = visit(page[i], page[i + 1])
-    if stop == 'end' then
-      return ''
-    elseif stop then
-      return page[i + 1] .. ':' .. page[i]
-    end
+  local rank = score and rank_behind(key, score, member) or redis.call('ZCOUNT', key, '-inf', '(' .. from)
+  local over = redis.call('ZCOUNT', key, '-inf', '(' .. to)
+  local last, size, member, at = math.min(rank + most, over), 4, nil, nil
+  while size and rank < last do
+    local members = redis.call('ZRANGE', key, int(rank), int(math.min(rank + size, last) - 1))
+    size, at = visit(members)
+    at = at or #members
+    rank, member = rank + at, members[at]
   end
-  return #page < 2 * most and '' or page[#page] .. ':' .. page[#page - 1]
+  return (rank < over and member) and redis.call('ZSCORE', key, member) .. ':' .. member or ''
 end
 
 -- The same for a hash. A hash has another order in another process: there the walk begins anew.
