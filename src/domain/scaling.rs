@@ -80,6 +80,20 @@ mod tests {
         )
     }
 
+    /// Loads that fewer workers than the most can bear.
+    fn bearable() -> impl Strategy<Value = Load> {
+        (0.0..100.0_f64, 1_u64..10_000, 0_u64..10_000, 0_u64..1000, 8_u32..256, 60_u64..86_400).prop_map(
+            |(arrivals, run, waiting, running, slots, drain)| Load {
+                arrivals,
+                run: Duration::from_millis(run),
+                waiting,
+                running,
+                slots,
+                drain: Duration::from_secs(drain),
+            },
+        )
+    }
+
     proptest! {
         #[test]
         fn it_is_bounded_and_never_below_what_runs(load in load()) {
@@ -101,11 +115,9 @@ mod tests {
         }
 
         #[test]
-        fn what_it_suggests_keeps_up_and_drains_in_time(load in load()) {
+        fn what_it_suggests_keeps_up_and_drains_in_time(load in bearable()) {
             let (slots, drain) = (f64::from(load.slots.max(1)), load.drain.as_secs_f64().max(1.0));
-            let workers = load.workers();
-            prop_assume!(workers < MOST_WORKERS);
-            let served = workers as f64 * slots / load.run.as_secs_f64().max(1e-9) * drain;
+            let served = load.workers() as f64 * slots / load.run.as_secs_f64().max(1e-9) * drain;
             prop_assert!(served * (1.0 + 1e-9) >= load.arrivals * drain + load.waiting as f64);
         }
     }
