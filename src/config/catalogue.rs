@@ -133,6 +133,11 @@ settings! {
     GOOGLE_TASKS_BASE_URL = "google.tasks_base_url", Kind::Text;
     GRAPH_BASE_URL = "microsoft.graph_base_url", Kind::Text;
     LOG_LEVEL = "log.level", Kind::Text;
+    LOG_DIR = "log.dir", Kind::Text;
+    LOG_ROTATE_BYTES = "log.rotate_bytes", Kind::Integer(1_000, MOST);
+    LOG_KEEP_DAYS = "log.keep_days", Kind::Integer(1, 3_650);
+    METRICS_AUTH = "metrics.auth", Kind::Choice(&["open", "token"]);
+    METRICS_TOKEN = "metrics.token", Kind::Secret;
     WINDLASS_URL = "client.url", Kind::Text;
     WINDLASS_API_KEY = "client.api_key", Kind::Secret;
 }

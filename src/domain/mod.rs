@@ -4,6 +4,7 @@
 
 mod action;
 mod arguments;
+mod audit;
 mod credential;
 mod effect;
 mod failure;
@@ -17,9 +18,11 @@ mod retry;
 mod ruling;
 mod state;
 mod timestamp;
+mod trace;
 
 pub use action::ActionFacts;
 pub use arguments::arguments_digest;
+pub use audit::AUDIT;
 pub use credential::{CredentialKind, CredentialState, HeaderValue, Material, OAuth, SmtpLogin, SmtpSecurity};
 pub use effect::{Approval, EffectClass, EffectRecord, EffectState, effect_key};
 pub use failure::{Failure, FailureReason, clip_text, fingerprint};
@@ -35,3 +38,4 @@ pub use retry::{RetryPolicy, Rng01};
 pub use ruling::{Denial, Ruling, Settings, Verdict, ruling};
 pub use state::{Cause, HeldReason, JobState, TRANSITIONS, Transition, diagram};
 pub use timestamp::{Timestamp, TimestampError};
+pub use trace::{SpanId, SpanRef, TraceId};

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use crate::clock::{self, Instant};
-use crate::domain::{FailureReason, RawJson, RetryPolicy};
+use crate::domain::{FailureReason, RawJson, RetryPolicy, SpanRef};
 use crate::metrics;
 use crate::store::{Claimed, Ending, Store, StoreError};
 
@@ -72,8 +73,17 @@ impl ProgressSink for Progress {
 }
 
 impl Attempt {
-    /// Runs the attempt to its end.
+    /// Runs the attempt to its end. Every line that is written meanwhile names it, whatever the level.
     pub(super) async fn run(self) -> Ended {
+        let job = &self.claimed.job;
+        let span = tracing::error_span!(
+            "attempt", job_id = %job.id, tenant_id = %job.workspace, attempt = job.attempt,
+            trace_id = %SpanRef::of_job(job.id).trace
+        );
+        self.run_within().instrument(span).await
+    }
+
+    async fn run_within(self) -> Ended {
         let started = clock::now();
         let sink = Arc::new(self.deltas.open(&self.lease, self.claimed.job.attempt));
         let effects = self.effects();
@@ -104,10 +114,8 @@ impl Attempt {
         ::metrics::histogram!(metrics::JOB_RUN.name, "type" => kind.clone()).record(started.elapsed().as_secs_f64());
         ::metrics::counter!(metrics::ATTEMPTS.name, "type" => kind, "outcome" => outcome).increment(1);
         let job = &self.claimed.job;
-        tracing::debug!(
-            job.id = %job.id, workspace.id = %job.workspace, attempt = job.attempt, outcome,
-            duration_ms = started.elapsed().as_millis(), "attempt ended"
-        );
+        let duration_ms = started.elapsed().as_secs_f64() * 1e3;
+        tracing::debug!(endpoint = job.job_type.as_str(), outcome, duration_ms, "attempt ended");
         Ended { ending, leaked }
     }
 
@@ -139,7 +147,7 @@ impl Attempt {
             .with_deltas(Arc::clone(sink) as Arc<dyn DeltaSink>)
             .with_effects(Arc::clone(effects));
         let policy = executor.info().retry;
-        let mut handler = tasks::spawn("handler", async move { executor.run(context).await });
+        let mut handler = tasks::spawn("handler", async move { executor.run(context).await }.in_current_span());
         tokio::select! {
             biased;
             () = self.lease.stop.cancelled() => {

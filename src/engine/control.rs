@@ -2,7 +2,7 @@
 
 mod held;
 
-use crate::domain::{Job, JobId, JobState, JobType, QueueName, Workspace};
+use crate::domain::{AUDIT, Job, JobId, JobState, JobType, QueueName, Workspace};
 use crate::store::{Cancelled, Redriven, Scope, Shards, StoreError, Stored, Switch};
 
 pub use held::{Decider, DecisionError, EffectsOf, Resolution, approve_until};
@@ -67,7 +67,7 @@ impl Control {
         let found = self.find(scope, id).await?;
         if !found.job.state.is_terminal() {
             let outcome = self.store.cancel(&found.job.queue, id).await?;
-            tracing::info!(job.id = %id, by, ?outcome, "cancel");
+            tracing::info!(target: AUDIT, job_id = %id, by, ?outcome, "cancel");
             if outcome == Cancelled::Now {
                 return self.changed(scope, id).await;
             }
@@ -90,7 +90,7 @@ impl Control {
     pub async fn redrive(&self, scope: &Scope, id: JobId, by: &str) -> Result<Job, ControlError> {
         let found = self.find(scope, id).await?;
         let outcome = self.store.redrive(&found.job.queue, id, found.bucket).await?;
-        tracing::info!(job.id = %id, by, ?outcome, "redrive");
+        tracing::info!(target: AUDIT, job_id = %id, by, ?outcome, "redrive");
         match outcome {
             Redriven::Now => self.changed(scope, id).await,
             Redriven::Superseded(other) => Err(ControlError::Superseded(other)),
@@ -103,7 +103,7 @@ impl Control {
     /// # Errors
     /// When Redis did not take it.
     pub async fn pause(&self, queue: &QueueName, what: &Selector, by: &str, reason: &str) -> Result<(), StoreError> {
-        tracing::info!(%queue, ?what, by, reason, "pause");
+        tracing::info!(target: AUDIT, %queue, ?what, by, reason, "pause");
         self.store.pause(queue, &what.switch(), by, reason).await
     }
 
@@ -112,7 +112,7 @@ impl Control {
     /// # Errors
     /// When Redis did not take it.
     pub async fn resume(&self, queue: &QueueName, what: &Selector, by: &str) -> Result<(), StoreError> {
-        tracing::info!(%queue, ?what, by, "resume");
+        tracing::info!(target: AUDIT, %queue, ?what, by, "resume");
         let mut switches = vec![what.switch()];
         if *what == Selector::Queue {
             switches.push(Switch::Intake);
@@ -125,7 +125,7 @@ impl Control {
     /// # Errors
     /// When Redis did not take it.
     pub async fn drain(&self, queue: &QueueName, by: &str, reason: &str) -> Result<(), StoreError> {
-        tracing::info!(%queue, by, reason, "drain");
+        tracing::info!(target: AUDIT, %queue, by, reason, "drain");
         self.store.pause(queue, &Switch::Intake, by, reason).await
     }
 

@@ -16,6 +16,7 @@ mod judge;
 mod keeper;
 mod lease;
 mod listener;
+mod log_filter;
 mod policy;
 mod registry;
 mod slots;
@@ -37,6 +38,7 @@ pub use executor::{
 pub use findings::{Check, Findings, Level};
 pub use guard::Guard;
 pub use janitor::{Janitor, Round};
+pub use log_filter::log_filter;
 pub use policy::{Policies, Refusal};
 pub use registry::{AllowList, Registry, RegistryError, TypeRefusal};
 pub use submit::{SubmitError, Submitted, Submitter};

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    ActionFacts, DEFAULT_DOCUMENT, Decision, Denial, JobId, JobType, PolicyDocument, Settings, Verdict, Workspace,
+    AUDIT, ActionFacts, DEFAULT_DOCUMENT, Decision, Denial, JobId, JobType, PolicyDocument, Settings, Verdict, Workspace,
     ruling,
 };
 use crate::store::{PolicyChange, Shards, StoreError};
@@ -228,7 +228,7 @@ impl Policies {
         let change = PolicyChange { workspace: workspace.cloned(), document: text };
         let revision = self.inner.shards.set_policy(&change).await?;
         let whose = workspace.map_or(DEFAULT_DOCUMENT, Workspace::as_str);
-        tracing::info!(workspace = whose, removed = document.is_none(), revision, by, "rules for actions set");
+        tracing::info!(target: AUDIT, tenant_id = whose, removed = document.is_none(), revision, by, "rules for actions set");
         self.refresh().await.map_err(StoreError::after_change)
     }
 

@@ -239,7 +239,7 @@ impl Worker {
         let keeper_done = done.clone();
         let keeper = Arc::clone(&self.keeper);
         let thread = tasks::spawn_thread("lease-keeper", move || keeper.run(keeper_done))?;
-        tracing::info!(worker.id = %self.id, slots = self.options.slots, ?queues, "worker started");
+        tracing::info!(worker_id = %self.id, slots = self.options.slots, ?queues, "worker started");
 
         self.work((policies, offered), &queues, &shutdown).await?;
 
@@ -252,7 +252,7 @@ impl Worker {
                 tracing::debug!(%error, "the registration runs out by itself");
             }
         }
-        tracing::info!(worker.id = %self.id, "worker stopped");
+        tracing::info!(worker_id = %self.id, "worker stopped");
         Ok(())
     }
 

@@ -21,6 +21,7 @@ use crate::domain::Workspace;
 use crate::store::{KeyRecord, Scope, Shards, StoreError};
 
 use super::error::ApiError;
+use super::note::Note;
 use super::state::HttpState;
 use cache::KeyCache;
 pub use mint::{hash_key, mint_key};
@@ -202,6 +203,11 @@ impl Caller {
         Err(ApiError::new(ErrorCode::Forbidden, "this concerns every workspace, and the API key is bound to one"))
     }
 
+    /// The workspace of the request, if it has one.
+    pub(super) fn tenant(&self) -> Option<&Workspace> {
+        self.workspace.as_ref()
+    }
+
     /// Whose jobs the caller sees.
     pub(super) fn scope(&self) -> Scope {
         self.workspace.clone().map_or(Scope::All, Scope::Workspace)
@@ -232,7 +238,11 @@ impl FromRequestParts<HttpState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
-        state.auth().caller(&parts.headers).await
+        let caller = state.auth().caller(&parts.headers).await?;
+        if let Some(note) = parts.extensions.get::<Note>() {
+            note.caller_is(&caller);
+        }
+        Ok(caller)
     }
 }
 

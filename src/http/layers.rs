@@ -1,5 +1,5 @@
-//! What happens around every handler: a request id, limits, the problem body, headers, metrics and
-//! one log line.
+//! What happens around every handler: a request id, a trace, limits, the problem body, headers, metrics
+//! and one log line.
 
 use std::any::Any;
 use std::time::Duration;
@@ -9,11 +9,14 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Method, header};
+use tracing::Instrument as _;
 
 use crate::api::{ErrorCode, PROBLEM_JSON, Problem};
 use crate::clock;
 
+use super::access::{self, Answered};
 use super::error::{ApiError, outcome_unknown};
+use super::note::Note;
 use super::state::HttpState;
 use super::{metrics, wait};
 
@@ -28,18 +31,20 @@ pub(super) async fn around(State(state): State<HttpState>, mut request: Request,
     if let Ok(value) = HeaderValue::from_str(&id) {
         request.headers_mut().insert(REQUEST_ID, value);
     }
-    let mut response = limited(&state, request, next).await;
+    let note = Note::of(request.headers());
+    request.extensions_mut().insert(note.clone());
+    let job = access::job_in(request.uri().path());
+    // On every line that is written for this request, whatever the level.
+    let span = tracing::error_span!("request", request_id = id, trace_id = %note.trace());
+    let mut response = limited(&state, request, next).instrument(span.clone()).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = problem_response(response, problem, &id);
     }
     set_headers(&mut response, &id);
     let (status, took) = (response.status().as_u16(), clock::now().duration_since(started));
     metrics::record_request(&path, &method, status, took);
-    tracing::info!(
-        target: "windlass::access",
-        method = %method, endpoint = path, status, duration_ms = took.as_secs_f64() * 1e3, request_id = id,
-        "request"
-    );
+    let job = job.or_else(|| access::job_in(response.headers().get(header::LOCATION)?.to_str().ok()?));
+    span.in_scope(|| access::tell(&note, &Answered { method: &method, endpoint: &path, status, took, job }));
     response
 }
 

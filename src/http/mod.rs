@@ -4,6 +4,7 @@
 //! problem document with a stable code (`api::ErrorCode`). The OpenAPI document is made from the
 //! same annotations that route requests, so a path cannot be served and be missing there.
 
+mod access;
 mod admission;
 mod auth;
 mod body;
@@ -12,6 +13,7 @@ mod error;
 mod follow;
 mod layers;
 mod metrics;
+mod note;
 mod openapi;
 mod probes;
 mod query;

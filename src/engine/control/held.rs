@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::domain::{
-    APPROVAL_LIFE, Approval, EffectClass, EffectRecord, EffectState, Failure, FailureReason, HeldReason, Job, JobId,
+    APPROVAL_LIFE, AUDIT, Approval, EffectClass, EffectRecord, EffectState, Failure, FailureReason, HeldReason, Job, JobId,
     JobState, RawJson, Timestamp, Workspace, arguments_digest,
 };
 use crate::store::{Cancelled, Scope, Shards, StoreError, Unheld, Unhold};
@@ -164,7 +164,7 @@ impl Control {
         let approved =
             Unhold::Approved { by: by.said(), digest: digest.to_owned(), expires_at: now.plus(APPROVAL_LIFE) };
         let outcome = self.store.unhold(&job.queue, id, Some(HeldReason::Approval), approved).await?;
-        tracing::info!(job.id = %id, by = by.name, note = by.note, digest, ?outcome, "approve");
+        tracing::info!(target: AUDIT, job_id = %id, by = by.name, note = by.note, digest, ?outcome, "approve");
         match outcome {
             Unheld::Now => Ok(self.changed(scope, id).await?),
             Unheld::NotHeld | Unheld::OtherReason(_) => {
@@ -248,7 +248,7 @@ impl Control {
         let reason = job.held_reason.filter(|reason| reasons.contains(reason));
         let reason = reason.ok_or_else(|| not_waiting(&job, wanted))?;
         let outcome = self.store.unhold(&job.queue, id, Some(reason), change).await?;
-        tracing::info!(job.id = %id, by = by.name, note = by.note, %reason, ?outcome, "unhold");
+        tracing::info!(target: AUDIT, job_id = %id, by = by.name, note = by.note, %reason, ?outcome, "unhold");
         match outcome {
             Unheld::Now => Ok(self.changed(scope, id).await?),
             Unheld::NotHeld | Unheld::OtherReason(_) => Err(not_waiting(&self.find(scope, id).await?.job, wanted)),
@@ -268,7 +268,7 @@ impl Control {
             Some(held) if held == reason => self.store.of(id).cancel_held(&job.queue, id, reason, &failure).await?,
             _ => Cancelled::NotHeld,
         };
-        tracing::info!(job.id = %id, reason = message, ?outcome, "cancel held");
+        tracing::info!(target: AUDIT, job_id = %id, reason = message, ?outcome, "cancel held");
         if outcome == Cancelled::Now {
             return Ok(self.changed(scope, id).await?);
         }
@@ -288,7 +288,7 @@ impl Control {
         tasks::spawn("judge-anew", async move {
             match bring_back(&store, workspace.as_ref()).await {
                 Ok(0) => {}
-                Ok(count) => tracing::info!(count, ?workspace, "jobs that were set aside are judged anew"),
+                Ok(count) => tracing::info!(count, tenant_id = workspace.as_ref().map(Workspace::as_str), "jobs that were set aside are judged anew"),
                 Err(error) => tracing::warn!(%error, "jobs stay set aside; `windlass actions enable` tries again"),
             }
         });
