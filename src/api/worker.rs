@@ -23,7 +23,7 @@ pub struct WorkerView {
     pub slots: u32,
     /// Jobs it ran at its last heartbeat.
     pub busy: u32,
-    /// `running` or `draining`.
+    /// `running`, `draining`, or `deaf`: alive, but its claim loop has not come around for 15 s.
     pub status: String,
     /// When it started.
     #[schema(format = DateTime)]

@@ -24,23 +24,23 @@ pub async fn run(cli: Cli, environment: &Environment, shutdown: CancellationToke
     match command {
         Command::Serve(args) => {
             let config = load(&global, environment, serve_flags(&args))?;
-            let (_logging, prometheus) = start_server("windlass-api", "api", &config)?;
-            Ok(Box::pin(serve::run(&config, prometheus, shutdown)).await?)
+            let (logging, prometheus) = start_server("windlass-api", "api", &config)?;
+            Ok(Box::pin(serve::run(&config, (prometheus, logging.levels().clone()), shutdown)).await?)
         }
         Command::Worker(args) => {
             let config = load(&global, environment, worker_flags(&args))?;
-            let (_logging, prometheus) = start_server("windlass-worker", "worker", &config)?;
-            Ok(Box::pin(worker::run(&config, prometheus, shutdown)).await?)
+            let (logging, prometheus) = start_server("windlass-worker", "worker", &config)?;
+            Ok(Box::pin(worker::run(&config, (prometheus, logging.levels().clone()), shutdown)).await?)
         }
         Command::Dev(args) => {
             let config = load(&global, environment, Overrides::default())?;
-            let _logging = start_logging("windlass-dev", config.quiet_log_level(), LogOutput::Plain)?;
-            Ok(Box::pin(dev::run(&args, &global, environment, shutdown)).await?)
+            let logging = start_logging("windlass-dev", config.quiet_log_level(), LogOutput::Plain)?;
+            Ok(Box::pin(dev::run(&args, &global, environment, (logging.levels().clone(), shutdown))).await?)
         }
         Command::Demo(args) => {
             let config = load(&global, environment, Overrides::default())?;
-            let _logging = start_logging("windlass-demo", &config.log.level, log_file(&args.data)?)?;
-            Ok(Box::pin(demo::run(&args, &global, environment, shutdown)).await?)
+            let logging = start_logging("windlass-demo", &config.log.level, log_file(&args.data)?)?;
+            Ok(Box::pin(demo::run(&args, &global, environment, (logging.levels().clone(), shutdown))).await?)
         }
         Command::FakeLlm(args) => {
             let config = load(&global, environment, Overrides::default())?;

@@ -4,22 +4,23 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{StartError, bootstrap, compose};
+use super::{StartError, bootstrap, compose, log_levels};
 use crate::config::{Config, LlmConfig};
 use crate::engine::{Control, EventHub, Guard, Janitor, Policies, Submitter, tasks};
 use crate::http::{HttpOptions, HttpState, ServerOptions, ServiceState, Services, router, serve};
 use crate::store::Shards;
+use crate::telemetry::Levels;
 
 /// Listens on the configured address and serves until `shutdown` fires and requests are answered.
 pub(super) async fn run(
     config: &Config,
-    prometheus: PrometheusHandle,
+    (prometheus, levels): (PrometheusHandle, Levels),
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
     let listener = compose::listen(&config.server.host, config.server.port).await?;
     tracing::info!(url = compose::local_url(&listener)?, "the API is served");
     let store = compose::store(config).await?;
-    serve_on(listener, config, store, Some(prometheus), shutdown).await?;
+    serve_on(listener, config, store, (Some(prometheus), levels), shutdown).await?;
     tracing::info!("the API stopped");
     Ok(())
 }
@@ -29,7 +30,7 @@ pub(super) async fn serve_on(
     listener: TcpListener,
     config: &Config,
     store: Shards,
-    prometheus: Option<PrometheusHandle>,
+    (prometheus, levels): (Option<PrometheusHandle>, Levels),
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
     // Not the token of the listener: requests in work still need the parts below.
@@ -52,7 +53,10 @@ pub(super) async fn serve_on(
         grace: config.worker.drain_grace,
         ..ServerOptions::default()
     };
-    let state = HttpState::new(services, http_options(config, prometheus, &shutdown));
+    log_levels::start(&services.policies, services.store.clone(), levels);
+    let metrics = compose::metrics_gate(config, &services.store);
+    let options_of_api = HttpOptions { metrics, ..http_options(config, prometheus, &shutdown) };
+    let state = HttpState::new(services, options_of_api);
     serve(listener, router(state), options, shutdown).await;
     Ok(())
 }
@@ -79,6 +83,7 @@ fn http_options(config: &Config, prometheus: Option<PrometheusHandle>, shutdown:
             (true, None) => ServiceState::Error,
         },
         prometheus,
+        log_level: config.log.level.clone(),
         keyring: config.credentials.keyring.clone(),
         providers: config.llm.as_ref().map(LlmConfig::infos).unwrap_or_default().into(),
         request_timeout: config.server.request_timeout,

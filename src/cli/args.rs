@@ -9,6 +9,7 @@ use super::credentials::CredentialsCommand;
 use super::dead::DeadCommand;
 use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
+use super::logs::LogsCommand;
 use super::providers::ProvidersCommand;
 use super::queues::QueuesCommand;
 use super::usage::UsageArgs;
@@ -133,6 +134,9 @@ pub enum OperatorCommand {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Show and change what the fleet logs
+    #[command(subcommand)]
+    Logs(LogsCommand),
     /// Add, list, test, remove and re-encrypt credentials of workspaces
     #[command(subcommand)]
     Credentials(CredentialsCommand),

@@ -13,6 +13,7 @@ mod follow;
 mod held;
 mod jobs;
 mod keys;
+mod logs;
 mod output;
 mod providers;
 mod queues;
@@ -43,6 +44,7 @@ pub async fn operate(command: OperatorCommand, client: &Client, out: &mut Output
         OperatorCommand::Usage(args) => usage::run(args, client, out).await,
         OperatorCommand::Dead(command) => dead::run(command, client, out).await,
         OperatorCommand::Keys(command) => keys::run(command, client, out).await,
+        OperatorCommand::Logs(command) => logs::run(command, client, out).await,
         OperatorCommand::Credentials(command) => credentials::run(command, client, out).await,
         OperatorCommand::Workspaces(command) => workspaces::run(command, client, out).await,
     }

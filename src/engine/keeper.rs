@@ -13,6 +13,7 @@ use crate::domain::{AttemptId, JobId, LeaseTiming, ProviderName, WorkerId, bound
 use crate::store::{LeaseRef, Message, Shards, Store, StoreError, StoreOptions, Verification, WorkerAbout};
 
 use super::lease::{Lease, Stop};
+use super::worker::Vitals;
 
 /// Between two tries while heartbeats fail.
 const RETRY: Duration = Duration::from_millis(250);
@@ -43,6 +44,8 @@ pub(super) struct Keeper {
     /// By shard.
     beats: Vec<Beat>,
     worker: WorkerId,
+    /// Tell whether jobs are claimed.
+    vitals: Arc<Vitals>,
     timing: LeaseTiming,
     /// The claim loops' stores: a break there counts as well.
     claims: Shards,
@@ -61,7 +64,7 @@ struct Beat {
 
 impl Keeper {
     pub(super) fn new(
-        worker: WorkerId,
+        (worker, vitals): (WorkerId, Arc<Vitals>),
         timing: LeaseTiming,
         about: WorkerAbout,
         claims: Shards,
@@ -69,7 +72,7 @@ impl Keeper {
     ) -> Arc<Self> {
         let (held, early, about) = (Mutex::default(), Mutex::default(), Mutex::new(about));
         let beats = claims.all().iter().map(|_| Beat::default()).collect();
-        Arc::new(Self { held, early, about, beats, worker, timing, claims, probes, checks })
+        Arc::new(Self { held, early, about, beats, worker, vitals, timing, claims, probes, checks })
     }
 
     pub(super) fn link(&self, shard: usize) -> watch::Receiver<Link> {
@@ -182,7 +185,10 @@ impl Keeper {
     async fn renew(&self, store: &Store) -> Result<Instant, StoreError> {
         let ours = |lease: &&Arc<Lease>| self.claims.of(lease.of.job).shard() == store.shard();
         let leases: Vec<Arc<Lease>> = self.lock().values().filter(ours).cloned().collect();
-        let about = self.about.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut about = self.about.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if about.status == "running" && self.vitals.deaf().is_some() {
+            "deaf".clone_into(&mut about.status);
+        }
         let first_sent = clock::now();
         let mut chunks = leases.chunks(bounds::SCRIPT_ITEMS);
         loop {

@@ -49,6 +49,8 @@ pub struct WorkerOptions {
     pub rules: Option<Arc<dyn Rules>>,
     /// Where demands to check a credential go; one that finds no room is dropped.
     pub checks: Option<mpsc::Sender<Verification>>,
+    /// The rules for actions, if the process knows them already; they must outlive the worker.
+    pub policies: Option<Policies>,
 }
 
 impl Default for WorkerOptions {
@@ -64,6 +66,7 @@ impl Default for WorkerOptions {
             probes: None,
             rules: None,
             checks: None,
+            policies: None,
         }
     }
 }
@@ -137,6 +140,11 @@ impl Vitals {
         self.turned.lock().unwrap_or_else(PoisonError::into_inner)[shard] = clock::now();
     }
 
+    /// For how long no job was claimed, once that is too long.
+    pub(super) fn deaf(&self) -> Option<Duration> {
+        Some(self.silent()).filter(|silent| *silent > DEAF_AFTER)
+    }
+
     /// For how long the loop that came around least has not.
     fn silent(&self) -> Duration {
         let turned = self.turned.lock().unwrap_or_else(PoisonError::into_inner).iter().min().copied();
@@ -157,13 +165,12 @@ impl WorkerHandle {
     /// How the worker stands; also sets its gauges.
     #[must_use]
     pub fn health(&self) -> WorkerHealth {
-        let silent = self.vitals.silent();
         let health = WorkerHealth {
             id: self.id,
             slots: self.slots,
             busy: self.vitals.busy.load(Ordering::Relaxed),
             leaked: self.vitals.leaked.load(Ordering::Relaxed),
-            deaf: (silent > DEAF_AFTER).then_some(silent),
+            deaf: self.vitals.deaf(),
             draining: self.vitals.draining.load(Ordering::Relaxed),
             redis_up: self.keeper.registered_everywhere(),
         };
@@ -209,8 +216,8 @@ impl Worker {
             status: "running".to_owned(),
             started_ms: clock::wall().unix_ms(),
         };
-        let keeper =
-            Keeper::new(id, options.timing, about, shards.clone(), (options.probes.clone(), options.checks.clone()));
+        let demands = (options.probes.clone(), options.checks.clone());
+        let keeper = Keeper::new((id, Arc::clone(&vitals)), options.timing, about, shards.clone(), demands);
         Self { id, shards, registry, options, vitals, keeper }
     }
 
@@ -234,7 +241,8 @@ impl Worker {
         let queues: Vec<QueueName> = self.options.queues.iter().map(|(name, _)| name.clone()).collect();
         let done = CancellationToken::new();
         let _stop = done.clone().drop_guard();
-        let policies = Policies::start(self.shards.clone(), self.registry.allow_list().clone(), done.clone());
+        let start = || Policies::start(self.shards.clone(), self.registry.allow_list().clone(), done.clone());
+        let policies = self.options.policies.clone().unwrap_or_else(start);
         let offered = self.offer(&policies, &done)?;
         let keeper_done = done.clone();
         let keeper = Arc::clone(&self.keeper);

@@ -24,6 +24,7 @@ use super::error::ApiError;
 use super::note::Note;
 use super::state::HttpState;
 use cache::KeyCache;
+pub(in crate::http) use mint::digest;
 pub use mint::{hash_key, mint_key};
 
 /// What a caller may do.
@@ -34,6 +35,7 @@ pub(super) enum Permission {
     JobsApprove,
     QueueOperate,
     WorkspaceAdmin,
+    MetricsRead,
     SystemAdmin,
 }
 
@@ -45,6 +47,7 @@ impl Permission {
             Self::JobsApprove => "jobs:approve",
             Self::QueueOperate => "queue:operate",
             Self::WorkspaceAdmin => "workspace:admin",
+            Self::MetricsRead => "metrics:read",
             Self::SystemAdmin => "system:admin",
         }
     }
@@ -142,7 +145,7 @@ impl Auth {
 
 /// The key in the `Authorization` header; `None` when there is no such header or it holds
 /// something else.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let first = values.next();
     if values.next().is_some() {

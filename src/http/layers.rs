@@ -78,7 +78,7 @@ fn request_id(request: &Request) -> String {
     sent.map_or_else(|| uuid::Uuid::now_v7().to_string(), ToOwned::to_owned)
 }
 
-fn problem_response(mut response: Response, mut problem: Problem, id: &str) -> Response {
+pub(super) fn problem_response(mut response: Response, mut problem: Problem, id: &str) -> Response {
     id.clone_into(&mut problem.request_id);
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     *response.body_mut() = Body::from(body);

@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::layers;
 use super::routes::{
-    actions, batch, credentials, dead, docs, events, health, held, jobs, keys, providers, queues, types, usage,
+    actions, batch, controls, credentials, dead, docs, events, health, health_detailed, held, jobs, keys, providers, queues, types, usage,
     workers, workspaces, ws,
 };
 use super::state::HttpState;
@@ -55,6 +55,8 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::ready))
         .routes(routes!(health::health))
+        .routes(routes!(health_detailed::show))
+        .routes(routes!(controls::log_level, controls::set_log_level, controls::reset_log_level))
         .routes(routes!(health::meta))
         .routes(routes!(health::metrics))
         .routes(routes!(docs::openapi))

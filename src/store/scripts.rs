@@ -79,7 +79,7 @@ macro_rules! verbs {
 
 verbs!(
     cancel, cap, claim, compact, confirm, cooldown, credential, cycle, deltas, effect, enqueue, epoch, fleet,
-    heartbeat, limit, list, locate, pause, policy, probe, probed, progress, read, receipts, redrive, release, reserve,
+    heartbeat, level, limit, list, locate, pause, policy, probe, probed, progress, read, receipts, redrive, release, reserve,
     resume, retire, ring, settle, summary, sweep, tend, unhold, verify,
 );
 

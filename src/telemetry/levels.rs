@@ -8,7 +8,7 @@ use crate::config::log_filter;
 use crate::domain::AUDIT;
 
 /// What is logged; cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Levels {
     own: Arc<str>,
     audited: bool,

@@ -25,6 +25,7 @@ use crate::api::key::CreateKey;
 use crate::cli::{DemoArgs, Format, Global, Output};
 use crate::client::Client;
 use crate::config::Environment;
+use crate::telemetry::Levels;
 use crate::domain::WorkerId;
 use mailbox::Mailbox;
 use progress::Progress;
@@ -53,7 +54,7 @@ pub(super) async fn run(
     args: &DemoArgs,
     global: &Global,
     environment: &Environment,
-    shutdown: CancellationToken,
+    (levels, shutdown): (Levels, CancellationToken),
 ) -> Result<(), StartError> {
     let real_llm = environment.get("DEMO_REAL") == Some("1");
     let progress = Progress::start();
@@ -68,6 +69,7 @@ pub(super) async fn run(
         port: None,
         real_llm,
         settings: settings(&receiver, &mailbox),
+        levels,
     };
     let stack = Stack::start(plan, environment).await?;
     let mut demo =

@@ -18,7 +18,7 @@ use super::super::{body, views};
 use super::{COMMAND, Param};
 
 /// Scopes that concern the whole fleet, and so make no sense on a key of one workspace.
-const FLEET_SCOPES: [&str; 2] = ["queue:operate", "system:admin"];
+const FLEET_SCOPES: [&str; 3] = ["queue:operate", "metrics:read", "system:admin"];
 
 /// Whether the caller may see and revoke the key.
 fn sees(caller: &Caller, record: &KeyRecord) -> bool {
