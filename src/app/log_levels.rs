@@ -40,8 +40,8 @@ fn apply(order: Option<&LevelOrder>, levels: &Levels) {
     match (levels.set(order.map(|order| order.level.as_str())), order) {
         (Err(error), _) => tracing::warn!(%error, "an order for the log's level is not understood by this version"),
         (Ok(()), Some(order)) => {
-            tracing::info!(level = order.level, until = %order.until, by = order.by, "the log's level is changed");
+            tracing::info!(log_level = order.level, until = %order.until, by = order.by, "the log's level is changed");
         }
-        (Ok(()), None) => tracing::info!(level = levels.own(), "the log's level is that of the settings again"),
+        (Ok(()), None) => tracing::info!(log_level = levels.own(), "the log's level is that of the settings again"),
     }
 }

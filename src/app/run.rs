@@ -6,12 +6,13 @@ use std::path::Path;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::instruments::Instruments;
 use super::{StartError, demo, dev, doctor, fake_llm, serve, settings, worker};
 use crate::cli::{self, Cli, Code, Command, ConfigCommand, Failure, Global, Output, ServeArgs, WorkerArgs};
 use crate::client::Client;
 use crate::config::{Config, Environment, Overrides, read_secret};
 use crate::engine::tasks;
-use crate::telemetry::{self, FileLogs, LogOutput, Logging};
+use crate::telemetry::{self, FileLogs, LogOutput, Logging, Traces};
 
 /// Does what the command line says; returns when it is done or `shutdown` has fired. Must be called
 /// on the main thread, because children die with the thread that started them.
@@ -24,13 +25,13 @@ pub async fn run(cli: Cli, environment: &Environment, shutdown: CancellationToke
     match command {
         Command::Serve(args) => {
             let config = load(&global, environment, serve_flags(&args))?;
-            let (logging, prometheus) = start_server("windlass-api", "api", &config)?;
-            Ok(Box::pin(serve::run(&config, (prometheus, logging.levels().clone()), shutdown)).await?)
+            let server = start_server("windlass-api", "api", &config)?;
+            Ok(Box::pin(serve::run(&config, server.instruments(), shutdown)).await?)
         }
         Command::Worker(args) => {
             let config = load(&global, environment, worker_flags(&args))?;
-            let (logging, prometheus) = start_server("windlass-worker", "worker", &config)?;
-            Ok(Box::pin(worker::run(&config, (prometheus, logging.levels().clone()), shutdown)).await?)
+            let server = start_server("windlass-worker", "worker", &config)?;
+            Ok(Box::pin(worker::run(&config, server.instruments(), shutdown)).await?)
         }
         Command::Dev(args) => {
             let config = load(&global, environment, Overrides::default())?;
@@ -99,19 +100,34 @@ fn client_flags(global: &Global) -> Result<Overrides, Failure> {
     }
 }
 
+/// What a server process tells of itself; its last lines and spans are written when it is dropped.
+struct Telling {
+    traces: Traces,
+    logging: Logging,
+    prometheus: PrometheusHandle,
+}
+
+impl Telling {
+    fn instruments(&self) -> Instruments {
+        Instruments {
+            prometheus: self.prometheus.clone(),
+            levels: self.logging.levels().clone(),
+            tracer: self.traces.tracer(),
+        }
+    }
+}
+
 /// Logs of servers go to stdout as JSON, where shippers expect them, and to files if wanted.
-fn start_server(
-    service: &'static str,
-    role: &'static str,
-    config: &Config,
-) -> Result<(Logging, PrometheusHandle), Failure> {
+fn start_server(service: &'static str, role: &'static str, config: &Config) -> Result<Telling, Failure> {
+    let failed = |e| Failure::new(Code::Failure, e);
     // First, since the log counts what it drops.
-    let prometheus = telemetry::start_metrics().map_err(|e| Failure::new(Code::Failure, e))?;
+    let prometheus = telemetry::start_metrics().map_err(failed)?;
     let log = &config.log;
     let files = log.dir.clone().map(|dir| FileLogs { dir, rotate_bytes: log.rotate_bytes, keep_days: log.keep_days });
     let logging = start_logging(service, &log.level, LogOutput::Server(files, role))?;
+    let traces = Traces::start(&config.traces, service).map_err(failed)?;
     tasks::spawn("metrics-upkeep", telemetry::keep_folded(prometheus.clone()));
-    Ok((logging, prometheus))
+    Ok(Telling { traces, logging, prometheus })
 }
 
 fn start_logging(service: &'static str, level: &str, output: LogOutput) -> Result<Logging, Failure> {

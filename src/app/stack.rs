@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::instruments::Instruments;
 use super::child::{Child, Launcher};
 use super::redis_child::RedisChild;
 use super::worker_child::WorkerChildren;
@@ -22,7 +23,7 @@ use crate::config::{Config, Environment, Overrides};
 use crate::domain::Timestamp;
 use crate::engine::tasks;
 use crate::http::mint_key;
-use crate::telemetry::Levels;
+use crate::telemetry::{Levels, Traces};
 
 /// How long the parts may take to find each other.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -211,8 +212,11 @@ async fn start_api(
     let prometheus = crate::telemetry::start_metrics().map_err(StartError::part)?;
     tasks::spawn("metrics-upkeep", crate::telemetry::keep_folded(prometheus.clone()));
     let store = compose::store(&config).await?;
-    let told = (Some(prometheus), levels);
-    Ok(tasks::spawn("api", async move { serve::serve_on(listener, &config, store, told, shutdown).await }))
+    let traces = Traces::start(&config.traces, "windlass-dev").map_err(StartError::part)?;
+    Ok(tasks::spawn("api", async move {
+        let instruments = Instruments { prometheus, levels, tracer: traces.tracer() };
+        serve::serve_on(listener, &config, store, instruments, shutdown).await
+    }))
 }
 
 /// The system key of a data folder: the same on every start, readable by this user only.

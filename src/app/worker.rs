@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::instruments::Instruments;
 use super::{StartError, compose, log_levels, worker_http};
 use crate::config::Config;
 use crate::domain::ProviderName;
 use crate::engine::{Guard, Janitor, Policies, Worker, WorkerOptions, tasks};
 use crate::executors::llm::Prober;
 use crate::store::Shards;
-use crate::telemetry::Levels;
 
 /// Runs a worker until `shutdown` fires and its jobs are finished or handed back.
 pub(super) async fn run(
     config: &Config,
-    (prometheus, levels): (PrometheusHandle, Levels),
+    instruments: Instruments,
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
+    let Instruments { prometheus, levels, tracer } = instruments;
     let listener = match config.worker.port {
         Some(port) => Some(compose::listen(&config.server.host, port).await?),
         None => None,
@@ -43,7 +43,7 @@ pub(super) async fn run(
     vault.checker(&config.github.api_url).start(demands, background.clone());
     let policies = Policies::start(store.clone(), registry.allow_list().clone(), background.clone());
     log_levels::start(&policies, store.clone(), levels);
-    let options = WorkerOptions { probes, checks: Some(checks), policies: Some(policies), ..options(config) };
+    let options = WorkerOptions { probes, checks: Some(checks), policies: Some(policies), tracer, ..options(config) };
     let worker = Worker::new(store, registry, options);
     let gate = compose::metrics_gate(config, &worker_store);
     if let Some(listener) = listener {
@@ -80,9 +80,6 @@ fn options(config: &Config) -> WorkerOptions {
         drain_grace: config.worker.drain_grace,
         host: nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default(),
         version: crate::VERSION,
-        probes: None,
-        rules: None,
-        checks: None,
-        policies: None,
+        ..WorkerOptions::default()
     }
 }

@@ -16,6 +16,7 @@ mod prices;
 mod providers;
 mod services;
 mod topics;
+mod traces;
 mod value;
 
 use std::fmt;
@@ -30,6 +31,7 @@ pub use crate::engine::log_filter;
 pub use log::{LogConfig, MetricsConfig};
 pub use mail::MailConfig;
 pub use services::{GithubConfig, HttpRequestConfig, TasksConfig};
+pub use traces::TracesConfig;
 pub use topics::{ActionsConfig, ClientConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig};
 
 use layers::Resolved;
@@ -71,6 +73,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Who may read metrics.
     pub metrics: MetricsConfig,
+    /// Where traces go.
+    pub traces: TracesConfig,
     /// The operator commands.
     pub client: ClientConfig,
     /// The bug that this process has on purpose, if any.
@@ -194,6 +198,7 @@ impl Config {
             tasks: TasksConfig::of(&resolved),
             log: LogConfig::of(&resolved),
             metrics: MetricsConfig::of(&resolved),
+            traces: TracesConfig::of(&resolved).map_err(|problems| ConfigError { problems })?,
             client: ClientConfig::of(&resolved),
             #[cfg(feature = "chaos")]
             planted: planted(environment)?,

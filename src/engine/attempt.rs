@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use crate::clock::{self, Instant};
-use crate::domain::{FailureReason, RawJson, RetryPolicy, SpanRef};
+use crate::domain::{FailureReason, RawJson, RetryPolicy, SpanRef, Timestamp};
 use crate::metrics;
 use crate::store::{Claimed, Ending, Store, StoreError};
 
@@ -25,6 +25,7 @@ use super::judge::Judge;
 use super::lease::{Lease, Stop};
 use super::registry::Registry;
 use super::tasks;
+use super::tracer::{OpenSpan, SpanKind, Trace, Tracer, facts_of_job};
 use ending::{broken, panicked};
 
 /// How long an aborted handler may take to stop before its slot is counted as leaked.
@@ -49,6 +50,7 @@ pub(super) struct Attempt {
     pub(super) judge: Arc<Judge>,
     /// Asked again before an effect.
     pub(super) rules: Arc<dyn Rules>,
+    pub(super) tracer: Tracer,
 }
 
 struct Progress {
@@ -85,12 +87,14 @@ impl Attempt {
 
     async fn run_within(self) -> Ended {
         let started = clock::now();
+        let span = self.begin_span();
+        let trace = span.as_ref().map(OpenSpan::place);
         let sink = Arc::new(self.deltas.open(&self.lease, self.claimed.job.attempt));
         let effects = self.effects();
         // The handler runs in a task of its own; this guards the executor's own check, whose panic
         // would otherwise keep slot and lease for ever.
         let (ending, leaked, outcome) =
-            AssertUnwindSafe(self.supervise(&sink, &effects)).catch_unwind().await.unwrap_or_else(|panic| {
+            AssertUnwindSafe(self.supervise(&sink, &effects, trace)).catch_unwind().await.unwrap_or_else(|panic| {
                 let (ending, word) = self.failed(&panicked(panic), RetryPolicy::default());
                 (Some(ending), false, word)
             });
@@ -115,8 +119,28 @@ impl Attempt {
         ::metrics::counter!(metrics::ATTEMPTS.name, "type" => kind, "outcome" => outcome).increment(1);
         let job = &self.claimed.job;
         let duration_ms = started.elapsed().as_secs_f64() * 1e3;
+        if let Some(mut span) = span {
+            span.fact("windlass.outcome", outcome);
+            span.end((outcome != "succeeded").then(|| outcome.to_owned()));
+        }
         tracing::debug!(endpoint = job.job_type.as_str(), outcome, duration_ms, "attempt ended");
         Ended { ending, leaked }
+    }
+
+    /// The span of the attempt, behind one of the wait before it: by Redis' clock, from when it could have begun.
+    fn begin_span(&self) -> Option<OpenSpan> {
+        let (job, trace) = (&self.claimed.job, self.tracer.of_job(self.claimed.job.id));
+        if let Some(mut wait) = trace.open(SpanKind::Internal, || format!("wait {}", job.queue)) {
+            facts_of_job(&mut wait, job, ("wait", "receive"));
+            let nanos = |at: Timestamp| u64::try_from(at.unix_ms()).unwrap_or_default().saturating_mul(1_000_000);
+            let from = job.run_at.map_or(job.created_at, |due| due.max(job.created_at));
+            let until = job.started_at.unwrap_or_else(|| self.store.now_estimate());
+            wait.between(nanos(from), nanos(until));
+        }
+        let mut span = trace.open(SpanKind::Consumer, || format!("attempt {}", job.job_type))?;
+        facts_of_job(&mut span, job, ("attempt", "process"));
+        span.fact("windlass.attempt", u64::from(job.attempt));
+        Some(span)
     }
 
     fn effects(&self) -> Arc<Effects> {
@@ -126,7 +150,12 @@ impl Attempt {
         Arc::new(Effects::new(job.id, job.job_type.as_str(), Arc::new(log), gate))
     }
 
-    async fn supervise(&self, sink: &Arc<AttemptSink>, effects: &Arc<Effects>) -> (Option<Ending>, bool, &'static str) {
+    async fn supervise(
+        &self,
+        sink: &Arc<AttemptSink>,
+        effects: &Arc<Effects>,
+        trace: Option<Trace>,
+    ) -> (Option<Ending>, bool, &'static str) {
         let job = &self.claimed.job;
         let input = job.input.as_ref().map(RawJson::to_value).unwrap_or_default();
         let executor = match self.registry.admit(job.job_type.as_str(), &input) {
@@ -145,7 +174,8 @@ impl Attempt {
         let context = self
             .context(deadline, Arc::clone(&progress) as Arc<dyn ProgressSink>)
             .with_deltas(Arc::clone(sink) as Arc<dyn DeltaSink>)
-            .with_effects(Arc::clone(effects));
+            .with_effects(Arc::clone(effects))
+            .with_trace(trace.unwrap_or_else(|| Trace::none(job.id)));
         let policy = executor.info().retry;
         let mut handler = tasks::spawn("handler", async move { executor.run(context).await }.in_current_span());
         tokio::select! {

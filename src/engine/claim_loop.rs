@@ -363,7 +363,8 @@ impl ClaimLoop {
         let (store, registry) = (self.store.clone(), Arc::clone(&self.registry));
         let (reports, deltas, judge) = (self.reports.clone(), self.deltas.clone(), Arc::clone(&self.judge));
         let rules = self.options.rules.clone().unwrap_or_else(|| Arc::clone(&judge) as Arc<dyn super::Rules>);
-        let attempt = Attempt { store, registry, judge, rules, claimed: claimed.clone(), lease, deltas };
+        let tracer = self.options.tracer.clone();
+        let attempt = Attempt { store, registry, judge, rules, claimed: claimed.clone(), lease, deltas, tracer };
         tasks::spawn("attempt", async move {
             let ended = attempt.run().await;
             // The loop outlives every attempt.

@@ -22,6 +22,7 @@ mod registry;
 mod slots;
 mod submit;
 pub mod tasks;
+mod tracer;
 mod worker;
 
 pub use control::{Control, ControlError, Decider, DecisionError, EffectsOf, Resolution, Selector, approve_until};
@@ -42,4 +43,5 @@ pub use log_filter::log_filter;
 pub use policy::{Policies, Refusal};
 pub use registry::{AllowList, Registry, RegistryError, TypeRefusal};
 pub use submit::{SubmitError, Submitted, Submitter};
+pub use tracer::{Fact, OpenSpan, Sampling, Span, SpanKind, SpanSink, Trace, Tracer};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerHealth, WorkerOptions};

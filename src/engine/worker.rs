@@ -22,6 +22,7 @@ use super::policy::Policies;
 use super::registry::Registry;
 use super::slots::Slots;
 use super::tasks;
+use super::tracer::Tracer;
 
 /// The claim loop is deaf when it has not come around for this long: three times the longest wait
 /// it ever asks for.
@@ -51,6 +52,8 @@ pub struct WorkerOptions {
     pub checks: Option<mpsc::Sender<Verification>>,
     /// The rules for actions, if the process knows them already; they must outlive the worker.
     pub policies: Option<Policies>,
+    /// Takes the spans of attempts.
+    pub tracer: Tracer,
 }
 
 impl Default for WorkerOptions {
@@ -67,6 +70,7 @@ impl Default for WorkerOptions {
             rules: None,
             checks: None,
             policies: None,
+            tracer: Tracer::default(),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use http::Method;
 
-use crate::domain::{AUDIT, JobId};
+use crate::clock;
+use crate::domain::{AUDIT, JobId, SpanRef, clip_text};
+use crate::engine::{Span, SpanKind, Tracer};
 
 use super::auth::Caller;
 use super::note::Note;
@@ -60,6 +62,33 @@ pub(super) fn tell(note: &Note, answered: &Answered<'_>) {
             "denied"
         );
     }
+}
+
+/// Records the request's span, in the trace of its client if it named one.
+pub(super) fn trace(tracer: &Tracer, note: &Note, answered: &Answered<'_>) {
+    let (own, client) = (note.own(), note.client());
+    if !tracer.takes_request(own, client) {
+        return;
+    }
+    let ended = clock::unix_nanos();
+    let took = u64::try_from(answered.took.as_nanos()).unwrap_or_default();
+    let mut facts = vec![
+        ("http.request.method", answered.method.as_str().into()),
+        ("http.route", answered.endpoint.into()),
+        ("http.response.status_code", u64::from(answered.status).into()),
+    ];
+    facts.extend(answered.job.map(|job| ("messaging.message.id", job.to_string().into())));
+    tracer.record(Span {
+        name: format!("{} {}", clip_text(answered.method.as_str(), 20), answered.endpoint),
+        kind: SpanKind::Server,
+        own: SpanRef { sampled: true, ..own },
+        parent: client.map(|client| client.span),
+        began: ended.saturating_sub(took),
+        ended,
+        facts,
+        link: answered.job.map(SpanRef::of_job),
+        error: (answered.status >= 500).then(|| answered.status.to_string()),
+    });
 }
 
 #[cfg(test)]

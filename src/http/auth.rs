@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use crate::api::ErrorCode;
-use crate::domain::Workspace;
+use crate::domain::{SpanRef, Workspace};
 use crate::store::{KeyRecord, Scope, Shards, StoreError};
 
 use super::error::ApiError;
@@ -139,7 +139,7 @@ impl Auth {
         let digest = mint::digest(key);
         let info = self.find(&digest).await?.ok_or_else(unknown)?;
         let workspace = chosen_workspace(&info, headers)?;
-        Ok(Caller { info, workspace, digest })
+        Ok(Caller { info, workspace, digest, origin: None })
     }
 }
 
@@ -182,6 +182,8 @@ pub(super) struct Caller {
     pub(super) info: Arc<KeyInfo>,
     workspace: Option<Workspace>,
     digest: [u8; 32],
+    /// The request that it came with, for traces.
+    origin: Option<SpanRef>,
 }
 
 impl Caller {
@@ -204,6 +206,11 @@ impl Caller {
             return Ok(());
         }
         Err(ApiError::new(ErrorCode::Forbidden, "this concerns every workspace, and the API key is bound to one"))
+    }
+
+    /// The span of the request that it came with.
+    pub(super) fn origin(&self) -> Option<SpanRef> {
+        self.origin
     }
 
     /// The workspace of the request, if it has one.
@@ -241,8 +248,9 @@ impl FromRequestParts<HttpState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
-        let caller = state.auth().caller(&parts.headers).await?;
+        let mut caller = state.auth().caller(&parts.headers).await?;
         if let Some(note) = parts.extensions.get::<Note>() {
+            caller.origin = Some(note.own());
             note.caller_is(&caller);
         }
         Ok(caller)
@@ -312,6 +320,7 @@ mod tests {
             info: Arc::new(info(workspace, &["queue:operate"])),
             workspace: None,
             digest: [0; 32],
+            origin: None,
         };
         assert!(caller(None).require_fleet(Permission::QueueOperate).is_ok());
         assert!(caller(Some("a")).require_fleet(Permission::QueueOperate).is_err());

@@ -44,7 +44,9 @@ pub(super) async fn around(State(state): State<HttpState>, mut request: Request,
     let (status, took) = (response.status().as_u16(), clock::now().duration_since(started));
     metrics::record_request(&path, &method, status, took);
     let job = job.or_else(|| access::job_in(response.headers().get(header::LOCATION)?.to_str().ok()?));
-    span.in_scope(|| access::tell(&note, &Answered { method: &method, endpoint: &path, status, took, job }));
+    let answered = Answered { method: &method, endpoint: &path, status, took, job };
+    span.in_scope(|| access::tell(&note, &answered));
+    access::trace(&state.options().tracer, &note, &answered);
     response
 }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
 use crate::domain::llm::ProviderInfo;
-use crate::engine::{Control, EventHub, Guard, Keyring, Policies, Registry, Safe, Submitter};
+use crate::engine::{Control, EventHub, Guard, Keyring, Policies, Registry, Safe, Submitter, Tracer};
 use crate::store::Shards;
 
 use super::auth::Auth;
@@ -75,6 +75,8 @@ pub struct HttpOptions {
     pub prometheus: Option<PrometheusHandle>,
     /// Who may read them.
     pub metrics: MetricsGate,
+    /// Takes the spans of requests.
+    pub tracer: Tracer,
     /// What this process logs by its settings.
     pub log_level: String,
     /// A body has to arrive within this time.
@@ -111,6 +113,7 @@ impl Default for HttpOptions {
             keyring: None,
             prometheus: None,
             metrics: MetricsGate::open(),
+            tracer: Tracer::default(),
             log_level: "info".into(),
             body_timeout: Duration::from_secs(20),
             request_timeout: Duration::from_secs(30),

@@ -120,7 +120,7 @@ mod tests {
             let _guard = span.enter();
             span.record("status", 200);
             tracing::warn!(duration_ms = 1.5, user_roles = "jobs:read,jobs:write", "two\nlines\u{1b}[2J");
-            tracing::info!(target: crate::domain::AUDIT, by = "ann", request_id = "r2", "pause");
+            tracing::info!(target: crate::domain::AUDIT, level = "x", by = "ann", request_id = "r2", "pause");
         });
         assert_eq!(lines.len(), 2);
         let mut line = lines[0].clone();
@@ -136,6 +136,7 @@ mod tests {
         );
         let audit = &lines[1];
         assert_eq!((&audit["stream"], &audit["by"]), (&"audit".into(), &"ann".into()));
+        assert_eq!((&audit["level"], &audit["level_"]), (&"INFO".into(), &"x".into()));
         assert_eq!(audit["request_id"], "r2", "the event's own field wins");
     }
 }

@@ -11,6 +11,15 @@ const TEXT: usize = 8 << 10;
 /// The target of the line that every request leaves.
 const ACCESS: &str = "windlass::access";
 
+/// What every line says of itself; a field with such a name would stand twice.
+const OWN: [(&str, &str); 5] = [
+    ("timestamp", "timestamp_"),
+    ("level", "level_"),
+    ("service", "service_"),
+    ("stream", "stream_"),
+    ("target", "target_"),
+];
+
 /// A field whose text is a list, separated by commas.
 const LIST: &str = "user_roles";
 
@@ -38,6 +47,7 @@ pub(super) struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
     pub(super) fn put(&mut self, name: &'static str, value: Value) {
+        let name = OWN.iter().find(|(own, _)| *own == name).map_or(name, |(_, other)| other);
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some((_, slot)) => *slot = value,
             None => self.0.push((name, value)),

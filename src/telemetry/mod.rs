@@ -10,6 +10,9 @@ mod lane;
 mod levels;
 mod line;
 mod log_file;
+#[cfg(feature = "otel")]
+mod otlp;
+mod traces;
 
 use std::fs::File;
 use std::io::IsTerminal;
@@ -24,6 +27,7 @@ use crate::metrics;
 
 pub use files::FileLogs;
 pub use levels::Levels;
+pub use traces::Traces;
 
 use files::Files;
 use json::JsonLayer;

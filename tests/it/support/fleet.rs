@@ -132,6 +132,8 @@ pub(crate) fn options() -> WorkerOptions {
         probes: None,
         rules: None,
         checks: None,
+        policies: None,
+        tracer: windlass::engine::Tracer::default(),
     }
 }
 
