@@ -139,7 +139,7 @@ pub(super) struct Plain<W>(pub(super) W);
 
 impl<W: Write + Send + 'static> Sink for Plain<W> {
     fn write(&mut self, lines: &[Arc<Line>]) -> Result<(), Lost> {
-        let text: Vec<u8> = lines.iter().flat_map(|line| line.text.iter().copied()).collect();
+        let text: Vec<u8> = lines.iter().map(|line| line.text.as_slice()).collect::<Vec<_>>().concat();
         let written = self.0.write_all(&text).and_then(|()| self.0.flush());
         written.map_err(|why| Lost { lines: lines.len(), why })
     }

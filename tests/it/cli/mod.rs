@@ -15,3 +15,4 @@ mod process;
 mod providers;
 mod roles;
 mod settings;
+mod traces;
