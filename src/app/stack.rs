@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::instruments::Instruments;
 use super::child::{Child, Launcher};
+use super::instruments::Instruments;
 use super::redis_child::RedisChild;
 use super::worker_child::WorkerChildren;
 use super::{StartError, compose, fake_llm, serve};

@@ -9,7 +9,18 @@ use crate::client::Client;
 
 /// Our own modules, which may be named without their crate.
 const MODULES: [&str; 13] = [
-    "access", "api", "app", "cli", "client", "config", "domain", "engine", "executors", "http", "metrics", "store",
+    "access",
+    "api",
+    "app",
+    "cli",
+    "client",
+    "config",
+    "domain",
+    "engine",
+    "executors",
+    "http",
+    "metrics",
+    "store",
     "telemetry",
 ];
 

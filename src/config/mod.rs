@@ -22,17 +22,17 @@ mod value;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use crate::engine::log_filter;
 pub use catalogue::{Kind, SETTINGS, Setting};
 pub use credentials::CredentialsConfig;
 pub use env::{Environment, read_secret};
 pub use layers::Origin;
 pub use llm::LlmConfig;
-pub use crate::engine::log_filter;
 pub use log::{LogConfig, MetricsConfig};
 pub use mail::MailConfig;
 pub use services::{GithubConfig, HttpRequestConfig, TasksConfig};
-pub use traces::TracesConfig;
 pub use topics::{ActionsConfig, ClientConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig};
+pub use traces::TracesConfig;
 
 use layers::Resolved;
 

@@ -182,14 +182,8 @@ impl Attempt {
             biased;
             () = self.lease.stop.cancelled() => {
                 let leaked = !stop(handler).await;
-                match self.lease.why() {
-                    Stop::Shutdown => (Some(Ending::Released), leaked, "released"),
-                    Stop::Cancelled => (None, leaked, "cancelled"),
-                    // Most often still ours, because Redis was away: given back, it need not wait
-                    // for its lease to run out. A handler that goes on must keep others out.
-                    Stop::Doubt if !leaked => (Some(Ending::Released), leaked, "lost"),
-                    Stop::Lost | Stop::Doubt => (None, leaked, "lost"),
-                }
+                let (ending, word) = self.stopped(leaked);
+                (ending, leaked, word)
             }
             outcome = &mut handler => {
                 let outcome = outcome.unwrap_or_else(|error| Err(broken(error)));
@@ -203,6 +197,18 @@ impl Attempt {
                 let error = ExecutionError::retryable(FailureReason::Timeout, after);
                 (Some(self.failed(&error, policy).0), leaked, "timeout")
             }
+        }
+    }
+
+    /// What becomes of an attempt that was told to stop; `leaked`: its handler goes on.
+    fn stopped(&self, leaked: bool) -> (Option<Ending>, &'static str) {
+        match self.lease.why() {
+            Stop::Shutdown => (Some(Ending::Released), "released"),
+            Stop::Cancelled => (None, "cancelled"),
+            // Most often still ours, because Redis was away: given back, it need not wait for its lease to run out.
+            // A handler that goes on must keep others out.
+            Stop::Doubt if !leaked => (Some(Ending::Released), "lost"),
+            Stop::Lost | Stop::Doubt => (None, "lost"),
         }
     }
 

@@ -315,8 +315,7 @@ impl JobContext {
     /// A `traceparent` for a request to someone who may know which trace this is; `None` when it is not recorded.
     #[must_use]
     pub fn traceparent(&self) -> Option<String> {
-        let own = self.trace.of();
-        own.sampled.then(|| own.header())
+        self.trace.header()
     }
 
     /// Does an effect that must not happen twice unnoticed, unless an earlier attempt did, and returns its receipt.
@@ -328,11 +327,7 @@ impl JobContext {
         let no_record = || ExecutionError::permanent(FailureReason::Error, "there is no record of effects here");
         self.before_effect()?;
         let effects = self.effects.as_ref().ok_or_else(no_record)?;
-        let mut span = self.span(SpanKind::Client, || format!("effect {}", effect.step()));
-        if let Some(span) = &mut span {
-            span.fact("windlass.effect.class", effect.class().as_str());
-            span.fact("windlass.job.type", self.job_type.as_str());
-        }
+        let span = self.trace.open_effect(&self.job_type, effect.step(), effect.class());
         let outcome = effects.run(effect).await;
         if let Some(span) = span {
             span.end(outcome.as_ref().err().map(|error| error.reason.to_string()));

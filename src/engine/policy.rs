@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    AUDIT, ActionFacts, DEFAULT_DOCUMENT, Decision, Denial, JobId, JobType, PolicyDocument, Settings, Verdict, Workspace,
-    ruling,
+    AUDIT, ActionFacts, DEFAULT_DOCUMENT, Decision, Denial, JobId, JobType, PolicyDocument, Settings, Verdict,
+    Workspace, ruling,
 };
 use crate::store::{LevelOrder, PolicyChange, Shards, StoreError};
 

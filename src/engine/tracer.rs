@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::clock;
-use crate::domain::{Job, JobId, SpanId, SpanRef, TraceId};
+use crate::domain::{EffectClass, Job, JobId, JobType, SpanId, SpanRef, TraceId};
 
 /// What a span is in the conversation with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +174,20 @@ impl Trace {
         self.begin(kind, SpanRef { span: fresh, ..self.of }, Some(self.of.span), name)
     }
 
+    /// Begins the span of an effect.
+    pub(super) fn open_effect(&self, job_type: &JobType, step: &str, class: EffectClass) -> Option<OpenSpan> {
+        let mut span = self.open(SpanKind::Client, || format!("effect {step}"))?;
+        span.fact("windlass.effect.class", class.as_str());
+        span.fact("windlass.job.type", job_type.as_str());
+        Some(span)
+    }
+
+    /// As a `traceparent`; `None` when nothing is recorded.
+    #[must_use]
+    pub fn header(&self) -> Option<String> {
+        self.of.sampled.then(|| self.of.header())
+    }
+
     /// Begins the span that is this place.
     pub(super) fn open_root(&self, kind: SpanKind, name: impl FnOnce() -> String) -> Option<OpenSpan> {
         self.begin(kind, self.of, None, name)
@@ -190,8 +204,7 @@ impl Trace {
             return None;
         }
         let (began, error) = (clock::unix_nanos(), Some("it was stopped".to_owned()));
-        let span =
-            Span { name: name(), kind, own, parent, began, ended: began, facts: Vec::new(), link: None, error };
+        let span = Span { name: name(), kind, own, parent, began, ended: began, facts: Vec::new(), link: None, error };
         Some(OpenSpan { tracer: self.tracer.clone(), span })
     }
 }

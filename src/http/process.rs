@@ -36,10 +36,11 @@ pub(super) async fn cpu() -> CpuView {
 /// CPU time since the process started.
 fn used() -> Duration {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Duration::ZERO };
-    [usage.user_time(), usage.system_time()].map(|time| {
-        let micros = time.tv_sec().saturating_mul(1_000_000).saturating_add(time.tv_usec());
-        Duration::from_micros(u64::try_from(micros).unwrap_or_default())
-    })
-    .into_iter()
-    .sum()
+    [usage.user_time(), usage.system_time()]
+        .map(|time| {
+            let micros = time.tv_sec().saturating_mul(1_000_000).saturating_add(time.tv_usec());
+            Duration::from_micros(u64::try_from(micros).unwrap_or_default())
+        })
+        .into_iter()
+        .sum()
 }

@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 
 use super::layers;
 use super::routes::{
-    actions, batch, controls, credentials, dead, docs, events, health, health_detailed, held, jobs, keys, providers, queues, types, usage,
-    workers, workspaces, ws,
+    actions, batch, controls, credentials, dead, docs, events, health, health_detailed, held, jobs, keys, providers,
+    queues, types, usage, workers, workspaces, ws,
 };
 use super::state::HttpState;
 

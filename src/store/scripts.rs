@@ -79,8 +79,8 @@ macro_rules! verbs {
 
 verbs!(
     cancel, cap, claim, compact, confirm, cooldown, credential, cycle, deltas, effect, enqueue, epoch, fleet,
-    heartbeat, level, limit, list, locate, pause, policy, probe, probed, progress, read, receipts, redrive, release, reserve,
-    resume, retire, ring, settle, summary, sweep, tend, unhold, verify,
+    heartbeat, level, limit, list, locate, pause, policy, probe, probed, progress, read, receipts, redrive, release,
+    reserve, resume, retire, ring, settle, summary, sweep, tend, unhold, verify,
 );
 
 /// The verbs whose answers somebody relies on: under strict these wait until they are durable.

@@ -140,7 +140,8 @@ mod tests {
         let left = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
         let mut left: Vec<String> = left.collect();
         left.sort();
-        let expected = ["app.2026-01-31.log.gz", "app.2026-03-01.log.gz", "app.log", "app.notes.log", "apple.2020-01-01.log"];
+        let expected =
+            ["app.2026-01-31.log.gz", "app.2026-03-01.log.gz", "app.log", "app.notes.log", "apple.2020-01-01.log"];
         assert_eq!(left, expected);
         let file = File::open(dir.path().join("app.2026-03-01.log.gz")).unwrap();
         let mut text = String::new();

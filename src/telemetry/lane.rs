@@ -95,7 +95,10 @@ impl Lane {
         loop {
             let (lines, dropped) = self.next();
             if dropped > 0 {
-                complain(name, &format!("{dropped} log lines were dropped: they came faster than they could be written"));
+                complain(
+                    name,
+                    &format!("{dropped} log lines were dropped: they came faster than they could be written"),
+                );
             }
             match sink.write(&lines) {
                 Ok(()) => failing = false,

@@ -103,7 +103,8 @@ pub(super) fn line(service: &str, target: &str, level: Level, mut fields: Fields
         ("message", message),
     ];
     let mut text = Vec::with_capacity(256);
-    let all = head.iter().map(|(name, value)| (*name, value)).chain(fields.0.iter().map(|(name, value)| (*name, value)));
+    let all =
+        head.iter().map(|(name, value)| (*name, value)).chain(fields.0.iter().map(|(name, value)| (*name, value)));
     for (at, (name, value)) in all.enumerate() {
         text.push(if at == 0 { b'{' } else { b',' });
         // Writing JSON into memory cannot fail.

@@ -103,9 +103,8 @@ fn data(span: Span) -> SpanData {
         Fact::Text(text) => KeyValue::new(name, text),
         Fact::Number(number) => KeyValue::new(name, number),
     };
-    let parent = span.parent.map_or(opentelemetry::SpanId::INVALID, |id| {
-        opentelemetry::SpanId::from_bytes(id.0.to_be_bytes())
-    });
+    let parent =
+        span.parent.map_or(opentelemetry::SpanId::INVALID, |id| opentelemetry::SpanId::from_bytes(id.0.to_be_bytes()));
     SpanData {
         span_context: context(span.own, false),
         parent_span_id: parent,

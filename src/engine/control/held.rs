@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::domain::{
-    APPROVAL_LIFE, AUDIT, Approval, EffectClass, EffectRecord, EffectState, Failure, FailureReason, HeldReason, Job, JobId,
-    JobState, RawJson, Timestamp, Workspace, arguments_digest,
+    APPROVAL_LIFE, AUDIT, Approval, EffectClass, EffectRecord, EffectState, Failure, FailureReason, HeldReason, Job,
+    JobId, JobState, RawJson, Timestamp, Workspace, arguments_digest,
 };
 use crate::store::{Cancelled, Scope, Shards, StoreError, Unheld, Unhold};
 
@@ -288,7 +288,11 @@ impl Control {
         tasks::spawn("judge-anew", async move {
             match bring_back(&store, workspace.as_ref()).await {
                 Ok(0) => {}
-                Ok(count) => tracing::info!(count, tenant_id = workspace.as_ref().map(Workspace::as_str), "jobs that were set aside are judged anew"),
+                Ok(count) => tracing::info!(
+                    count,
+                    tenant_id = workspace.as_ref().map(Workspace::as_str),
+                    "jobs that were set aside are judged anew"
+                ),
                 Err(error) => tracing::warn!(%error, "jobs stay set aside; `windlass actions enable` tries again"),
             }
         });

@@ -36,8 +36,13 @@ pub(in crate::http) async fn show(
     caller.require_fleet(Permission::QueueOperate)?;
     let store = &state.services().store;
     let findings = state.services().guard.findings();
-    let (health, cpu, redis, workers, providers) =
+    let (mut health, cpu, redis, workers, providers) =
         tokio::join!(report(&state), process::cpu(), redis(store, &findings), workers(store), providers(&state));
+    if redis.error.is_some() {
+        // Newer than what the last regular look found.
+        health.status = "degraded".to_owned();
+        health.services.database = "error".to_owned();
+    }
     Ok(Json(HealthDetailed { health, memory: process::memory(), cpu, redis, workers, providers }))
 }
 
@@ -118,7 +123,8 @@ async fn providers(state: &HttpState) -> Vec<ProviderHealthView> {
             Some(_) => "error",
             None => "unknown",
         };
-        let open = |view: &crate::api::provider::ProviderView| view.models.iter().filter(|m| m.breaker != "closed").count();
+        let open =
+            |view: &crate::api::provider::ProviderView| view.models.iter().filter(|m| m.breaker != "closed").count();
         ProviderHealthView {
             name: info.name.to_string(),
             kind: info.kind.to_owned(),

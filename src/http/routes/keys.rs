@@ -6,9 +6,9 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
 
-use crate::domain::AUDIT;
 use crate::api::ErrorCode;
 use crate::api::key::{CreateKey, KeyList, KeyView, NewKey};
+use crate::domain::AUDIT;
 use crate::store::KeyRecord;
 
 use super::super::auth::{Caller, Permission, mint_key};

@@ -49,10 +49,12 @@ async fn the_whole_fleet_follows_and_goes_back_by_itself() {
         patience.last_seen = first.stdout();
         patience.pause().await;
     }
-    level(&server, &["--reset"]);
-    says(&first, BACK, 1).await;
+    level(&server, &["--reset"]).ok();
+    for role in [&server, &first, &second] {
+        says(role, BACK, 1).await;
+    }
     assert_eq!(level(&server, &[]).ok(), "info as configured\n");
-    level(&server, &["trace", "--for", "3s"]).ok();
+    level(&server, &["trace", "--for", "8s"]).ok();
     for role in [&server, &first, &second] {
         says(role, CHANGED, 2).await;
         says(role, BACK, 2).await;

@@ -98,13 +98,16 @@ async fn a_request_leaves_one_line_with_the_contracts_fields_and_a_job_is_found_
 async fn who_did_what_is_an_audit_line_whatever_the_level_is() {
     let (redis, dir) = (TestRedis::start().await, tempfile::tempdir().unwrap());
     let at = dir.path().to_owned();
-    let server = serve(&redis, &[("LOG_DIR", at.to_str().unwrap()), ("LOG_LEVEL", "error,windlass::app=info,windlass::audit=off")]);
+    let server = serve(
+        &redis,
+        &[("LOG_DIR", at.to_str().unwrap()), ("LOG_LEVEL", "error,windlass::app=info,windlass::audit=off")],
+    );
     cli(&server, &["queues", "pause", "default", "--reason", "a test"]).ok();
     let made = cli(&server, &["keys", "create", "--workspace", "acme", "--scope", "jobs:read", "-o", "json"]).json();
-    let denied = run(&["workers", "list"], &[
-        ("WINDLASS_URL", &server.url),
-        ("WINDLASS_API_KEY", made["key"].as_str().unwrap()),
-    ]);
+    let denied = run(
+        &["workers", "list"],
+        &[("WINDLASS_URL", &server.url), ("WINDLASS_API_KEY", made["key"].as_str().unwrap())],
+    );
     assert_eq!(denied.code, 4, "{denied:?}");
     let last = |line: &Value| line["message"] == "denied";
     wait_for("the denial", || of_file(&at, "audit.log"), last).await;
@@ -176,7 +179,8 @@ async fn a_pipe_that_nobody_reads_holds_up_neither_requests_nor_the_end() {
     let (url, port, dir) = (redis.url(), free_port(), tempfile::tempdir().unwrap());
     let settings = [("REDIS_URL", url.as_str()), ("WINDLASS_ADMIN_KEY", ADMIN_KEY), ("PORT", &port)];
     let mut command = super::process::windlass(dir.path(), &settings);
-    let mut child = command.args(["serve", "--host", "127.0.0.1"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.args(["serve", "--host", "127.0.0.1"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let client = http();
     let address = format!("http://127.0.0.1:{port}/healthz");
     let patience = Patience::for_what("the server");

@@ -90,7 +90,10 @@ async fn health_in_detail_names_process_redis_workers_and_providers() {
     assert!(health["cpu"]["percent"].is_number() && health["cpu"]["cores"].as_u64() >= Some(1), "{health}");
     assert_eq!((&health["workers"]["slots"], &health["workers"]["deaf"]), (&json!(3), &json!(0)));
     let found = &health["redis"];
-    assert_eq!((&found["status"], &found["role"], &found["policy"]), (&json!("ok"), &json!("master"), &json!("noeviction")));
+    assert_eq!(
+        (&found["status"], &found["role"], &found["policy"]),
+        (&json!("ok"), &json!("master"), &json!("noeviction"))
+    );
     assert!(found["latency_ms"].is_number() && found["used_memory_bytes"].as_u64() > Some(0), "{found}");
     assert!(found["version"].is_string() && found["replicas"] == 0 && found["shards_away"] == 0, "{found}");
     let provider = &health["providers"][0];

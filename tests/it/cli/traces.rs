@@ -115,6 +115,7 @@ async fn a_job_is_one_trace_from_its_enqueue_to_its_effect_over_two_processes() 
     let own = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=header-canary"),
+        ("ACTIONS_ENABLED", "true"),
         ("ALLOW_ACTIONS_DEFAULT", "webhook.send"),
         ("WEBHOOK_ALLOWED_HOSTS", "127.0.0.1"),
         ("WEBHOOK_ALLOW_INTERNAL", "127.0.0.1"),
@@ -127,7 +128,7 @@ async fn a_job_is_one_trace_from_its_enqueue_to_its_effect_over_two_processes() 
     server.wait_ready().await;
     let input = json!({"url": format!("{url}/hook"), "payload": {}});
     let sent = done(&server, json!({"client_request_id": "r1", "type": "webhook.send", "input": input}), CLIENT).await;
-    let input = json!({"prompt": "prompt-canary"});
+    let input = json!({"messages": [{"role": "user", "content": "prompt-canary"}]});
     let asked = done(&server, json!({"client_request_id": "r2", "type": "llm.chat", "input": input}), CLIENT).await;
     let logs = (server.wrote(), worker.wrote());
     // What waits is sent at the end.
@@ -152,7 +153,10 @@ async fn a_job_is_one_trace_from_its_enqueue_to_its_effect_over_two_processes() 
     assert_eq!(fact(&attempt, "windlass.outcome").as_deref(), Some("succeeded"));
     for span in [&enqueue, &wait, &attempt] {
         assert_eq!(fact(span, "messaging.message.id"), Some(sent.to_string()), "{span:?}");
-        assert!(span.start_time_unix_nano > 1 << 60 && span.end_time_unix_nano >= span.start_time_unix_nano, "{span:?}");
+        assert!(
+            span.start_time_unix_nano > 1 << 60 && span.end_time_unix_nano >= span.start_time_unix_nano,
+            "{span:?}"
+        );
     }
 
     // The client's own trace has the request, and both name each other.
