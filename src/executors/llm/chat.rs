@@ -144,8 +144,8 @@ fn describe(span: &mut OpenSpan, choice: &Choice, answered: &Result<Answered, (F
     span.fact("gen_ai.operation.name", "chat");
     span.fact("gen_ai.provider.name", choice.provider.info.name.as_str());
     span.fact("gen_ai.request.model", choice.model.to_string());
-    span.fact("gen_ai.usage.input_tokens", used.input as u64);
-    span.fact("gen_ai.usage.output_tokens", used.output as u64);
+    span.fact("gen_ai.usage.input_tokens", used.input);
+    span.fact("gen_ai.usage.output_tokens", used.output);
 }
 
 /// The answer, or what went wrong with what the provider may bill all the same.
