@@ -112,13 +112,14 @@ const CLIENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 async fn a_job_is_one_trace_from_its_enqueue_to_its_effect_over_two_processes() {
     let (redis, (url, arrived)) = (TestRedis::start().await, outside().await);
     let model = format!("{url}/v1");
+    let host = url.trim_start_matches("http://");
     let own = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=header-canary"),
         ("ACTIONS_ENABLED", "true"),
         ("ALLOW_ACTIONS_DEFAULT", "webhook.send"),
         ("WEBHOOK_ALLOWED_HOSTS", "127.0.0.1"),
-        ("WEBHOOK_ALLOW_INTERNAL", "127.0.0.1"),
+        ("WEBHOOK_ALLOW_INTERNAL", host),
         ("LLM_URL", &model),
         ("LLM_MODEL", "m"),
         ("WINDLASS_ADMIN_KEY", ADMIN_KEY),
