@@ -18,6 +18,14 @@ pub fn wall() -> Timestamp {
     Timestamp::from_unix_ms(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// The same in nanoseconds since the Unix epoch, for spans of traces.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one home of the wall clock")]
+pub fn unix_nanos() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Monotonic now.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one home of the monotonic clock")]

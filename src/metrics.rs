@@ -253,6 +253,8 @@ catalogue! {
         "What is spent and reserved today, UTC, of a daily budget; an empty model stands for the whole provider.";
     LLM_PROVIDER_UP = "windlass_llm_provider_up" Gauge Fleet Count [PROVIDER] &[],
         "Whether the last probe of the provider found it well; absent before the first.";
+    LOG_LINES_DROPPED = "windlass_log_lines_dropped_total" Counter Process Count [] &[],
+        "Log lines that could not be written: stdout was not read, or a file in LOG_DIR took no more.";
     BUILD_INFO = "windlass_build_info" Gauge Process Count [VERSION] &[],
         "Always 1; the label tells the version.";
 }

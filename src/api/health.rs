@@ -81,3 +81,115 @@ pub struct Meta {
     #[schema(example = "1")]
     pub api_version: String,
 }
+
+/// `GET /health/detailed`: health, with everything behind it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HealthDetailed {
+    /// What `GET /health` says.
+    #[serde(flatten)]
+    pub health: Health,
+    /// Memory of this API process.
+    pub memory: MemoryView,
+    /// CPU of this API process.
+    pub cpu: CpuView,
+    /// Redis, as it is now.
+    pub redis: RedisHealth,
+    /// The live workers of the fleet.
+    pub workers: WorkersHealth,
+    /// The configured providers of language models.
+    pub providers: Vec<ProviderHealthView>,
+}
+
+/// Memory of a process; `null` where the system does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(title = "Memory")]
+pub struct MemoryView {
+    /// In RAM now.
+    pub resident_bytes: Option<u64>,
+    /// The most that was.
+    pub peak_bytes: Option<u64>,
+}
+
+/// CPU of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(title = "Cpu")]
+pub struct CpuView {
+    /// Percent of one core, over the last 100 ms; several cores make more than 100.
+    pub percent: f64,
+    /// Seconds of CPU since the process started.
+    pub seconds: f64,
+    /// Cores that the process may use.
+    pub cores: usize,
+}
+
+/// Redis, as it is now; `null` is what it did not say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RedisHealth {
+    /// `ok`, or `error` when it did not answer.
+    pub status: String,
+    /// Why there is no answer.
+    pub error: Option<String>,
+    /// One round trip.
+    pub latency_ms: Option<f64>,
+    /// Its version.
+    pub version: Option<String>,
+    /// `master` or `slave`.
+    pub role: Option<String>,
+    /// Memory in use; of several shards, of the fullest.
+    pub used_memory_bytes: Option<u64>,
+    /// `maxmemory`; 0 is no limit.
+    pub max_memory_bytes: Option<u64>,
+    /// `maxmemory-policy`.
+    pub policy: Option<String>,
+    /// Whether it has an append-only file.
+    pub aof: Option<bool>,
+    /// Whether the last write of that went well.
+    pub aof_ok: Option<bool>,
+    /// `appendfsync`.
+    pub fsync: Option<String>,
+    /// Replicas that follow.
+    pub replicas: Option<u32>,
+    /// Shards of the installation.
+    pub shards: usize,
+    /// Shards that do not answer.
+    pub shards_away: usize,
+    /// How durable an acknowledgement is, as in `/ready`.
+    pub durability: String,
+    /// What was checked last, as in `/ready`.
+    pub checks: BTreeMap<String, CheckView>,
+}
+
+/// The live workers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkersHealth {
+    /// Processes that are registered.
+    pub live: usize,
+    /// Of these, such as live but have claimed nothing for 15 s.
+    pub deaf: usize,
+    /// Of these, such as finish their jobs and take no more.
+    pub draining: usize,
+    /// Jobs that they can run at once.
+    pub slots: u64,
+    /// Jobs that they ran at their last heartbeats.
+    pub busy: u64,
+    /// Why nothing is known of them.
+    pub error: Option<String>,
+}
+
+/// How a provider of language models stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(title = "ProviderHealth")]
+pub struct ProviderHealthView {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// `ok`, `error`, or `unknown` without a probe of the last five minutes.
+    pub status: String,
+    /// The last probe.
+    pub probe: Option<super::provider::HealthView>,
+    /// Its configured models.
+    pub models: usize,
+    /// Of these, such as are left alone for a while (`cooling`, `open` or `half_open`).
+    pub models_not_called: usize,
+}

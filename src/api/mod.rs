@@ -7,6 +7,7 @@
 
 pub mod actions;
 pub mod batch;
+pub mod control;
 pub mod credential;
 pub mod dead;
 pub mod event;

@@ -10,8 +10,16 @@ use crate::domain::{
 use super::ErrorCode;
 
 /// The scopes that an API key may have.
-pub const SCOPES: [&str; 7] =
-    ["jobs:read", "jobs:write", "jobs:approve", "queue:stats", "queue:operate", "workspace:admin", "system:admin"];
+pub const SCOPES: [&str; 8] = [
+    "jobs:read",
+    "jobs:write",
+    "jobs:approve",
+    "queue:stats",
+    "queue:operate",
+    "metrics:read",
+    "workspace:admin",
+    "system:admin",
+];
 
 fn words(values: impl IntoIterator<Item = &'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).build()

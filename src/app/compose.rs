@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::engine::{AllowList, Registry, Safe};
 use crate::executors::llm::{Fleet, LlmOptions};
 use crate::executors::{ExecutorOptions, actions, register_all};
+use crate::http::MetricsGate;
 use crate::store::{Shards, StoreOptions, Strict};
 
 /// Transitions kept for clients that resume an event stream: a few minutes of a busy fleet.
@@ -37,6 +38,15 @@ pub(super) async fn store(config: &Config) -> Result<Shards, StartError> {
         ..StoreOptions::new("")
     };
     Shards::connect(options).await.map_err(StartError::part)
+}
+
+/// Who may read the metrics of this process.
+pub(super) fn metrics_gate(config: &Config, store: &Shards) -> MetricsGate {
+    if config.metrics.closed {
+        MetricsGate::closed(store.clone(), config.server.admin_key.as_ref(), config.metrics.token.as_ref())
+    } else {
+        MetricsGate::open()
+    }
 }
 
 /// What executors need of the fleet; a process that runs no jobs needs nothing.

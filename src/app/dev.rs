@@ -11,6 +11,7 @@ use super::child::Child;
 use super::stack::{Stack, StackPlan};
 use crate::cli::{DevArgs, Global};
 use crate::config::Environment;
+use crate::telemetry::Levels;
 
 /// Before a worker that ended is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -20,7 +21,7 @@ pub(super) async fn run(
     args: &DevArgs,
     global: &Global,
     environment: &Environment,
-    shutdown: CancellationToken,
+    (levels, shutdown): (Levels, CancellationToken),
 ) -> Result<(), StartError> {
     let plan = StackPlan {
         role: "windlass dev",
@@ -30,6 +31,7 @@ pub(super) async fn run(
         port: args.port,
         real_llm: args.real_llm,
         settings: Vec::new(),
+        levels,
     };
     let mut stack = Stack::start(plan, environment).await?;
     let mut workers = Vec::new();

@@ -8,6 +8,8 @@ mod dev;
 mod doctor;
 mod error;
 mod fake_llm;
+mod instruments;
+mod log_levels;
 mod redis_child;
 mod run;
 mod serve;

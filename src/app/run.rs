@@ -1,17 +1,19 @@
 //! From a parsed command line to the part that does the work.
 
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::Path;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::instruments::Instruments;
 use super::{StartError, demo, dev, doctor, fake_llm, serve, settings, worker};
 use crate::cli::{self, Cli, Code, Command, ConfigCommand, Failure, Global, Output, Paint, ServeArgs, WorkerArgs};
 use crate::client::Client;
 use crate::config::{Config, Environment, Overrides, read_secret};
 use crate::engine::tasks;
-use crate::telemetry::{self, LogOutput, Sink};
+use crate::telemetry::{self, FileLogs, LogOutput, Logging, Traces};
 
 /// Does what the command line says; returns when it is done or `shutdown` has fired. Must be called
 /// on the main thread, because children die with the thread that started them.
@@ -25,27 +27,27 @@ pub async fn run(cli: Cli, environment: &Environment, shutdown: CancellationToke
     match command {
         Command::Serve(args) => {
             let config = load(&global, environment, serve_flags(&args))?;
-            let prometheus = start_server("windlass-api", &config)?;
-            Ok(Box::pin(serve::run(&config, prometheus, shutdown)).await?)
+            let server = start_server("windlass-api", "api", &config)?;
+            Ok(Box::pin(serve::run(&config, server.instruments(), shutdown)).await?)
         }
         Command::Worker(args) => {
             let config = load(&global, environment, worker_flags(&args))?;
-            let prometheus = start_server("windlass-worker", &config)?;
-            Ok(Box::pin(worker::run(&config, prometheus, shutdown)).await?)
+            let server = start_server("windlass-worker", "worker", &config)?;
+            Ok(Box::pin(worker::run(&config, server.instruments(), shutdown)).await?)
         }
         Command::Dev(args) => {
             let config = load(&global, environment, Overrides::default())?;
-            start_logging("windlass-dev", config.quiet_log_level(), &LogOutput::Plain)?;
-            Ok(Box::pin(dev::run(&args, &global, environment, shutdown)).await?)
+            let logging = start_logging("windlass-dev", config.quiet_log_level(), LogOutput::Plain)?;
+            Ok(Box::pin(dev::run(&args, &global, environment, (logging.levels().clone(), shutdown))).await?)
         }
         Command::Demo(args) => {
             let config = load(&global, environment, Overrides::default())?;
-            start_logging("windlass-demo", &config.log_level, &log_file(&args.data)?)?;
-            Ok(Box::pin(demo::run(&args, &global, environment, shutdown)).await?)
+            let logging = start_logging("windlass-demo", &config.log.level, log_file(&args.data)?)?;
+            Ok(Box::pin(demo::run(&args, &global, environment, (logging.levels().clone(), shutdown))).await?)
         }
         Command::FakeLlm(args) => {
             let config = load(&global, environment, Overrides::default())?;
-            start_logging("windlass-fake-llm", &config.log_level, &LogOutput::Plain)?;
+            let _logging = start_logging("windlass-fake-llm", &config.log.level, LogOutput::Plain)?;
             Ok(fake_llm::run(&args, shutdown).await?)
         }
         other => tokio::select! {
@@ -70,7 +72,7 @@ async fn look(command: Command, global: &Global, environment: &Environment, out:
         _ => {}
     }
     let config = load(global, environment, client_flags(global)?)?;
-    start_logging("windlass-cli", "warn", &LogOutput::Plain)?;
+    let _logging = start_logging("windlass-cli", "warn", LogOutput::Plain)?;
     match command {
         Command::Doctor => doctor::run(&config, out).await,
         Command::Config(ConfigCommand::Check) => settings::check(&config, out),
@@ -109,15 +111,37 @@ fn client_flags(global: &Global) -> Result<Overrides, Failure> {
     }
 }
 
-/// Logs of servers go to stdout as JSON, where shippers expect them.
-fn start_server(service: &'static str, config: &Config) -> Result<PrometheusHandle, Failure> {
-    start_logging(service, &config.log_level, &LogOutput::Json(Sink::Stdout))?;
-    let prometheus = telemetry::start_metrics().map_err(|e| Failure::new(Code::Failure, e))?;
-    tasks::spawn("metrics-upkeep", telemetry::keep_folded(prometheus.clone()));
-    Ok(prometheus)
+/// What a server process tells of itself; its last lines and spans are written when it is dropped.
+struct Telling {
+    traces: Traces,
+    logging: Logging,
+    prometheus: PrometheusHandle,
 }
 
-fn start_logging(service: &'static str, level: &str, output: &LogOutput) -> Result<(), Failure> {
+impl Telling {
+    fn instruments(&self) -> Instruments {
+        Instruments {
+            prometheus: self.prometheus.clone(),
+            levels: self.logging.levels().clone(),
+            tracer: self.traces.tracer(),
+        }
+    }
+}
+
+/// Logs of servers go to stdout as JSON, where shippers expect them, and to files if wanted.
+fn start_server(service: &'static str, role: &'static str, config: &Config) -> Result<Telling, Failure> {
+    let failed = |e| Failure::new(Code::Failure, e);
+    // First, since the log counts what it drops.
+    let prometheus = telemetry::start_metrics().map_err(failed)?;
+    let log = &config.log;
+    let files = log.dir.clone().map(|dir| FileLogs { dir, rotate_bytes: log.rotate_bytes, keep_days: log.keep_days });
+    let logging = start_logging(service, &log.level, LogOutput::Server(files, role))?;
+    let traces = Traces::start(&config.traces, service).map_err(failed)?;
+    tasks::spawn("metrics-upkeep", telemetry::keep_folded(prometheus.clone()));
+    Ok(Telling { traces, logging, prometheus })
+}
+
+fn start_logging(service: &'static str, level: &str, output: LogOutput) -> Result<Logging, Failure> {
     telemetry::start_logging(service, level, output).map_err(|e| Failure::new(Code::Failure, e))
 }
 
@@ -125,5 +149,6 @@ fn start_logging(service: &'static str, level: &str, output: &LogOutput) -> Resu
 fn log_file(data: &Path) -> Result<LogOutput, StartError> {
     std::fs::create_dir_all(data).map_err(|e| StartError::folder(data, &e))?;
     let path = data.join("demo.log");
-    telemetry::file_sink(&path).map(LogOutput::Json).map_err(|e| StartError::folder(&path, &e))
+    let file = File::options().create(true).append(true).open(&path);
+    file.map(LogOutput::File).map_err(|e| StartError::folder(&path, &e))
 }

@@ -4,7 +4,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{StartError, bootstrap, compose};
+use super::instruments::Instruments;
+use super::{StartError, bootstrap, compose, log_levels};
 use crate::config::{Config, LlmConfig};
 use crate::engine::{Control, EventHub, Guard, Janitor, Operations, Policies, Submitter, start_noting, tasks};
 use crate::http::{HttpOptions, HttpState, ServerOptions, ServiceState, Services, router, serve};
@@ -13,13 +14,13 @@ use crate::store::Shards;
 /// Listens on the configured address and serves until `shutdown` fires and requests are answered.
 pub(super) async fn run(
     config: &Config,
-    prometheus: PrometheusHandle,
+    instruments: Instruments,
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
     let listener = compose::listen(&config.server.host, config.server.port).await?;
     tracing::info!(url = compose::local_url(&listener)?, "the API is served");
     let store = compose::store(config).await?;
-    serve_on(listener, config, store, Some(prometheus), shutdown).await?;
+    serve_on(listener, config, store, instruments, shutdown).await?;
     tracing::info!("the API stopped");
     Ok(())
 }
@@ -29,13 +30,15 @@ pub(super) async fn serve_on(
     listener: TcpListener,
     config: &Config,
     store: Shards,
-    prometheus: Option<PrometheusHandle>,
+    instruments: Instruments,
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
     // Not the token of the listener: requests in work still need the parts below.
     let background = CancellationToken::new();
     let _stop_background = background.clone().drop_guard();
-    let services = services(config, store.clone(), &background)?;
+    let Instruments { prometheus, levels, tracer } = instruments;
+    let mut services = services(config, store.clone(), &background)?;
+    services.submitter = services.submitter.with_tracer(tracer.clone());
     let (watch, swept, token) = (services.guard.clone(), store.clone(), background.clone());
     tasks::spawn("janitor-start", async move {
         watch.known_layout().await;
@@ -58,7 +61,10 @@ pub(super) async fn serve_on(
         grace: config.worker.drain_grace,
         ..ServerOptions::default()
     };
-    let state = HttpState::new(services, http_options(config, prometheus, &shutdown));
+    log_levels::start(&services.policies, services.store.clone(), levels);
+    let metrics = compose::metrics_gate(config, &services.store);
+    let options_of_api = HttpOptions { metrics, tracer, ..http_options(config, prometheus, &shutdown) };
+    let state = HttpState::new(services, options_of_api);
     serve(listener, router(state), options, shutdown).await;
     Ok(())
 }
@@ -75,7 +81,7 @@ fn services(config: &Config, store: Shards, background: &CancellationToken) -> R
     Ok(Services { store, submitter, control, operations, hub, guard, registry, policies })
 }
 
-fn http_options(config: &Config, prometheus: Option<PrometheusHandle>, shutdown: &CancellationToken) -> HttpOptions {
+fn http_options(config: &Config, prometheus: PrometheusHandle, shutdown: &CancellationToken) -> HttpOptions {
     HttpOptions {
         admin_key: config.server.admin_key.clone(),
         cursor_secret: config.server.cursor_secret.clone(),
@@ -86,7 +92,8 @@ fn http_options(config: &Config, prometheus: Option<PrometheusHandle>, shutdown:
             (true, Some(_)) => ServiceState::Ok,
             (true, None) => ServiceState::Error,
         },
-        prometheus,
+        prometheus: Some(prometheus),
+        log_level: config.log.level.clone(),
         keyring: config.credentials.keyring.clone(),
         providers: config.llm.as_ref().map(LlmConfig::infos).unwrap_or_default().into(),
         request_timeout: config.server.request_timeout,

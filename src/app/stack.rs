@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{Child, Launcher};
+use super::instruments::Instruments;
 use super::redis_child::RedisChild;
 use super::worker_child::WorkerChildren;
 use super::{StartError, compose, fake_llm, serve};
@@ -22,6 +23,7 @@ use crate::config::{Config, Environment, Overrides};
 use crate::domain::Timestamp;
 use crate::engine::tasks;
 use crate::http::mint_key;
+use crate::telemetry::{Levels, Traces};
 
 /// How long the parts may take to find each other.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -43,6 +45,8 @@ pub(super) struct StackPlan<'a> {
     pub(super) real_llm: bool,
     /// Settings of the API and the workers on top.
     pub(super) settings: Vec<(&'static str, String)>,
+    /// What this process logs.
+    pub(super) levels: Levels,
 }
 
 /// The running parts.
@@ -93,7 +97,7 @@ impl Stack {
         let listener = listen(&config, plan.port).await?;
         let url = compose::local_url(&listener)?;
         let front = CancellationToken::new();
-        let api = start_api(listener, config.clone(), front.clone()).await?;
+        let api = start_api(listener, config.clone(), (plan.levels, front.clone())).await?;
         // Files win over nothing, so each secret of the children that may come from one is unset.
         settings.extend([("REDIS_URL_FILE", String::new())]);
         settings.push(("WORKER_PORT", "0".to_owned()));
@@ -203,12 +207,16 @@ async fn listen(config: &Config, port: Option<u16>) -> Result<TcpListener, Start
 async fn start_api(
     listener: TcpListener,
     config: Config,
-    shutdown: CancellationToken,
+    (levels, shutdown): (Levels, CancellationToken),
 ) -> Result<JoinHandle<Result<(), StartError>>, StartError> {
     let prometheus = crate::telemetry::start_metrics().map_err(StartError::part)?;
     tasks::spawn("metrics-upkeep", crate::telemetry::keep_folded(prometheus.clone()));
     let store = compose::store(&config).await?;
-    Ok(tasks::spawn("api", async move { serve::serve_on(listener, &config, store, Some(prometheus), shutdown).await }))
+    let traces = Traces::start(&config.traces, "windlass-dev").map_err(StartError::part)?;
+    Ok(tasks::spawn("api", async move {
+        let instruments = Instruments { prometheus, levels, tracer: traces.tracer() };
+        serve::serve_on(listener, &config, store, instruments, shutdown).await
+    }))
 }
 
 /// The system key of a data folder: the same on every start, readable by this user only.

@@ -2,28 +2,30 @@
 
 use std::sync::Arc;
 
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{StartError, compose, worker_http};
+use super::instruments::Instruments;
+use super::{StartError, compose, log_levels, worker_http};
 use crate::config::Config;
 use crate::domain::ProviderName;
-use crate::engine::{Guard, Janitor, Worker, WorkerOptions, tasks};
+use crate::engine::{Guard, Janitor, Policies, Worker, WorkerOptions, tasks};
 use crate::executors::llm::Prober;
 use crate::store::Shards;
 
 /// Runs a worker until `shutdown` fires and its jobs are finished or handed back.
 pub(super) async fn run(
     config: &Config,
-    prometheus: PrometheusHandle,
+    instruments: Instruments,
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
+    let Instruments { prometheus, levels, tracer } = instruments;
     let listener = match config.worker.port {
         Some(port) => Some(compose::listen(&config.server.host, port).await?),
         None => None,
     };
     let store = compose::store(config).await?;
+    let worker_store = store.clone();
     let vault = compose::vault(config, &store)?;
     let parts = compose::Parts {
         fleet: Some(Arc::new(store.clone())),
@@ -38,12 +40,16 @@ pub(super) async fn run(
     let probes = start_prober(config, &store, background.clone())?;
     let (checks, demands) = mpsc::channel(64);
     vault.checker(&config.github.api_url).start(demands, background.clone());
+    let policies = Policies::start(store.clone(), registry.allow_list().clone(), background.clone());
+    log_levels::start(&policies, store.clone(), levels);
+    let options = WorkerOptions { probes, checks: Some(checks), policies: Some(policies), tracer, ..options(config) };
     let (watch, swept) = (guard.clone(), store.clone());
-    let worker = Worker::new(store, registry, WorkerOptions { probes, checks: Some(checks), ..options(config) });
+    let worker = Worker::new(store, registry, options);
+    let gate = compose::metrics_gate(config, &worker_store);
     if let Some(listener) = listener {
         let url = compose::local_url(&listener)?;
         tracing::info!(url, "worker health is served");
-        let health = worker_http::serve(listener, worker.handle(), guard, prometheus, background.clone());
+        let health = worker_http::serve(listener, worker.handle(), guard, (prometheus, gate), background.clone());
         tasks::spawn("worker-http", health);
     }
     let queues: Vec<String> = config.worker.queues.iter().map(|(name, weight)| format!("{name}={weight}")).collect();
@@ -79,8 +85,6 @@ fn options(config: &Config) -> WorkerOptions {
         drain_grace: config.worker.drain_grace,
         host: nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default(),
         version: crate::VERSION,
-        probes: None,
-        rules: None,
-        checks: None,
+        ..WorkerOptions::default()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::health::{CheckView, Healthz, Ready};
 use crate::engine::{Check, Guard, Level, WorkerHandle, WorkerHealth};
+use crate::http::MetricsGate;
 use crate::metrics;
 
 /// The longest that a request here may take.
@@ -24,6 +25,7 @@ struct Shared {
     worker: WorkerHandle,
     guard: Guard,
     prometheus: PrometheusHandle,
+    gate: MetricsGate,
 }
 
 /// Serves until `shutdown` fires.
@@ -31,10 +33,10 @@ pub(super) async fn serve(
     listener: TcpListener,
     worker: WorkerHandle,
     guard: Guard,
-    prometheus: PrometheusHandle,
+    (prometheus, gate): (PrometheusHandle, MetricsGate),
     shutdown: CancellationToken,
 ) {
-    let app = router(Shared { worker, guard, prometheus });
+    let app = router(Shared { worker, guard, prometheus, gate });
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await {
         tracing::error!(%error, "the worker's health server ended");
     }
@@ -106,7 +108,10 @@ fn report(level: Level, detail: String, remedy: Option<String>) -> CheckView {
     CheckView { status: status.to_owned(), detail, remedy }
 }
 
-async fn render(State(shared): State<Shared>) -> Response {
+async fn render(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    if let Some(refusal) = shared.gate.refusal(&headers).await {
+        return refusal;
+    }
     // Looking sets the worker's gauges.
     let health = shared.worker.health();
     ::metrics::gauge!(metrics::REDIS_UP.name).set(f64::from(u8::from(health.redis_up)));

@@ -9,6 +9,7 @@ use super::credentials::CredentialsCommand;
 use super::dead::DeadCommand;
 use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
+use super::logs::LogsCommand;
 use super::operations::OperationsCommand;
 use super::paint::ColorWhen;
 use super::providers::ProvidersCommand;
@@ -153,6 +154,9 @@ pub enum OperatorCommand {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Show and change what the fleet logs
+    #[command(subcommand)]
+    Logs(LogsCommand),
     /// Add, list, test, remove and re-encrypt credentials of workspaces
     #[command(subcommand)]
     Credentials(CredentialsCommand),

@@ -16,6 +16,7 @@ mod follow;
 mod held;
 mod jobs;
 mod keys;
+mod logs;
 mod nearest;
 mod operations;
 mod output;
@@ -59,6 +60,7 @@ pub async fn operate(command: OperatorCommand, client: &Client, out: &mut Output
         OperatorCommand::Dead(command) => dead::run(command, client, out).await,
         OperatorCommand::Operations(command) => operations::run(command, client, out).await,
         OperatorCommand::Keys(command) => keys::run(command, client, out).await,
+        OperatorCommand::Logs(command) => logs::run(command, client, out).await,
         OperatorCommand::Credentials(command) => credentials::run(command, client, out).await,
         OperatorCommand::Workspaces(command) => workspaces::run(command, client, out).await,
     }

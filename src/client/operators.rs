@@ -3,6 +3,7 @@
 use reqwest::Method;
 
 use super::{Client, ClientError};
+use crate::api::control::{LogLevel, SetLogLevel};
 use crate::api::credential::{
     CredentialCheck, CredentialList, CredentialRotation, PutCredential, RotateCredentials, StoredCredential,
 };
@@ -145,6 +146,30 @@ impl Client {
     ) -> Result<CredentialCheck, ClientError> {
         let path = ["workspaces", workspace.as_str(), "credentials", name.as_str(), "test"];
         self.call(Method::POST, &path, None::<&()>).await
+    }
+
+    /// What the fleet logs.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn log_level(&self) -> Result<LogLevel, ClientError> {
+        self.get(&["controls", "log-level"], &[]).await
+    }
+
+    /// Has the whole fleet log by another level for a while.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; repeating is safe.
+    pub async fn set_log_level(&self, wanted: &SetLogLevel) -> Result<LogLevel, ClientError> {
+        self.call(Method::PUT, &["controls", "log-level"], Some(wanted)).await
+    }
+
+    /// Has every process log by its own settings again.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; repeating is safe.
+    pub async fn reset_log_level(&self) -> Result<(), ClientError> {
+        self.act(Method::DELETE, &["controls", "log-level"], None::<&()>).await
     }
 
     /// One step of sealing all credentials anew.

@@ -54,6 +54,16 @@ const YEAR: u64 = 365 * 86_400;
 /// The most that a limit of calls or tokens may be.
 const MOST: u64 = 1_000_000_000_000;
 
+/// The samplers of OpenTelemetry's specification.
+const SAMPLERS: &[&str] = &[
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+];
+
 settings! {
     HOST = "server.host", Kind::Text;
     PORT = "server.port", Kind::Integer(0, 65_535);
@@ -133,6 +143,16 @@ settings! {
     GOOGLE_TASKS_BASE_URL = "google.tasks_base_url", Kind::Text;
     GRAPH_BASE_URL = "microsoft.graph_base_url", Kind::Text;
     LOG_LEVEL = "log.level", Kind::Text;
+    LOG_DIR = "log.dir", Kind::Text;
+    LOG_ROTATE_BYTES = "log.rotate_bytes", Kind::Integer(1_000, MOST);
+    LOG_KEEP_DAYS = "log.keep_days", Kind::Integer(1, 3_650);
+    METRICS_AUTH = "metrics.auth", Kind::Choice(&["open", "token"]);
+    METRICS_TOKEN = "metrics.token", Kind::Secret;
+    OTEL_EXPORTER_OTLP_ENDPOINT = "otel.endpoint", Kind::Text;
+    OTEL_EXPORTER_OTLP_HEADERS = "otel.headers", Kind::Secret;
+    OTEL_SERVICE_NAME = "otel.service_name", Kind::Text;
+    OTEL_TRACES_SAMPLER = "otel.sampler", Kind::Choice(SAMPLERS);
+    OTEL_TRACES_SAMPLER_ARG = "otel.sampler_arg", Kind::Text;
     WINDLASS_URL = "client.url", Kind::Text;
     WINDLASS_API_KEY = "client.api_key", Kind::Secret;
 }

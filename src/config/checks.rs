@@ -33,7 +33,13 @@ pub(super) fn run(config: &Config, resolved: &Resolved) -> Vec<Problem> {
     if config.server.admin_key.as_ref().is_some_and(|k| k.expose_secret().chars().count() < ADMIN_KEY_MIN) {
         refusals.add(&c::WINDLASS_ADMIN_KEY, format_args!("must have at least {ADMIN_KEY_MIN} characters"));
     }
-    if let Err(message) = super::log_filter(&config.log_level) {
+    if config.metrics.token.as_ref().is_some_and(|k| k.expose_secret().chars().count() < ADMIN_KEY_MIN) {
+        refusals.add(&c::METRICS_TOKEN, format_args!("must have at least {ADMIN_KEY_MIN} characters"));
+    }
+    if config.metrics.token.is_some() && !config.metrics.closed {
+        refusals.add(&c::METRICS_TOKEN, "nobody asks for it unless METRICS_AUTH is `token`");
+    }
+    if let Err(message) = super::log_filter(&config.log.level) {
         refusals.add(&c::LOG_LEVEL, message);
     }
     refusals.problems

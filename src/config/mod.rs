@@ -10,26 +10,29 @@ mod credentials;
 mod env;
 mod layers;
 mod llm;
-mod log_filter;
+mod log;
 mod mail;
 mod prices;
 mod providers;
 mod services;
 mod topics;
+mod traces;
 mod value;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use crate::engine::log_filter;
 pub use catalogue::{Kind, SETTINGS, Setting};
 pub use credentials::CredentialsConfig;
 pub use env::{Environment, read_secret};
 pub use layers::Origin;
 pub use llm::LlmConfig;
-pub use log_filter::log_filter;
+pub use log::{LogConfig, MetricsConfig};
 pub use mail::MailConfig;
 pub use services::{GithubConfig, HttpRequestConfig, TasksConfig};
 pub use topics::{ActionsConfig, ClientConfig, QueueConfig, RedisConfig, ServerConfig, WebhookConfig, WorkerConfig};
+pub use traces::TracesConfig;
 
 use layers::Resolved;
 
@@ -66,8 +69,12 @@ pub struct Config {
     pub github: GithubConfig,
     /// Services that keep tasks.
     pub tasks: TasksConfig,
-    /// What is logged, in the syntax of `EnvFilter`.
-    pub log_level: String,
+    /// What is logged, and where.
+    pub log: LogConfig,
+    /// Who may read metrics.
+    pub metrics: MetricsConfig,
+    /// Where traces go.
+    pub traces: TracesConfig,
     /// The operator commands.
     pub client: ClientConfig,
     /// The bug that this process has on purpose, if any.
@@ -189,7 +196,9 @@ impl Config {
             http_request: HttpRequestConfig::of(&resolved),
             github: GithubConfig::of(&resolved),
             tasks: TasksConfig::of(&resolved),
-            log_level: resolved.text(&catalogue::LOG_LEVEL).unwrap_or_else(|| "info".to_owned()),
+            log: LogConfig::of(&resolved),
+            metrics: MetricsConfig::of(&resolved),
+            traces: TracesConfig::of(&resolved).map_err(|problems| ConfigError { problems })?,
             client: ClientConfig::of(&resolved),
             #[cfg(feature = "chaos")]
             planted: planted(environment)?,
@@ -204,7 +213,7 @@ impl Config {
     pub fn quiet_log_level(&self) -> &str {
         match self.resolved.origin(&catalogue::LOG_LEVEL) {
             Origin::Default => "warn",
-            _ => &self.log_level,
+            _ => &self.log.level,
         }
     }
 

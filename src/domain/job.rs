@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::failure::words;
-use super::{Failure, HeldReason, JobId, JobState, JobType, QueueName, RequestId, Timestamp, Workspace};
+use super::{Failure, HeldReason, JobId, JobState, JobType, QueueName, RequestId, SpanRef, Timestamp, Workspace};
 
 /// Bounds that hold whatever the configuration says (design: "everything is bounded").
 pub mod bounds {
@@ -127,6 +127,8 @@ pub struct JobSpec {
     pub input: RawJson,
     /// Hash of the canonical request as sent, without the id and before defaults.
     pub fingerprint: String,
+    /// The request that brought it, for traces; not stored.
+    pub origin: Option<SpanRef>,
 }
 
 impl JobSpec {
@@ -150,6 +152,7 @@ impl JobSpec {
             metadata: RawJson::from_compact("{}"),
             input,
             fingerprint,
+            origin: None,
         }
     }
 }

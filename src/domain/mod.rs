@@ -5,6 +5,7 @@
 mod action;
 mod age;
 mod arguments;
+mod audit;
 mod credential;
 mod drain;
 mod effect;
@@ -23,11 +24,13 @@ mod ruling;
 pub mod scaling;
 mod state;
 mod timestamp;
+mod trace;
 mod worker;
 
 pub use action::ActionFacts;
 pub use age::{AgeError, parse_age};
 pub use arguments::arguments_digest;
+pub use audit::AUDIT;
 pub use credential::{CredentialKind, CredentialState, HeaderValue, Material, OAuth, SmtpLogin, SmtpSecurity};
 pub use drain::{DrainThen, DrainThenError};
 pub use effect::{Approval, EffectClass, EffectRecord, EffectState, effect_key};
@@ -50,4 +53,5 @@ pub use retry::{RetryPolicy, Rng01};
 pub use ruling::{Denial, Ruling, Settings, Verdict, ruling};
 pub use state::{Cause, HeldReason, JobState, TRANSITIONS, Transition, diagram};
 pub use timestamp::{Timestamp, TimestampError};
+pub use trace::{SpanId, SpanRef, TraceId};
 pub use worker::{Order, WorkerState};

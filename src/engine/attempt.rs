@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use crate::clock::{self, Instant};
-use crate::domain::{FailureReason, RawJson, RetryPolicy};
+use crate::domain::{FailureReason, RawJson, RetryPolicy, SpanRef, Timestamp};
 use crate::metrics;
 use crate::store::{Claimed, Ending, Store, StoreError};
 
@@ -24,6 +25,7 @@ use super::judge::Judge;
 use super::lease::{Lease, Stop};
 use super::registry::Registry;
 use super::tasks;
+use super::tracer::{OpenSpan, SpanKind, Trace, Tracer, facts_of_job};
 use ending::{broken, panicked};
 
 /// How long an aborted handler may take to stop before its slot is counted as leaked.
@@ -48,6 +50,7 @@ pub(super) struct Attempt {
     pub(super) judge: Arc<Judge>,
     /// Asked again before an effect.
     pub(super) rules: Arc<dyn Rules>,
+    pub(super) tracer: Tracer,
 }
 
 struct Progress {
@@ -72,15 +75,26 @@ impl ProgressSink for Progress {
 }
 
 impl Attempt {
-    /// Runs the attempt to its end.
+    /// Runs the attempt to its end. Every line that is written meanwhile names it, whatever the level.
     pub(super) async fn run(self) -> Ended {
+        let job = &self.claimed.job;
+        let span = tracing::error_span!(
+            "attempt", job_id = %job.id, tenant_id = %job.workspace, attempt = job.attempt,
+            trace_id = %SpanRef::of_job(job.id).trace
+        );
+        self.run_within().instrument(span).await
+    }
+
+    async fn run_within(self) -> Ended {
         let started = clock::now();
+        let span = self.begin_span();
+        let trace = span.as_ref().map(OpenSpan::place);
         let sink = Arc::new(self.deltas.open(&self.lease, self.claimed.job.attempt));
         let effects = self.effects();
         // The handler runs in a task of its own; this guards the executor's own check, whose panic
         // would otherwise keep slot and lease for ever.
         let (ending, leaked, outcome) =
-            AssertUnwindSafe(self.supervise(&sink, &effects)).catch_unwind().await.unwrap_or_else(|panic| {
+            AssertUnwindSafe(self.supervise(&sink, &effects, trace)).catch_unwind().await.unwrap_or_else(|panic| {
                 let (ending, word) = self.failed(&panicked(panic), RetryPolicy::default());
                 (Some(ending), false, word)
             });
@@ -104,11 +118,29 @@ impl Attempt {
         ::metrics::histogram!(metrics::JOB_RUN.name, "type" => kind.clone()).record(started.elapsed().as_secs_f64());
         ::metrics::counter!(metrics::ATTEMPTS.name, "type" => kind, "outcome" => outcome).increment(1);
         let job = &self.claimed.job;
-        tracing::debug!(
-            job.id = %job.id, workspace.id = %job.workspace, attempt = job.attempt, outcome,
-            duration_ms = started.elapsed().as_millis(), "attempt ended"
-        );
+        let duration_ms = started.elapsed().as_secs_f64() * 1e3;
+        if let Some(mut span) = span {
+            span.fact("windlass.outcome", outcome);
+            span.end((outcome != "succeeded").then(|| outcome.to_owned()));
+        }
+        tracing::debug!(endpoint = job.job_type.as_str(), outcome, duration_ms, "attempt ended");
         Ended { ending, leaked }
+    }
+
+    /// The span of the attempt, behind one of the wait before it: by Redis' clock, from when it could have begun.
+    fn begin_span(&self) -> Option<OpenSpan> {
+        let (job, trace) = (&self.claimed.job, self.tracer.of_job(self.claimed.job.id));
+        if let Some(mut wait) = trace.open(SpanKind::Internal, || format!("wait {}", job.queue)) {
+            facts_of_job(&mut wait, job, ("wait", "receive"));
+            let nanos = |at: Timestamp| u64::try_from(at.unix_ms()).unwrap_or_default().saturating_mul(1_000_000);
+            let from = job.run_at.map_or(job.created_at, |due| due.max(job.created_at));
+            let until = job.started_at.unwrap_or_else(|| self.store.now_estimate());
+            wait.between(nanos(from), nanos(until));
+        }
+        let mut span = trace.open(SpanKind::Consumer, || format!("attempt {}", job.job_type))?;
+        facts_of_job(&mut span, job, ("attempt", "process"));
+        span.fact("windlass.attempt", u64::from(job.attempt));
+        Some(span)
     }
 
     fn effects(&self) -> Arc<Effects> {
@@ -118,7 +150,12 @@ impl Attempt {
         Arc::new(Effects::new(job.id, job.job_type.as_str(), Arc::new(log), gate))
     }
 
-    async fn supervise(&self, sink: &Arc<AttemptSink>, effects: &Arc<Effects>) -> (Option<Ending>, bool, &'static str) {
+    async fn supervise(
+        &self,
+        sink: &Arc<AttemptSink>,
+        effects: &Arc<Effects>,
+        trace: Option<Trace>,
+    ) -> (Option<Ending>, bool, &'static str) {
         let job = &self.claimed.job;
         let input = job.input.as_ref().map(RawJson::to_value).unwrap_or_default();
         let executor = match self.registry.admit(job.job_type.as_str(), &input) {
@@ -137,21 +174,16 @@ impl Attempt {
         let context = self
             .context(deadline, Arc::clone(&progress) as Arc<dyn ProgressSink>)
             .with_deltas(Arc::clone(sink) as Arc<dyn DeltaSink>)
-            .with_effects(Arc::clone(effects));
+            .with_effects(Arc::clone(effects))
+            .with_trace(trace.unwrap_or_else(|| Trace::none(job.id)));
         let policy = executor.info().retry;
-        let mut handler = tasks::spawn("handler", async move { executor.run(context).await });
+        let mut handler = tasks::spawn("handler", async move { executor.run(context).await }.in_current_span());
         tokio::select! {
             biased;
             () = self.lease.stop.cancelled() => {
                 let leaked = !stop(handler).await;
-                match self.lease.why() {
-                    Stop::Shutdown => (Some(Ending::Released), leaked, "released"),
-                    Stop::Cancelled => (None, leaked, "cancelled"),
-                    // Most often still ours, because Redis was away: given back, it need not wait
-                    // for its lease to run out. A handler that goes on must keep others out.
-                    Stop::Doubt if !leaked => (Some(Ending::Released), leaked, "lost"),
-                    Stop::Lost | Stop::Doubt => (None, leaked, "lost"),
-                }
+                let (ending, word) = self.stopped(leaked);
+                (ending, leaked, word)
             }
             outcome = &mut handler => {
                 let outcome = outcome.unwrap_or_else(|error| Err(broken(error)));
@@ -165,6 +197,18 @@ impl Attempt {
                 let error = ExecutionError::retryable(FailureReason::Timeout, after);
                 (Some(self.failed(&error, policy).0), leaked, "timeout")
             }
+        }
+    }
+
+    /// What becomes of an attempt that was told to stop; `leaked`: its handler goes on.
+    fn stopped(&self, leaked: bool) -> (Option<Ending>, &'static str) {
+        match self.lease.why() {
+            Stop::Shutdown => (Some(Ending::Released), "released"),
+            Stop::Cancelled => (None, "cancelled"),
+            // Most often still ours, because Redis was away: given back, it need not wait for its lease to run out.
+            // A handler that goes on must keep others out.
+            Stop::Doubt if !leaked => (Some(Ending::Released), "lost"),
+            Stop::Lost | Stop::Doubt => (None, "lost"),
         }
     }
 

@@ -187,7 +187,7 @@ impl ClaimLoop {
         self.show_busy();
         if report.ended.leaked {
             self.vitals.leaked.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(job.id = %report.claimed.job.id, "a handler did not stop when told to; it blocks its thread");
+            tracing::error!(job_id = %report.claimed.job.id, "a handler did not stop when told to; it blocks its thread");
         }
         match report.ended.ending {
             Some(ending) => {
@@ -273,7 +273,7 @@ impl ClaimLoop {
             }
             self.keeper.forget(&lease_of(&finished.claimed));
             if *answer == Answer::Stale {
-                tracing::warn!(job.id = %finished.claimed.job.id, "the attempt's report came too late and changed nothing");
+                tracing::warn!(job_id = %finished.claimed.job.id, "the attempt's report came too late and changed nothing");
             }
         }
         repeat
@@ -302,7 +302,7 @@ impl ClaimLoop {
             tracing::error!(%queue, %error, "Redis could not digest an exchange");
             for finished in batch {
                 if let Err(error) = self.store.release(queue, std::slice::from_ref(&finished)).await {
-                    tracing::error!(job.id = %finished.claimed.job.id, %error, "a report was dropped; its lease runs out");
+                    tracing::error!(job_id = %finished.claimed.job.id, %error, "a report was dropped; its lease runs out");
                 }
                 self.keeper.forget(&lease_of(&finished.claimed));
             }
@@ -341,7 +341,8 @@ impl ClaimLoop {
         let (store, registry) = (self.store.clone(), Arc::clone(&self.registry));
         let (reports, deltas, judge) = (self.reports.clone(), self.deltas.clone(), Arc::clone(&self.judge));
         let rules = self.options.rules.clone().unwrap_or_else(|| Arc::clone(&judge) as Arc<dyn super::Rules>);
-        let attempt = Attempt { store, registry, judge, rules, claimed: claimed.clone(), lease, deltas };
+        let tracer = self.options.tracer.clone();
+        let attempt = Attempt { store, registry, judge, rules, claimed: claimed.clone(), lease, deltas, tracer };
         tasks::spawn("attempt", async move {
             let ended = attempt.run().await;
             // The loop outlives every attempt.

@@ -5,7 +5,7 @@ mod fleet;
 mod held;
 mod why;
 
-use crate::domain::{Job, JobId, JobState, JobType, QueueName, Workspace};
+use crate::domain::{AUDIT, Job, JobId, JobState, JobType, QueueName, Workspace};
 use crate::store::{Cancelled, Redriven, Scope, Shards, StoreError, Stored, Switch, Switched};
 
 pub use drain::{DrainError, OverdueDrain};
@@ -74,7 +74,7 @@ impl Control {
         let found = self.find(scope, id).await?;
         if !found.job.state.is_terminal() {
             let outcome = self.store.cancel(&found.job.queue, id).await?;
-            tracing::info!(job.id = %id, by, ?outcome, "cancel");
+            tracing::info!(target: AUDIT, job_id = %id, by, ?outcome, "cancel");
             if outcome == Cancelled::Now {
                 return self.changed(scope, id).await;
             }
@@ -97,7 +97,7 @@ impl Control {
     pub async fn redrive(&self, scope: &Scope, id: JobId, by: &str) -> Result<Job, ControlError> {
         let found = self.find(scope, id).await?;
         let outcome = self.store.redrive(&found.job.queue, id, found.bucket).await?;
-        tracing::info!(job.id = %id, by, ?outcome, "redrive");
+        tracing::info!(target: AUDIT, job_id = %id, by, ?outcome, "redrive");
         match outcome {
             Redriven::Now => self.changed(scope, id).await,
             Redriven::Superseded(other) => Err(ControlError::Superseded(other)),
@@ -118,7 +118,7 @@ impl Control {
         reason: &str,
     ) -> Result<Switched, StoreError> {
         let switched = self.store.pause(queue, &what.switch(), by, reason).await?;
-        tracing::info!(%queue, ?what, by, reason, first = switched.first, "pause");
+        tracing::info!(target: AUDIT, %queue, ?what, by, reason, first = switched.first, "pause");
         Ok(switched)
     }
 
@@ -127,7 +127,7 @@ impl Control {
     /// # Errors
     /// When Redis did not take it.
     pub async fn resume(&self, queue: &QueueName, what: &Selector, by: &str) -> Result<(), StoreError> {
-        tracing::info!(%queue, ?what, by, "resume");
+        tracing::info!(target: AUDIT, %queue, ?what, by, "resume");
         let mut switches = vec![what.switch()];
         if *what == Selector::Queue {
             switches.push(Switch::Intake);

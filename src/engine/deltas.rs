@@ -135,7 +135,7 @@ impl Shared {
             match self.call(std::slice::from_ref(one)).await {
                 Ok(place) => places.extend(place),
                 Err(StoreError::Corrupt(what)) => {
-                    tracing::error!(job.id = %one.0.lease.of.job, %what, "Redis could not digest text of a streaming answer");
+                    tracing::error!(job_id = %one.0.lease.of.job, %what, "Redis could not digest text of a streaming answer");
                     places.push(None);
                 }
                 Err(error) => return Err(error),
@@ -239,7 +239,7 @@ impl AttemptSink {
         // Most attempts stream nothing.
         let nothing = lock(&self.0.answer).is_written();
         if !nothing && tokio::time::timeout(LAST, written).await.is_err() {
-            tracing::debug!(job.id = %self.0.lease.of.job, "the last text of a streaming answer was left out");
+            tracing::debug!(job_id = %self.0.lease.of.job, "the last text of a streaming answer was left out");
         }
         self.0.close();
     }

@@ -16,6 +16,7 @@ use crate::domain::{
 };
 
 use super::effects::{Effect, Effects};
+use super::tracer::{OpenSpan, SpanKind, Trace};
 
 /// The future of one attempt.
 pub type JobFuture<'a> = Pin<Box<dyn Future<Output = Result<RawJson, ExecutionError>> + Send + 'a>>;
@@ -244,6 +245,7 @@ pub struct JobContext {
     gate: Arc<dyn EffectGate>,
     deltas: Option<Arc<dyn DeltaSink>>,
     effects: Option<Arc<Effects>>,
+    trace: Trace,
 }
 
 impl JobContext {
@@ -272,6 +274,7 @@ impl JobContext {
             gate,
             deltas: None,
             effects: None,
+            trace: Trace::none(id),
         }
     }
 
@@ -296,6 +299,25 @@ impl JobContext {
         self
     }
 
+    /// Within a trace.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Trace) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// Begins a span of the attempt; `None` when nobody would see it.
+    #[must_use]
+    pub fn span(&self, kind: SpanKind, name: impl FnOnce() -> String) -> Option<OpenSpan> {
+        self.trace.open(kind, name)
+    }
+
+    /// A `traceparent` for a request to someone who may know which trace this is; `None` when it is not recorded.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<String> {
+        self.trace.header()
+    }
+
     /// Does an effect that must not happen twice unnoticed, unless an earlier attempt did, and returns its receipt.
     ///
     /// # Errors
@@ -304,7 +326,13 @@ impl JobContext {
     pub async fn effect<E: Effect>(&self, effect: &E) -> Result<RawJson, ExecutionError> {
         let no_record = || ExecutionError::permanent(FailureReason::Error, "there is no record of effects here");
         self.before_effect()?;
-        self.effects.as_ref().ok_or_else(no_record)?.run(effect).await
+        let effects = self.effects.as_ref().ok_or_else(no_record)?;
+        let span = self.trace.open_effect(&self.job_type, effect.step(), effect.class());
+        let outcome = effects.run(effect).await;
+        if let Some(span) = span {
+            span.end(outcome.as_ref().err().map(|error| error.reason.to_string()));
+        }
+        outcome
     }
 
     /// Streams a piece of text to whoever follows the job.

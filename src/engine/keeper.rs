@@ -241,7 +241,7 @@ impl Keeper {
             tokio::time::sleep(self.timing.margin / 5).await;
             for lease in self.lock().values() {
                 if !lease.stop.is_cancelled() && lease.in_doubt() {
-                    tracing::warn!(job.id = %lease.of.job, "the lease could not be renewed; the attempt is stopped");
+                    tracing::warn!(job_id = %lease.of.job, "the lease could not be renewed; the attempt is stopped");
                     lease.end(Stop::Doubt);
                 }
             }

@@ -16,6 +16,7 @@ mod judge;
 mod keeper;
 mod lease;
 mod listener;
+mod log_filter;
 mod operations;
 mod orders;
 mod pace;
@@ -24,6 +25,7 @@ mod registry;
 mod slots;
 mod submit;
 pub mod tasks;
+mod tracer;
 mod watch;
 mod worker;
 
@@ -45,10 +47,12 @@ pub use executor::{
 pub use findings::{Check, Findings, Level};
 pub use guard::Guard;
 pub use janitor::{Janitor, Round};
+pub use log_filter::log_filter;
 pub use operations::{OperationError, Operations};
 pub use pace::start_noting;
 pub use policy::{Policies, Refusal};
 pub use registry::{AllowList, Registry, RegistryError, TypeRefusal};
 pub use submit::{SubmitError, Submitted, Submitter};
+pub use tracer::{Fact, OpenSpan, Sampling, Span, SpanKind, SpanSink, Trace, Tracer};
 pub use watch::{JobStep, Watch, WatchHub, Watched};
 pub use worker::{Worker, WorkerError, WorkerHandle, WorkerHealth, WorkerOptions};

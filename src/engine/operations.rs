@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::tasks;
 use crate::domain::{
-    HeldReason, JobFilter, JobId, JobState, Operation, OperationAction, OperationCounts, OperationPlan, OperationState,
-    Preview, QueueName, Timestamp, Workspace,
+    AUDIT, HeldReason, JobFilter, JobId, JobState, Operation, OperationAction, OperationCounts, OperationPlan,
+    OperationState, Preview, QueueName, Timestamp, Workspace,
 };
 use crate::store::{PutOperation, Shards, StoreError};
 
@@ -254,10 +254,10 @@ fn add(mut sum: OperationCounts, part: &OperationCounts) -> OperationCounts {
 fn tell(what: &'static str, operation: &Operation, by: &str) {
     let (plan, counts) = (&operation.plan, &operation.counts);
     tracing::info!(
-        target: "audit",
-        action = format_args!("operation.{what}"), by, operation.id = %operation.id, operation.action = %plan.action,
+        target: AUDIT,
+        by, operation_id = %operation.id, operation_action = %plan.action,
         filter = ?plan.filter, to = plan.target.as_ref().map(QueueName::as_str), rate = plan.rate, note = plan.note,
         matched = counts.matched, done = counts.done, skipped = ?counts.skipped,
-        "operation"
+        "operation {what}"
     );
 }

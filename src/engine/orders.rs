@@ -25,7 +25,7 @@ impl Orders {
     /// Obeys an order of an operator of this name.
     pub(super) fn take(&self, worker: WorkerId, order: Order, by: &str) {
         let ignored = self.stopped.is_cancelled();
-        tracing::info!(worker.id = %worker, %order, by, ignored, "an order from afar");
+        tracing::info!(worker_id = %worker, %order, by, ignored, "an order from afar");
         match order {
             _ if ignored => {}
             Order::Quiet => drop(self.quiet.send_replace(Some(by.to_owned()))),

@@ -1,5 +1,5 @@
 //! The rules for actions, as one process knows them: read at its start, looked at again every two seconds, and at once
-//! when the record of effects says that they changed.
+//! when the record of effects says that they changed. The order for what is logged is seen by the same look.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    ActionFacts, DEFAULT_DOCUMENT, Decision, Denial, JobId, JobType, PolicyDocument, Settings, Verdict, Workspace,
-    ruling,
+    AUDIT, ActionFacts, DEFAULT_DOCUMENT, Decision, Denial, JobId, JobType, PolicyDocument, Settings, Verdict,
+    Workspace, ruling,
 };
-use crate::store::{PolicyChange, Shards, StoreError};
+use crate::store::{LevelOrder, PolicyChange, Shards, StoreError};
 
 use super::executor::TypeInfo;
 use super::registry::{AllowList, Registry};
@@ -57,6 +57,8 @@ struct Inner {
     reading: tokio::sync::Mutex<()>,
     /// Counts the states seen.
     changes: watch::Sender<u64>,
+    /// What the fleet is to log for a while: it is kept beside the rules, to be seen by the same look.
+    level: watch::Sender<Option<LevelOrder>>,
 }
 
 impl Policies {
@@ -70,6 +72,7 @@ impl Policies {
                 allow,
                 known,
                 changes,
+                level: watch::Sender::default(),
                 reading: tokio::sync::Mutex::default(),
             }),
         };
@@ -104,7 +107,13 @@ impl Policies {
         let _one_at_a_time = self.inner.reading.lock().await;
         let first = self.inner.shards.first();
         let has = self.known().map(|known| known.revision.clone());
-        if has.is_some() && has == Some(first.policy_revision().await?) {
+        let standing = first.standing().await?;
+        self.inner.level.send_if_modified(|known| {
+            let changed = *known != standing.level;
+            *known = standing.level;
+            changed
+        });
+        if has == Some(standing.revision) {
             return Ok(());
         }
         let stored = first.policies().await?;
@@ -228,7 +237,7 @@ impl Policies {
         let change = PolicyChange { workspace: workspace.cloned(), document: text };
         let revision = self.inner.shards.set_policy(&change).await?;
         let whose = workspace.map_or(DEFAULT_DOCUMENT, Workspace::as_str);
-        tracing::info!(workspace = whose, removed = document.is_none(), revision, by, "rules for actions set");
+        tracing::info!(target: AUDIT, tenant_id = whose, removed = document.is_none(), revision, by, "rules for actions set");
         self.refresh().await.map_err(StoreError::after_change)
     }
 
@@ -242,6 +251,12 @@ impl Policies {
         most: u32,
     ) -> Result<Option<Duration>, StoreError> {
         self.inner.shards.cap(workspace, action, job, most).await
+    }
+
+    /// The order for what the fleet logs, as seen last; one whose time is over may still be there.
+    #[must_use]
+    pub fn level(&self) -> watch::Receiver<Option<LevelOrder>> {
+        self.inner.level.subscribe()
     }
 
     /// Fires when another state of the rules was read.

@@ -9,11 +9,13 @@ use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Job, JobId, JobSpec, QueueName, bounds};
+use crate::clock;
+use crate::domain::{Job, JobId, JobSpec, QueueName, SpanRef, bounds};
 use crate::store::{Enqueued, Scope, Shards, Store, StoreError};
 
 use super::guard::Guard;
 use super::tasks;
+use super::tracer::{SpanKind, Tracer, facts_of_job};
 
 /// Payload bytes in one script call.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -94,6 +96,7 @@ pub struct Submitter {
     guard: Guard,
     lanes: Lanes,
     shutdown: CancellationToken,
+    tracer: Tracer,
 }
 
 impl Submitter {
@@ -102,7 +105,14 @@ impl Submitter {
     pub fn start(store: impl Into<Shards>, guard: Guard, shutdown: CancellationToken) -> Self {
         let shards = store.into();
         let lanes = shards.all().iter().map(|_| Mutex::default()).collect();
-        Self { shards, guard, lanes, shutdown }
+        Self { shards, guard, lanes, shutdown, tracer: Tracer::default() }
+    }
+
+    /// With somebody who takes spans.
+    #[must_use]
+    pub fn with_tracer(mut self, tracer: Tracer) -> Self {
+        self.tracer = tracer;
+        self
     }
 
     /// Writes one job.
@@ -110,11 +120,25 @@ impl Submitter {
     /// # Errors
     /// See [`SubmitError`].
     pub async fn submit(&self, spec: JobSpec) -> Result<Submitted, SubmitError> {
+        let began = clock::unix_nanos();
         self.admit()?;
         let spec = Arc::new(spec);
         let waiting = self.hand_in(Arc::clone(&spec)).await?;
         let outcome = waiting.await.map_err(|_| StoreError::Unknown("the process is stopping".to_owned()))??;
-        self.answer(&spec, outcome).await
+        let submitted = self.answer(&spec, outcome).await?;
+        if !submitted.replayed {
+            self.trace(&submitted.job, spec.origin, began);
+        }
+        Ok(submitted)
+    }
+
+    /// The root of the job's trace, with the request that brought it.
+    fn trace(&self, job: &Job, origin: Option<SpanRef>, began: u64) {
+        let trace = self.tracer.of_job(job.id);
+        let Some(mut span) = trace.open_root(SpanKind::Producer, || format!("enqueue {}", job.queue)) else { return };
+        facts_of_job(&mut span, job, ("enqueue", "send"));
+        span.link(origin);
+        span.between(began, clock::unix_nanos());
     }
 
     /// Writes many jobs; each item is all or nothing, the batch never. Results keep the order.

@@ -30,3 +30,14 @@ where
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(make()))
 }
+
+/// Runs blocking work on a thread of its own.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn_blocking_thread(
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
+}

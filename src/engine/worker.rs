@@ -22,6 +22,7 @@ use super::policy::Policies;
 use super::registry::Registry;
 use super::slots::Slots;
 use super::tasks;
+use super::tracer::Tracer;
 
 /// The claim loop is deaf when it has not come around for this long: three times the longest wait
 /// it ever asks for.
@@ -49,6 +50,10 @@ pub struct WorkerOptions {
     pub rules: Option<Arc<dyn Rules>>,
     /// Where demands to check a credential go; one that finds no room is dropped.
     pub checks: Option<mpsc::Sender<Verification>>,
+    /// The rules for actions, if the process knows them already; they must outlive the worker.
+    pub policies: Option<Policies>,
+    /// Takes the spans of attempts.
+    pub tracer: Tracer,
 }
 
 impl Default for WorkerOptions {
@@ -64,6 +69,8 @@ impl Default for WorkerOptions {
             probes: None,
             rules: None,
             checks: None,
+            policies: None,
+            tracer: Tracer::default(),
         }
     }
 }
@@ -248,12 +255,13 @@ impl Worker {
         let queues: Vec<QueueName> = self.options.queues.iter().map(|(name, _)| name.clone()).collect();
         let done = CancellationToken::new();
         let _stop = done.clone().drop_guard();
-        let policies = Policies::start(self.shards.clone(), self.registry.allow_list().clone(), done.clone());
+        let start = || Policies::start(self.shards.clone(), self.registry.allow_list().clone(), done.clone());
+        let policies = self.options.policies.clone().unwrap_or_else(start);
         let offered = self.offer(&policies, &done)?;
         let keeper_done = done.clone();
         let keeper = Arc::clone(&self.keeper);
         let thread = tasks::spawn_thread("lease-keeper", move || keeper.run(keeper_done))?;
-        tracing::info!(worker.id = %self.id, slots = self.options.slots, ?queues, "worker started");
+        tracing::info!(worker_id = %self.id, slots = self.options.slots, ?queues, "worker started");
 
         let end = shutdown.child_token();
         let (stopped, told) = (self.keeper.orders.stopped(), end.clone());
@@ -275,7 +283,7 @@ impl Worker {
                 tracing::debug!(%error, "the registration runs out by itself");
             }
         }
-        tracing::info!(worker.id = %self.id, "worker stopped");
+        tracing::info!(worker_id = %self.id, "worker stopped");
         Ok(())
     }
 

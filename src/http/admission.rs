@@ -50,5 +50,6 @@ pub(super) fn admit(services: &Services, caller: &Caller, body: Json) -> Result<
         input: job.input,
         fingerprint: job.fingerprint,
         job_type: job.job_type,
+        origin: caller.origin(),
     })
 }

@@ -17,12 +17,14 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use crate::api::ErrorCode;
-use crate::domain::Workspace;
+use crate::domain::{SpanRef, Workspace};
 use crate::store::{KeyRecord, Scope, Shards, StoreError};
 
 use super::error::ApiError;
+use super::note::Note;
 use super::state::HttpState;
 use cache::KeyCache;
+pub(in crate::http) use mint::digest;
 pub use mint::{hash_key, mint_key};
 
 /// What a caller may do.
@@ -34,6 +36,7 @@ pub(super) enum Permission {
     QueueStats,
     QueueOperate,
     WorkspaceAdmin,
+    MetricsRead,
     SystemAdmin,
 }
 
@@ -46,6 +49,7 @@ impl Permission {
             Self::QueueStats => "queue:stats",
             Self::QueueOperate => "queue:operate",
             Self::WorkspaceAdmin => "workspace:admin",
+            Self::MetricsRead => "metrics:read",
             Self::SystemAdmin => "system:admin",
         }
     }
@@ -137,13 +141,13 @@ impl Auth {
         let digest = mint::digest(key);
         let info = self.find(&digest).await?.ok_or_else(unknown)?;
         let workspace = chosen_workspace(&info, headers)?;
-        Ok(Caller { info, workspace, digest })
+        Ok(Caller { info, workspace, digest, origin: None })
     }
 }
 
 /// The key in the `Authorization` header; `None` when there is no such header or it holds
 /// something else.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let first = values.next();
     if values.next().is_some() {
@@ -180,6 +184,8 @@ pub(super) struct Caller {
     pub(super) info: Arc<KeyInfo>,
     workspace: Option<Workspace>,
     digest: [u8; 32],
+    /// The request that it came with, for traces.
+    origin: Option<SpanRef>,
 }
 
 impl Caller {
@@ -226,6 +232,16 @@ impl Caller {
         Err(ApiError::new(ErrorCode::Forbidden, "this concerns every workspace, and the API key is bound to one"))
     }
 
+    /// The span of the request that it came with.
+    pub(super) fn origin(&self) -> Option<SpanRef> {
+        self.origin
+    }
+
+    /// The workspace of the request, if it has one.
+    pub(super) fn tenant(&self) -> Option<&Workspace> {
+        self.workspace.as_ref()
+    }
+
     /// Whose jobs the caller sees.
     pub(super) fn scope(&self) -> Scope {
         self.workspace.clone().map_or(Scope::All, Scope::Workspace)
@@ -256,7 +272,12 @@ impl FromRequestParts<HttpState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
-        state.auth().caller(&parts.headers).await
+        let mut caller = state.auth().caller(&parts.headers).await?;
+        if let Some(note) = parts.extensions.get::<Note>() {
+            caller.origin = Some(note.own());
+            note.caller_is(&caller);
+        }
+        Ok(caller)
     }
 }
 
@@ -323,6 +344,7 @@ mod tests {
             info: Arc::new(info(workspace, &["queue:operate"])),
             workspace: None,
             digest: [0; 32],
+            origin: None,
         };
         assert!(caller(None).require_fleet(Permission::QueueOperate).is_ok());
         assert!(caller(Some("a")).require_fleet(Permission::QueueOperate).is_err());

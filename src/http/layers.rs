@@ -1,5 +1,5 @@
-//! What happens around every handler: a request id, limits, the problem body, headers, metrics and
-//! one log line.
+//! What happens around every handler: a request id, a trace, limits, the problem body, headers, metrics
+//! and one log line.
 
 use std::any::Any;
 use std::time::Duration;
@@ -9,12 +9,15 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Method, header};
+use tracing::Instrument as _;
 
 use crate::api::{ErrorCode, PROBLEM_JSON, Problem};
 use crate::clock;
 
+use super::access::{self, Answered};
 use super::error::{ApiError, outcome_unknown};
 use super::metrics;
+use super::note::Note;
 use super::state::HttpState;
 use super::wait::{self, Waited};
 
@@ -29,7 +32,12 @@ pub(super) async fn around(State(state): State<HttpState>, mut request: Request,
     if let Ok(value) = HeaderValue::from_str(&id) {
         request.headers_mut().insert(REQUEST_ID, value);
     }
-    let mut response = limited(&state, request, next).await;
+    let note = Note::of(request.headers());
+    request.extensions_mut().insert(note.clone());
+    let job = access::job_in(request.uri().path());
+    // On every line that is written for this request, whatever the level.
+    let span = tracing::error_span!("request", request_id = id, trace_id = %note.trace());
+    let mut response = limited(&state, request, next).instrument(span.clone()).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         metrics::record_problem(&path, &problem.code);
         response = problem_response(response, problem, &id);
@@ -38,11 +46,10 @@ pub(super) async fn around(State(state): State<HttpState>, mut request: Request,
     let (status, took) = (response.status().as_u16(), clock::now().duration_since(started));
     let waited = response.extensions_mut().remove::<Waited>().unwrap_or_default();
     metrics::record_request(&path, &method, status, took.saturating_sub(waited.0));
-    tracing::info!(
-        target: "windlass::access",
-        method = %method, endpoint = path, status, duration_ms = took.as_secs_f64() * 1e3, request_id = id,
-        "request"
-    );
+    let job = job.or_else(|| access::job_in(response.headers().get(header::LOCATION)?.to_str().ok()?));
+    let answered = Answered { method: &method, endpoint: &path, status, took, job };
+    span.in_scope(|| access::tell(&note, &answered));
+    access::trace(&state.options().tracer, &note, &answered);
     response
 }
 
@@ -76,7 +83,7 @@ fn request_id(request: &Request) -> String {
     sent.map_or_else(|| uuid::Uuid::now_v7().to_string(), ToOwned::to_owned)
 }
 
-fn problem_response(mut response: Response, mut problem: Problem, id: &str) -> Response {
+pub(super) fn problem_response(mut response: Response, mut problem: Problem, id: &str) -> Response {
     id.clone_into(&mut problem.request_id);
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     *response.body_mut() = Body::from(body);

@@ -211,7 +211,7 @@ mod tests {
         }
     }
 
-    fn worker(status: &str, deaf: bool, queue: &str) -> WorkerSummary {
+    fn worker(status: &str, queue: &str) -> WorkerSummary {
         WorkerSummary {
             id: crate::domain::WorkerId::fresh(),
             host: String::new(),
@@ -222,7 +222,9 @@ mod tests {
             slots: 1,
             busy: 0,
             status: status.to_owned(),
-            deaf,
+            hears: true,
+            claims: status == "running",
+            told_by: String::new(),
             started_at: crate::domain::Timestamp::from_unix_ms(0),
             seen_at: crate::domain::Timestamp::from_unix_ms(0),
         }
@@ -232,10 +234,10 @@ mod tests {
     fn deaf_workers_and_those_that_stop_claim_nothing() {
         let mut out = String::new();
         let workers = [
-            worker("running", false, "default"),
-            worker("running", true, "default"),
-            worker("draining", false, "default"),
-            worker("running", false, "elsewhere"),
+            worker("running", "default"),
+            worker("deaf", "default"),
+            worker("draining", "default"),
+            worker("running", "elsewhere"),
         ];
         render_workers(&mut out, (&[queue(0)], &workers));
         let series: Vec<&str> = out.lines().filter(|line| !line.starts_with('#')).collect();

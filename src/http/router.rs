@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 
 use super::layers;
 use super::routes::{
-    actions, batch, credentials, dead, docs, events, health, held, jobs, keys, operations, providers, queues, scaling,
-    types, usage, watch, workers, workspaces, ws,
+    actions, batch, controls, credentials, dead, docs, events, health, health_detailed, held, jobs, keys, operations,
+    providers, queues, scaling, types, usage, watch, workers, workspaces, ws,
 };
 use super::state::HttpState;
 
@@ -65,6 +65,8 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::ready))
         .routes(routes!(health::health))
+        .routes(routes!(health_detailed::show))
+        .routes(routes!(controls::log_level, controls::set_log_level, controls::reset_log_level))
         .routes(routes!(health::meta))
         .routes(routes!(health::metrics))
         .routes(routes!(docs::openapi))

@@ -12,11 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Instant};
 use crate::domain::llm::ProviderInfo;
-use crate::engine::{Control, EventHub, Guard, Keyring, Operations, Policies, Registry, Safe, Submitter, WatchHub};
+use crate::engine::{
+    Control, EventHub, Guard, Keyring, Operations, Policies, Registry, Safe, Submitter, Tracer, WatchHub,
+};
 use crate::store::Shards;
 
 use super::auth::Auth;
 use super::cursor::Cursors;
+use super::gate::MetricsGate;
 use super::metrics::Fleet;
 use super::openapi::openapi_json;
 use super::probes::Probes;
@@ -75,6 +78,12 @@ pub struct HttpOptions {
     pub keyring: Option<Arc<Keyring>>,
     /// Renders what this process recorded, for `GET /metrics`.
     pub prometheus: Option<PrometheusHandle>,
+    /// Who may read them.
+    pub metrics: MetricsGate,
+    /// Takes the spans of requests.
+    pub tracer: Tracer,
+    /// What this process logs by its settings.
+    pub log_level: String,
     /// A body has to arrive within this time.
     pub body_timeout: Duration,
     /// A request has to be answered within this time, its body included; waiting on request
@@ -108,6 +117,9 @@ impl Default for HttpOptions {
             providers: Arc::from([]),
             keyring: None,
             prometheus: None,
+            metrics: MetricsGate::open(),
+            tracer: Tracer::default(),
+            log_level: "info".into(),
             body_timeout: Duration::from_secs(20),
             request_timeout: Duration::from_secs(30),
             max_in_flight: 4096,

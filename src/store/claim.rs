@@ -106,7 +106,7 @@ pub(super) fn read_claims(store: &Store, value: Value, token: AttemptId) -> Resu
             // Its neighbours run; it comes back when its lease has run out, uncharged.
             Err(error) => {
                 ::metrics::counter!(metrics::UNREADABLE_JOBS.name).increment(1);
-                tracing::error!(job.id = %id, %error, "a claimed job cannot be read");
+                tracing::error!(job_id = %id, %error, "a claimed job cannot be read");
             }
         }
     }

@@ -91,9 +91,9 @@ macro_rules! verbs {
 
 verbs!(
     cancel, cap, claim, compact, confirm, cooldown, credential, cycle, deltas, effect, enqueue, epoch, fleet,
-    heartbeat, limit, list, locate, note, operate, operation, order, outlook, pause, policy, probe, probed, progress,
-    read, receipts, redrive, release, replay, reserve, resume, retire, ring, settle, summary, survey, sweep, tend,
-    turn, unhold, verify,
+    heartbeat, level, limit, list, locate, note, operate, operation, order, outlook, pause, policy, probe, probed,
+    progress, read, receipts, redrive, release, replay, reserve, resume, retire, ring, settle, summary, survey, sweep,
+    tend, turn, unhold, verify,
 );
 
 /// The verbs whose answers somebody relies on: under strict these wait until they are durable.

@@ -217,7 +217,7 @@ fn note(slot: &Slot, history: &History, line: &str) {
     let address = line["url"].as_str().and_then(|url| url.strip_prefix("http://")?.parse().ok());
     if let (Some(front), Some(address), "the API is served") = (&slot.front, address, message) {
         front.send_replace(Some(Target::Tcp(address)));
-    } else if let (Some(id), "worker started") = (line["worker.id"].as_str(), message) {
+    } else if let (Some(id), "worker started") = (line["worker_id"].as_str(), message) {
         id.clone_into(&mut slot.now.lock().unwrap().id);
     } else {
         return;

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cli", &["domain", "clock", "api", "client"]),
     ("ui", &["domain", "api"]),
     ("config", BELOW_APP),
-    ("telemetry", &["domain", "metrics", "clock", "config"]),
+    ("telemetry", &["domain", "metrics", "clock", "engine", "config"]),
     (
         "app",
         &[

@@ -28,6 +28,7 @@ use crate::cli::{DemoArgs, Format, Global, Output};
 use crate::client::Client;
 use crate::config::Environment;
 use crate::domain::WorkerId;
+use crate::telemetry::Levels;
 use mailbox::Mailbox;
 use progress::Progress;
 use receiver::Receiver;
@@ -55,7 +56,7 @@ pub(super) async fn run(
     args: &DemoArgs,
     global: &Global,
     environment: &Environment,
-    shutdown: CancellationToken,
+    (levels, shutdown): (Levels, CancellationToken),
 ) -> Result<(), StartError> {
     let real_llm = environment.get("DEMO_REAL") == Some("1");
     let progress = Progress::start();
@@ -70,6 +71,7 @@ pub(super) async fn run(
         port: None,
         real_llm,
         settings: settings(&receiver, &mailbox),
+        levels,
     };
     let stack = Stack::start(plan, environment).await?;
     let mut demo =

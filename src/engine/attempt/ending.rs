@@ -78,7 +78,7 @@ impl Attempt {
             return (ending, word);
         }
         if let Err(error) = effects.record_receipts().await {
-            tracing::warn!(job.id = %self.claimed.job.id, %error, "a receipt may not be on record");
+            tracing::warn!(job_id = %self.claimed.job.id, %error, "a receipt may not be on record");
         }
         let left = effects.left();
         let (ending, word) = match (left.doubt, ending) {
@@ -97,10 +97,10 @@ impl Attempt {
         let (id, workspace, attempt) = (job.id, &job.workspace, job.attempt);
         match reason {
             HeldReason::OutcomeUnknown | HeldReason::NeedsReauth => {
-                tracing::warn!(job.id = %id, workspace.id = %workspace, attempt, %reason, why, "held");
+                tracing::warn!(job_id = %id, tenant_id = %workspace, attempt, %reason, why, "held");
             }
             HeldReason::Approval | HeldReason::ActionsDisabled | HeldReason::Operator => {
-                tracing::info!(job.id = %id, workspace.id = %workspace, attempt, %reason, why, "held");
+                tracing::info!(job_id = %id, tenant_id = %workspace, attempt, %reason, why, "held");
             }
         }
     }

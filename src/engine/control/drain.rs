@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{DrainThen, QueueName, Timestamp};
+use crate::domain::{AUDIT, DrainThen, QueueName, Timestamp};
 use crate::store::{Shards, StoreError, Switched};
 
 use super::super::tasks;
@@ -64,7 +64,7 @@ impl Control {
             return Err(DrainError::Unknown(names));
         }
         let switched = self.store.drain(queue, (by, reason), deadline).await?;
-        tracing::info!(%queue, by, reason, first = switched.first, deadline = ?switched.by.deadline, "drain");
+        tracing::info!(target: AUDIT, %queue, by, reason, first = switched.first, deadline = ?switched.by.deadline, "drain");
         Ok(switched)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::scaling::{ASSUMED_RUN, ASSUMED_SLOTS, Load};
-use crate::domain::{Note, Order, Pace, QueueName, Rates, WorkerId, WorkerState};
+use crate::domain::{AUDIT, Note, Order, Pace, QueueName, Rates, WorkerId, WorkerState};
 use crate::store::{Ordered, QueueSummary, StoreError, WorkerSummary};
 
 use super::Control;
@@ -43,7 +43,7 @@ impl Control {
     /// See [`Unknown`].
     pub async fn order(&self, worker: WorkerId, order: Order, by: &str) -> Result<Ordered, Unknown> {
         let told = self.store.order(worker, order, by).await?;
-        tracing::info!(worker.id = %worker, %order, by, told = told.is_some(), "an order to a worker");
+        tracing::info!(target: AUDIT, worker_id = %worker, %order, by, told = told.is_some(), "an order to a worker");
         told.ok_or(Unknown::Worker)
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    APPROVAL_LIFE, Approval, EffectClass, EffectRecord, EffectState, Failure, FailureReason, HeldReason, Job, JobId,
-    JobState, RawJson, Timestamp, Workspace, arguments_digest,
+    APPROVAL_LIFE, AUDIT, Approval, EffectClass, EffectRecord, EffectState, Failure, FailureReason, HeldReason, Job,
+    JobId, JobState, RawJson, Timestamp, Workspace, arguments_digest,
 };
 use crate::store::{Cancelled, Scope, StoreError, Unheld, Unhold};
 
@@ -158,7 +158,7 @@ impl Control {
         let approved =
             Unhold::Approved { by: by.said(), digest: digest.to_owned(), expires_at: now.plus(APPROVAL_LIFE) };
         let outcome = self.store.unhold(&job.queue, id, Some(HeldReason::Approval), approved).await?;
-        tracing::info!(job.id = %id, by = by.name, note = by.note, digest, ?outcome, "approve");
+        tracing::info!(target: AUDIT, job_id = %id, by = by.name, note = by.note, digest, ?outcome, "approve");
         match outcome {
             Unheld::Now => Ok(self.changed(scope, id).await?),
             Unheld::NotHeld | Unheld::OtherReason(_) => {
@@ -242,7 +242,7 @@ impl Control {
         let reason = job.held_reason.filter(|reason| reasons.contains(reason));
         let reason = reason.ok_or_else(|| not_waiting(&job, wanted))?;
         let outcome = self.store.unhold(&job.queue, id, Some(reason), change).await?;
-        tracing::info!(job.id = %id, by = by.name, note = by.note, %reason, ?outcome, "unhold");
+        tracing::info!(target: AUDIT, job_id = %id, by = by.name, note = by.note, %reason, ?outcome, "unhold");
         match outcome {
             Unheld::Now => Ok(self.changed(scope, id).await?),
             Unheld::NotHeld | Unheld::OtherReason(_) => Err(not_waiting(&self.find(scope, id).await?.job, wanted)),
@@ -262,7 +262,7 @@ impl Control {
             Some(held) if held == reason => self.store.of(id).cancel_held(&job.queue, id, reason, &failure).await?,
             _ => Cancelled::NotHeld,
         };
-        tracing::info!(job.id = %id, reason = message, ?outcome, "cancel held");
+        tracing::info!(target: AUDIT, job_id = %id, reason = message, ?outcome, "cancel held");
         if outcome == Cancelled::Now {
             return Ok(self.changed(scope, id).await?);
         }
@@ -283,7 +283,9 @@ impl Control {
             let why = "actions are judged anew";
             match release_held(&store, HeldReason::ActionsDisabled, workspace.as_ref(), None, why).await {
                 Ok(None) => {}
-                Ok(Some(begun)) => tracing::info!(operation.id = %begun.id, expected = begun.expected, ?workspace, why),
+                Ok(Some(begun)) => tracing::info!(
+                 operation_id = %begun.id, expected = begun.expected, tenant_id = workspace.as_ref().map(Workspace::as_str), why
+                ),
                 Err(error) => tracing::warn!(%error, "jobs stay set aside; `windlass actions enable` tries again"),
             }
         });

@@ -92,19 +92,19 @@ impl Turn {
                 Ok(Next::Leave) => break,
                 // Of a newer version, which has to get the turn.
                 Err(error @ StoreError::Corrupt(_)) => {
-                    tracing::warn!(operation.id = %id, %error, "an operation cannot be read or made here");
+                    tracing::warn!(operation_id = %id, %error, "an operation cannot be read or made here");
                     break;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut warned, true) {
-                        tracing::warn!(operation.id = %id, %error, "an operation waits for a shard");
+                        tracing::warn!(operation_id = %id, %error, "an operation waits for a shard");
                     }
                     turn.pause(clock::now() + AGAIN).await;
                 }
             }
         }
         if let Err(error) = first.end_operation_turn(id, &turn.holder).await {
-            tracing::debug!(operation.id = %id, %error, "a turn was not given up; it ends by itself");
+            tracing::debug!(operation_id = %id, %error, "a turn was not given up; it ends by itself");
         }
     }
 

@@ -17,7 +17,7 @@ use super::{LlmOptions, LlmSetupError, redact, reply, usage};
 use crate::clock;
 use crate::domain::llm::{Usage, Verdict};
 use crate::domain::{EffectClass, FailureReason, JobType, RawJson, RetryPolicy};
-use crate::engine::{ExecutionError, Executor, JobContext, JobFuture, TypeInfo};
+use crate::engine::{ExecutionError, Executor, JobContext, JobFuture, OpenSpan, SpanKind, TypeInfo};
 
 /// A call ends this long before the attempt does, so that its failure is told by us and not by the queue.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -121,14 +121,31 @@ async fn ask(
     format: &Format,
 ) -> Result<Answered, Fault> {
     account.begin();
+    let mut span = context.span(SpanKind::Client, || format!("chat {}", account.choice().model));
     let answered = answer(body, context, &account, format).await;
+    if let Some(span) = &mut span {
+        describe(span, account.choice(), &answered);
+    }
     let end = match &answered {
         Ok(Answered { violated: Some(_), used, .. }) => End { verdict: Verdict::Good, status: "unfit", usage: *used },
         Ok(Answered { used, .. }) => End { verdict: Verdict::Good, status: "ok", usage: *used },
         Err((fault, usage)) => End { verdict: fault.verdict(), status: fault.status(), usage: *usage },
     };
+    if let Some(span) = span {
+        span.end((end.status != "ok").then(|| end.status.to_owned()));
+    }
     account.settle(end).await;
     answered.map_err(|(fault, _)| fault)
+}
+
+/// By OpenTelemetry's conventions for generative AI. No text goes into a trace.
+fn describe(span: &mut OpenSpan, choice: &Choice, answered: &Result<Answered, (Fault, Usage)>) {
+    let used = answered.as_ref().map_or_else(|(_, used)| *used, |answered| answered.used);
+    span.fact("gen_ai.operation.name", "chat");
+    span.fact("gen_ai.provider.name", choice.provider.info.name.as_str());
+    span.fact("gen_ai.request.model", choice.model.to_string());
+    span.fact("gen_ai.usage.input_tokens", used.input);
+    span.fact("gen_ai.usage.output_tokens", used.output);
 }
 
 /// The answer, or what went wrong with what the provider may bill all the same.

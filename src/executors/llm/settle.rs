@@ -197,7 +197,7 @@ async fn send(fleet: Arc<dyn Fleet>, settlement: Settlement) {
             Ok(()) => return,
             Err(error) if attempt == TRIES => {
                 let job = settlement.job;
-                tracing::warn!(job.id = %job, %error, "a model call could not be settled; its share goes back later");
+                tracing::warn!(job_id = %job, %error, "a model call could not be settled; its share goes back later");
             }
             Err(_) => tokio::time::sleep(pause).await,
         }

@@ -43,7 +43,7 @@ pub fn hash_key(key: &str) -> String {
     hex(&digest(key))
 }
 
-pub(super) fn digest(key: &str) -> [u8; 32] {
+pub(in crate::http) fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 

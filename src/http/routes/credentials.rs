@@ -13,7 +13,7 @@ use crate::api::credential::{
     StoredCredential,
 };
 use crate::clock;
-use crate::domain::{CredentialName, Workspace};
+use crate::domain::{AUDIT, CredentialName, Workspace};
 use crate::engine::{NewCredential, Released, SafeError, release_needing_reauth};
 use crate::store::{CredentialRecord, Verification, Verified};
 
@@ -118,7 +118,7 @@ pub(in crate::http) async fn put(
     let new =
         NewCredential { kind: given.kind, account: given.account, scopes: given.scopes, material: given.material };
     let record = state.safe().add(&workspace, &name, &new).await.map_err(refused)?;
-    tracing::info!(workspace = %workspace, credential = %name, kind = %record.kind, by = caller.name(), "credential stored");
+    tracing::info!(target: AUDIT, tenant_id = %workspace, credential = %name, kind = %record.kind, by = caller.name(), "credential stored");
     let released =
         release_needing_reauth(state.safe().store(), &workspace).await.map_err(|error| error.after_change())?;
     Ok(Json(stored(&record, released)))
@@ -148,7 +148,7 @@ pub(in crate::http) async fn remove(
     if !state.safe().store().credentials().remove_credential(&workspace, &name).await? {
         return Err(no_credential());
     }
-    tracing::info!(workspace = %workspace, credential = %name, by = caller.name(), "credential removed");
+    tracing::info!(target: AUDIT, tenant_id = %workspace, credential = %name, by = caller.name(), "credential removed");
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -210,6 +210,7 @@ pub(in crate::http) async fn rotate(
     let from = RotateCredentials::read(document)?.cursor();
     let done = state.safe().reseal(from).await.map_err(refused)?;
     tracing::info!(
+        target: AUDIT,
         resealed = done.resealed,
         unreadable = done.unreadable,
         by = caller.name(),

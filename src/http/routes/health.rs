@@ -4,12 +4,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
 use crate::api::health::{Health, Healthz, Meta, Ready, Services as ServiceWords};
 use crate::clock;
 use crate::engine::{Findings, Level};
 
+use super::super::error::ApiError;
 use super::super::state::{HttpState, ServiceState};
 use super::super::views;
 
@@ -62,6 +63,11 @@ fn redis(findings: &Findings) -> ServiceState {
     responses((status = 200, description = "The server and its services.", body = Health))
 )]
 pub(in crate::http) async fn health(State(state): State<HttpState>) -> Json<Health> {
+    Json(report(&state).await)
+}
+
+/// The report without its details.
+pub(super) async fn report(state: &HttpState) -> Health {
     let options = state.options();
     let findings = state.services().guard.findings();
     let database = redis(&findings);
@@ -72,7 +78,7 @@ pub(in crate::http) async fn health(State(state): State<HttpState>) -> Json<Heal
     };
     let services = [database, llm, options.github];
     let ok = findings.ready() && !findings.degraded() && !services.contains(&ServiceState::Error);
-    Json(Health {
+    Health {
         status: if ok { "ok" } else { "degraded" }.to_owned(),
         timestamp: clock::wall().to_string(),
         uptime: state.uptime().as_secs_f64(),
@@ -84,7 +90,7 @@ pub(in crate::http) async fn health(State(state): State<HttpState>) -> Json<Heal
             websocket: word(ServiceState::Ok),
             github: word(options.github),
         },
-    })
+    }
 }
 
 /// What this release can do, for clients that look before they leap.
@@ -117,11 +123,15 @@ pub(in crate::http) async fn meta() -> Json<Meta> {
 }
 
 /// Metrics in the Prometheus text format.
+///
+/// Open, unless the server runs with `METRICS_AUTH=token`: then it takes `METRICS_TOKEN`, or a key with the scope
+/// `metrics:read`.
 #[utoipa::path(
     get, path = "/metrics", tag = "server", operation_id = "metrics", security(()),
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"))
 )]
-pub(in crate::http) async fn metrics(State(state): State<HttpState>) -> Response {
+pub(in crate::http) async fn metrics(State(state): State<HttpState>, headers: HeaderMap) -> Result<Response, ApiError> {
+    state.options().metrics.pass(&headers).await?;
     let mut out = state.options().prometheus.as_ref().map(|handle| handle.render()).unwrap_or_default();
     let (mut fleet, mut probes, mut standing) = (String::new(), String::new(), String::new());
     tokio::join!(
@@ -130,5 +140,5 @@ pub(in crate::http) async fn metrics(State(state): State<HttpState>) -> Response
         state.standing().render(&mut standing)
     );
     out.extend([fleet, probes, standing]);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], out).into_response()
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], out).into_response())
 }

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::api::ErrorCode;
 use crate::api::key::{CreateKey, KeyList, KeyView, NewKey};
+use crate::domain::AUDIT;
 use crate::store::KeyRecord;
 
 use super::super::auth::{Caller, Permission, mint_key};
@@ -17,7 +18,7 @@ use super::super::{body, views};
 use super::{COMMAND, Param};
 
 /// Scopes that concern the whole fleet, and so make no sense on a key of one workspace.
-const FLEET_SCOPES: [&str; 2] = ["queue:operate", "system:admin"];
+const FLEET_SCOPES: [&str; 3] = ["queue:operate", "metrics:read", "system:admin"];
 
 /// Whether the caller may see and revoke the key.
 fn sees(caller: &Caller, record: &KeyRecord) -> bool {
@@ -60,7 +61,7 @@ pub(in crate::http) async fn create(
     let name = wanted.name.as_deref().unwrap_or_default();
     let (secret, record) = mint_key(&wanted.workspace, &scopes, name, store.now().await?);
     store.put_key(&record).await?;
-    tracing::info!(key = record.id, workspace = record.workspace, scopes = ?record.scopes, by = caller.name(), "key made");
+    tracing::info!(target: AUDIT, key = record.id, tenant_id = record.workspace, scopes = ?record.scopes, by = caller.name(), "key made");
     let view: KeyView = views::key(&record);
     Ok((StatusCode::CREATED, Json(NewKey { key: secret.expose_secret().to_owned(), view })))
 }
@@ -105,6 +106,6 @@ pub(in crate::http) async fn revoke(
         return Err(no_key());
     }
     state.auth().forget();
-    tracing::info!(key = record.id, by = caller.name(), "key revoked");
+    tracing::info!(target: AUDIT, key = record.id, by = caller.name(), "key revoked");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,11 +2,13 @@
 
 pub(super) mod actions;
 pub(super) mod batch;
+pub(super) mod controls;
 pub(super) mod credentials;
 pub(super) mod dead;
 pub(super) mod docs;
 pub(super) mod events;
 pub(super) mod health;
+pub(super) mod health_detailed;
 pub(super) mod held;
 pub(super) mod jobs;
 pub(super) mod keys;

@@ -37,7 +37,7 @@ pub(in crate::http) async fn list(
     Ok(Json(ProviderList { providers }))
 }
 
-async fn provider(store: &Shards, info: &ProviderInfo) -> Result<ProviderView, StoreError> {
+pub(super) async fn provider(store: &Shards, info: &ProviderInfo) -> Result<ProviderView, StoreError> {
     let used = store.provider_use(&info.name).await?;
     let models = try_join_all(info.models.iter().map(|of| model(store, info, of))).await?;
     let found = store.provider_health(&info.name).await?;

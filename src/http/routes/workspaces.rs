@@ -5,7 +5,7 @@ use axum::extract::{Path, Request, State};
 
 use crate::api::ErrorCode;
 use crate::api::workspace::Limits;
-use crate::domain::Workspace;
+use crate::domain::{AUDIT, Workspace};
 use crate::store::{StoreError, WorkspaceLimits};
 
 use super::super::auth::{Caller, Permission};
@@ -68,6 +68,6 @@ pub(in crate::http) async fn set_limits(
     store.set_workspace_limits(&workspace, limits).await?;
     let llm = wanted.llm.map(views::quota);
     store.set_llm_limits(&workspace, llm).await.map_err(StoreError::after_change)?;
-    tracing::info!(workspace = %workspace, limits = ?limits, llm = ?llm, by = caller.name(), "limits set");
+    tracing::info!(target: AUDIT, tenant_id = %workspace, limits = ?limits, llm = ?llm, by = caller.name(), "limits set");
     Ok(Json(views::limits(limits, llm)))
 }

@@ -212,6 +212,7 @@ pub(super) mod tests {
             metadata: RawJson::from_compact("{\"a\":\"b\"}"),
             input: RawJson::from_compact("{\"n\":9007199254740993}"),
             fingerprint: "f".into(),
+            origin: None,
         }
     }
 

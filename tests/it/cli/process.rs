@@ -47,6 +47,13 @@ impl Patience {
     }
 }
 
+/// A client that goes through no proxy of whoever runs the tests.
+pub(super) fn http() -> reqwest::Client {
+    // Losing the race to another installer is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
 /// What a run left behind.
 #[derive(Debug)]
 pub(super) struct Ran {
@@ -162,6 +169,12 @@ impl Role {
     /// What it said to people so far.
     pub(super) fn stderr(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("stderr")).unwrap()
+    }
+
+    /// Its log so far, whole lines only.
+    pub(super) fn stdout(&self) -> String {
+        let text = std::fs::read_to_string(self.dir.path().join("stdout")).unwrap();
+        text[..text.rfind('\n').map_or(0, |end| end + 1)].to_owned()
     }
 
     /// All that it wrote so far.

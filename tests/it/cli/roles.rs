@@ -6,11 +6,11 @@ use super::process::{ADMIN_KEY, Patience, Role, Server, run};
 use crate::support::redis::TestRedis;
 
 /// A port that was free a moment ago.
-fn free_port() -> String {
+pub(super) fn free_port() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }
 
-fn worker(redis: &TestRedis, extra: &[(&str, &str)]) -> Role {
+pub(super) fn worker(redis: &TestRedis, extra: &[(&str, &str)]) -> Role {
     let (url, port) = (redis.url(), free_port());
     let mut variables = vec![("REDIS_URL", url.as_str()), ("HOST", "127.0.0.1"), ("WORKER_PORT", port.as_str())];
     variables.extend(extra);

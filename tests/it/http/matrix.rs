@@ -13,6 +13,7 @@ const WRITE: &str = "jobs:write";
 const APPROVE: &str = "jobs:approve";
 const STATS: &str = "queue:stats";
 const OPERATE: &str = "queue:operate";
+const METRICS: &str = "metrics:read";
 const ADMIN: &str = "workspace:admin";
 const SYSTEM: &str = "system:admin";
 
@@ -69,10 +70,14 @@ const TABLE: &[(&str, Option<&str>, bool)] = &[
     ("put_credential", Some(ADMIN), false),
     ("remove_credential", Some(ADMIN), false),
     ("test_credential", Some(ADMIN), false),
+    ("get_log_level", Some(SYSTEM), true),
+    ("set_log_level", Some(SYSTEM), true),
+    ("reset_log_level", Some(SYSTEM), true),
     ("rotate_credentials", Some(SYSTEM), true),
     ("healthz", None, false),
     ("ready", None, false),
     ("health", None, false),
+    ("health_detailed", Some(OPERATE), true),
     ("meta", None, false),
     ("metrics", None, false),
     ("openapi", None, false),
@@ -142,7 +147,7 @@ async fn without_a_key_only_open_operations_answer() {
 #[tokio::test]
 async fn each_operation_takes_its_scope_and_no_other() {
     let api = Api::start().await;
-    for scope in [READ, WRITE, APPROVE, STATS, OPERATE, ADMIN, SYSTEM] {
+    for scope in [READ, WRITE, APPROVE, STATS, OPERATE, METRICS, ADMIN, SYSTEM] {
         for workspace in ["ws", "*"] {
             let key = api.key(workspace, &[scope]).await;
             for (method, path, id) in operations() {

@@ -19,6 +19,7 @@ mod fleet;
 mod full;
 mod heartbeat;
 mod leak;
+mod level;
 mod limit;
 mod list;
 mod locate;

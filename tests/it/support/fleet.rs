@@ -137,6 +137,8 @@ pub(crate) fn options() -> WorkerOptions {
         probes: None,
         rules: None,
         checks: None,
+        policies: None,
+        tracer: windlass::engine::Tracer::default(),
     }
 }
 

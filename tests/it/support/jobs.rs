@@ -31,6 +31,7 @@ pub(crate) fn spec_of(workspace: &str, request: &str) -> JobSpec {
         metadata: RawJson::from_compact("{}"),
         input: RawJson::from_compact(format!("{{\"n\":\"{request}\"}}")),
         fingerprint: format!("print-of-{request}"),
+        origin: None,
     }
 }
 

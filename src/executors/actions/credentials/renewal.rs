@@ -165,7 +165,7 @@ impl Renewer {
             }
             tokio::time::sleep(SAVE_PAUSE * 2_u32.pow(attempt)).await;
         }
-        tracing::error!(workspace = %record.workspace, credential = %record.name, error = %why,
+        tracing::error!(tenant_id = %record.workspace, credential = %record.name, error = %why,
             "a renewed credential could not be stored; where its provider took the old one back, someone has to renew it");
         Err(VaultError::Unavailable("what the provider gave could not be stored".to_owned()))
     }
@@ -181,7 +181,7 @@ impl Renewer {
         };
         match self.safe.store().credentials().put_credential(&doubtful).await {
             Ok(PutCredential::Stored(_)) => {
-                tracing::warn!(workspace = %doubtful.workspace, credential = %doubtful.name, why,
+                tracing::warn!(tenant_id = %doubtful.workspace, credential = %doubtful.name, why,
                     "a credential needs someone to renew it");
                 needs_reauth(&doubtful)
             }

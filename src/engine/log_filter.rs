@@ -14,7 +14,15 @@ const QUIET: &str = "async_openai=off,fred=warn,hyper=warn,reqwest=warn,rustls=w
 /// What is wrong with it. A word without `=` has to be a level: a typing mistake would otherwise be
 /// taken for the name of a module, and nothing would be logged.
 pub fn log_filter(level: &str) -> Result<String, String> {
-    let directives = level.to_ascii_lowercase();
+    let lower = level.to_ascii_lowercase();
+    // As the lines themselves write it.
+    let directives: String = lower
+        .split_inclusive(['=', ','])
+        .map(|word| match word.trim_end_matches(',').trim() {
+            "warning" => word.replace("warning", "warn"),
+            _ => word.to_owned(),
+        })
+        .collect();
     for part in directives.split(',').map(str::trim).filter(|p| !p.contains(['=', '['])) {
         let known = !part.is_empty() && part.parse::<LevelFilter>().is_ok();
         if !known {
@@ -31,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_typing_mistake_is_not_taken_for_a_module() {
-        for good in ["info", "INFO", "warn,windlass::store=debug", "off"] {
+        for good in ["info", "INFO", "warning", "warn,windlass::store=debug", "warning,windlass::http=WARNING", "off"] {
             assert!(log_filter(good).is_ok(), "{good}");
         }
         for bad in ["inof", "", "info,loud", "windlass=verbose"] {
