@@ -61,8 +61,7 @@ impl Fleet {
         render_queues(out, last.as_ref().map_or(&[], |reading| reading.queues.as_slice()));
         render_workers(out, last.as_ref().map_or((&[], &[]), |reading| (&reading.queues, &reading.workers)));
         render_credentials(out, last.as_ref().map(|reading| reading.doubtful));
-        let running = last.as_ref().map(|reading| (Vec::new(), number(reading.operations as u64)));
-        render_family(out, &catalogue::OPERATIONS_RUNNING, running.as_slice());
+        render_operations(out, last.as_ref().map(|reading| reading.operations));
     }
 
     async fn read(&self) -> Result<Reading, StoreError> {
@@ -162,6 +161,11 @@ fn render_credentials(out: &mut String, doubtful: Option<u64>) {
     render_family(out, &catalogue::CREDENTIALS_NEEDING_REAUTH, &samples);
 }
 
+fn render_operations(out: &mut String, running: Option<usize>) {
+    let sample = running.map(|count| (Vec::new(), number(count as u64)));
+    render_family(out, &catalogue::OPERATIONS_RUNNING, sample.as_slice());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +257,8 @@ mod tests {
         super::super::standing::render_nothing(&mut out);
         render_credentials(&mut out, Some(0));
         assert!(out.lines().any(|line| line == "windlass_credentials_needing_reauth 0"), "{out}");
+        render_operations(&mut out, Some(2));
+        assert!(out.lines().any(|line| line == "windlass_operations_running 2"), "{out}");
         super::super::probes::render(&mut out, &[]);
         for metric in catalogue::CATALOGUE.iter().filter(|m| m.source == catalogue::Source::Fleet) {
             assert!(out.contains(&format!("# TYPE {} ", metric.name)), "{}", metric.name);

@@ -173,7 +173,7 @@ fn has_metadata(text: &str, filter: &JobFilter) -> bool {
     let metadata: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     filter.metadata.iter().all(|(key, want)| match metadata.get(key) {
         Some(serde_json::Value::String(is)) => is == want,
-        Some(other) => other.to_string() == *want,
+        Some(other) => serde_json::from_str::<serde_json::Value>(want).is_ok_and(|want| want == *other),
         None => false,
     })
 }

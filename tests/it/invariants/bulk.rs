@@ -67,7 +67,7 @@ impl Bench<'_> {
         let later = from_now(self.store, 3_600_000).await;
         for _ in 0..n {
             let request = format!("r{}", self.jobs.len());
-            let job = shaped(["ws", "other"][b % 2], &request, |s| s.run_at = (b % 5 == 0).then_some(later));
+            let job = shaped(["ws", "other"][b % 2], &request, |s| s.run_at = b.is_multiple_of(5).then_some(later));
             self.jobs.push(enqueue_new(self.store, job).await);
         }
     }

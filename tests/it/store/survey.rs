@@ -41,7 +41,7 @@ async fn a_walk_goes_on_exactly_though_all_scores_are_equal_and_where_it_stood_i
     loop {
         let found = page(&store, &dead, &plan, &from, 7).await;
         // Every second page leaves before the walk goes on; so does its last element.
-        if seen.len() % 2 == 0 {
+        if seen.len().is_multiple_of(2) {
             found.found.iter().for_each(|id| drop(redis.cli(&["ZREM", "ai:queue:dead", &id.to_string()])));
         }
         seen.extend(found.found);

@@ -86,13 +86,13 @@ pub(crate) async fn finished(operations: &Operations, id: JobId) -> Operation {
 
 /// Asks for an operation until it is so.
 pub(crate) async fn until(operations: &Operations, id: JobId, so: impl Fn(&Operation) -> bool) -> Operation {
-    let end = tokio::time::Instant::now() + Duration::from_secs(120);
+    let end = windlass::clock::now() + Duration::from_secs(120);
     loop {
         let operation = operations.get(id).await.unwrap();
         if so(&operation) {
             return operation;
         }
-        assert!(tokio::time::Instant::now() < end, "{operation:?}");
+        assert!(windlass::clock::now() < end, "{operation:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
