@@ -43,6 +43,7 @@ pub(crate) fn spec(series: &str, n: usize, job_type: &str, input: &str) -> JobSp
         max_attempts: 3,
         callback_url: None,
         requester: None,
+        origin: None,
         metadata: RawJson::from_compact("{}"),
         input: RawJson::from_compact(input),
         // As long as the ones that the API makes.

@@ -7,7 +7,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use windlass::clock::{self, Instant};
 use windlass::domain::{JobType, LeaseTiming, QueueName, RawJson, RetryPolicy};
-use windlass::engine::{AllowList, Executor, JobContext, JobFuture, Registry, TypeInfo, Worker, WorkerOptions, tasks};
+use windlass::engine::{
+    AllowList, Executor, JobContext, JobFuture, Registry, Tracer, TypeInfo, Worker, WorkerOptions, tasks,
+};
 use windlass::store::Store;
 
 use crate::jobs::{PAYLOAD, fresh_id, spec};
@@ -62,6 +64,8 @@ pub(crate) async fn idle(table: &mut Table, jobs: usize) {
         probes: None,
         rules: None,
         checks: None,
+        policies: None,
+        tracer: Tracer::default(),
     };
     let worker = Worker::new(worker_store, Arc::new(registry(sender)), options);
     let shutdown = CancellationToken::new();
