@@ -21,7 +21,11 @@ The jobs are counted and shown, then it asks. The operation runs on the server; 
 #[derive(Debug, Subcommand)]
 pub enum DeadCommand {
     /// List dead letters by cause, most dead first
-    #[command(after_help = "`windlass dead show FINGERPRINT` says more of one cause; \
+    #[command(after_help = "Examples:
+  windlass dead list
+  windlass dead list --queue mail --reason retries_exhausted
+
+`windlass dead show FINGERPRINT` says more of one cause; \
         `windlass dead redrive --fingerprint FINGERPRINT` gives its jobs another life.")]
     List(ListArgs),
     /// Show the dead letters of one cause, with the latest failure in words

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::duration::{self, say};
 use super::failure::{Code, Failure};
 use super::output::{Output, clean};
+use super::span::{self, brief};
 use crate::api::queue::{DrainCommand, QueueView, SwitchView};
 use crate::client::Client;
 use crate::clock::{self, Instant};
@@ -23,6 +23,9 @@ const STUCK: Duration = Duration::from_secs(30);
 
 /// Options of `queues drain`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass queues drain default --wait
+  windlass queues drain mail --wait --deadline 10m --then move:mail-later")]
 pub struct DrainArgs {
     /// The queue
     queue: QueueName,
@@ -33,7 +36,7 @@ pub struct DrainArgs {
     #[arg(long)]
     wait: bool,
     /// After so long, such as 10m, something becomes of what is left
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = span::parse)]
     deadline: Option<Duration>,
     /// What: keep, hold or move:<queue> [default: keep]
     #[arg(long, requires = "deadline")]
@@ -140,7 +143,7 @@ fn progress(queue: &QueueView, at_first: u64, took: Duration) -> String {
         let rate = done as f64 / took.as_secs_f64();
         #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "as above")]
         let to_go = Duration::try_from_secs_f64(left as f64 / rate).unwrap_or(Duration::MAX);
-        text.push_str(&format!(", {rate:.1}/s, {} to go", say(to_go)));
+        text.push_str(&format!(", {rate:.1}/s, {} to go", brief(to_go)));
     }
     text + &held(queue)
 }

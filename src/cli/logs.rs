@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::failure::Failure;
 use super::output::Output;
+use super::span;
 use crate::api::control::{LOG_LEVEL_MOST, LogLevel, SetLogLevel};
 use crate::client::Client;
 
@@ -81,18 +82,9 @@ fn text(shown: &LogLevel) -> String {
     }
 }
 
-/// Seconds of `90s`, `10m`, `2h` or a bare number of seconds.
+/// Seconds, of a day at most.
 fn parse_time(text: &str) -> Result<u64, String> {
-    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
-        Some(number) => (number, &text[number.len()..]),
-        None => (text, "s"),
-    };
-    let factor = match unit {
-        "h" => 3600,
-        "m" => 60,
-        _ => 1,
-    };
-    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    let seconds = span::parse(text).ok().map(|time| time.as_secs());
     seconds
         .filter(|seconds| (1..=LOG_LEVEL_MOST).contains(seconds))
         .ok_or_else(|| "must be a time from 1s to 24h, such as 90s, 10m or 2h".to_owned())

@@ -10,7 +10,6 @@ mod bulk;
 mod credentials;
 mod dead;
 mod drain;
-mod duration;
 mod failure;
 mod follow;
 mod held;

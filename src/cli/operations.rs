@@ -38,6 +38,9 @@ pub enum OperationsCommand {
         operation: JobId,
     },
     /// Go on with a stopped operation where it was, and watch it
+    #[command(after_help = "Examples:
+  windlass operations resume 01dYYPmhqlwgqv9oepz~O0
+  windlass operations resume 01dYYPmhqlwgqv9oepz~O0 --rate 10/s --detach")]
     Resume {
         /// The operation's id
         operation: JobId,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::drain::{self, DrainArgs};
-use super::duration::{self, say};
 use super::failure::Failure;
 use super::output::Output;
+use super::span::{self, brief};
 use crate::api::queue::{PausedPart, QueueCommand, QueueView, SwitchView};
 use crate::api::scaling::QueueFigures;
 use crate::client::Client;
@@ -30,7 +30,7 @@ pub enum QueuesCommand {
         #[arg(long)]
         queue: Option<QueueName>,
         /// The line is to be worked off within this time, such as 60s
-        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = span::parse)]
         drain_within: Duration,
     },
 }
@@ -133,7 +133,7 @@ fn row(queue: &QueueView) -> Vec<String> {
     let mut row = vec![queue.name.clone()];
     let counts = [queue.depth, queue.parked, queue.scheduled, queue.running, queue.held, queue.dead, queue.workers];
     row.extend(counts.iter().map(u64::to_string));
-    row.push(queue.oldest_pending_ms.map_or_else(|| "-".to_owned(), |ms| say(Duration::from_millis(ms))));
+    row.push(queue.oldest_pending_ms.map_or_else(|| "-".to_owned(), |ms| brief(Duration::from_millis(ms))));
     row.push(switches.flatten().collect::<Vec<_>>().join("; "));
     row
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::duration::{self, say};
 use super::failure::{Code, Failure};
 use super::output::Output;
+use super::span::{self, brief};
 use crate::api::worker::WorkerView;
 use crate::client::Client;
 use crate::clock::{self, Instant};
@@ -18,6 +18,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Options of `workers restart`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass workers restart --rolling
+  windlass workers restart --rolling --max-unavailable 2 --wait 5m")]
 pub struct RestartArgs {
     /// A few at a time, the next ones when new processes claim in the place of the stopped ones
     #[arg(long, required = true)]
@@ -26,7 +29,7 @@ pub struct RestartArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     max_unavailable: u32,
     /// How long a process may take to end, and then a new one to claim, such as 2m
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = span::parse)]
     wait: Duration,
     /// Only processes started before this time (RFC 3339), to go on after an interruption [default: now]
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
@@ -125,7 +128,7 @@ impl Restart {
             return Ok(());
         };
         out.note(&format!("{} of {} processes were replaced", self.replaced, self.total))?;
-        let (worker, wait) = (&late.worker, say(args.wait));
+        let (worker, wait) = (&late.worker, brief(args.wait));
         let what = match late.gone {
             true => format!(
                 "{} on {} ended, and no process that serves its queues claimed within {wait}",

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::duration::say;
 use super::failure::{Code, Failure};
 use super::output::{Output, clean};
+use super::span::brief;
 use crate::api::queue::SwitchView;
 use crate::api::why::{CrewView, QueueWhyView, WhyView};
 use crate::client::{Client, ClientError};
@@ -67,7 +67,7 @@ fn queue(why: &QueueWhyView) -> String {
     }
     lines.push(crew(&why.crew));
     if let Some(ms) = why.oldest_ms {
-        lines.push(format!("the oldest has waited {}", say(Duration::from_millis(ms))));
+        lines.push(format!("the oldest has waited {}", brief(Duration::from_millis(ms))));
     }
     if let (Some(taken), Some(handed)) = (why.enqueue_rate, why.dequeue_rate) {
         lines.push(format!("{taken:.1} jobs/s come in, {handed:.1} jobs/s are handed out"));

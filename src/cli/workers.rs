@@ -35,6 +35,10 @@ pub enum WorkersCommand {
 /// Which workers are meant.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
+#[command(after_help = "Examples, of quiet, resume and stop alike:
+  windlass workers quiet --host gpu-3
+  windlass workers resume --all
+  windlass workers stop 01dYbQxCuc9WqkFEDcvbzN")]
 pub struct Targets {
     /// Their ids
     #[arg(value_name = "WORKER")]

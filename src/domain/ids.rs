@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The alphabet in ASCII order, so that the text of an id sorts exactly like its bits.
@@ -88,7 +89,18 @@ impl JobId {
     /// A new id on `shard`, stamped with `unix_ms` (the caller's best knowledge of Redis time).
     #[must_use]
     pub fn new(unix_ms: u64, shard: u8) -> Self {
-        let random = Uuid::new_v4().as_u128();
+        Self::stamped(unix_ms, Uuid::new_v4().as_u128(), shard)
+    }
+
+    /// The id on the first shard that everyone makes of this moment and name, so that what several processes begin at
+    /// once is begun by one of them.
+    #[must_use]
+    pub fn derived(unix_ms: u64, name: &str) -> Self {
+        let digest = Sha256::digest(name.as_bytes());
+        Self::stamped(unix_ms, digest.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte)), 0)
+    }
+
+    fn stamped(unix_ms: u64, random: u128, shard: u8) -> Self {
         let time = u128::from(unix_ms & 0xffff_ffff_ffff) << 80;
         let low = (random & 0x0fff_3fff_ffff_ffff_ffff) & !0xff;
         Self(time | (0x7 << 76) | (0x2 << 62) | (low & !(0xf << 76) & !(0x3 << 62)) | u128::from(shard))
@@ -126,6 +138,16 @@ impl WorkerId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_derived_id_is_the_same_for_all_and_another_for_another_moment_or_name() {
+        let id = JobId::derived(1_700_000_000_000, "drain default");
+        assert_eq!(id, JobId::derived(1_700_000_000_000, "drain default"));
+        assert_eq!((id.unix_ms(), id.shard()), (1_700_000_000_000, 0));
+        assert_ne!(id, JobId::derived(1_700_000_000_000, "drain other"));
+        assert_ne!(id, JobId::derived(1_700_000_000_001, "drain default"));
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
 
     #[test]
     fn text_sorts_like_time() {

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::tasks;
 use crate::domain::{
-    AUDIT, HeldReason, JobFilter, JobId, JobState, Operation, OperationAction, OperationCounts, OperationPlan,
-    OperationState, Preview, QueueName, Timestamp, Workspace,
+    AUDIT, DrainThen, HeldReason, JobFilter, JobId, JobState, Operation, OperationAction, OperationCounts,
+    OperationPlan, OperationState, Preview, QueueName, Timestamp, Workspace,
 };
 use crate::store::{PutOperation, Shards, StoreError};
 
@@ -213,8 +213,27 @@ impl Operations {
     }
 }
 
-/// Jobs a second that the engine brings back by itself.
+/// Jobs a second that the engine changes by itself.
 const OWN_RATE: u32 = 1_000;
+
+/// Does with what is left in a queue what its drain said about the time after the deadline. Whoever comes second, or
+/// again, gets the operation that is there. Nothing if all is to stay.
+pub(super) async fn follow_drain(
+    store: &Shards,
+    drain: &super::control::OverdueDrain,
+) -> Result<Option<Operation>, OperationError> {
+    let (action, target) = match &drain.then {
+        DrainThen::Keep => return Ok(None),
+        DrainThen::Hold => (OperationAction::Hold, None),
+        DrainThen::Move(queue) => (OperationAction::Move, Some(queue.clone())),
+    };
+    let filter = JobFilter { queue: Some(drain.queue.clone()), ..JobFilter::default() };
+    let note = format!("the deadline of the drain by {} has passed", drain.by);
+    let plan = OperationPlan { action, filter, target, rate: OWN_RATE, note };
+    let moment = u64::try_from(drain.deadline.unix_ms()).unwrap_or_default();
+    let id = JobId::derived(moment, &format!("drain {}", drain.queue));
+    Operations::new(store.clone()).begin(id, &plan, OWN_NAME, Some(drain.left)).await.map(Some)
+}
 
 /// Begins an operation of the engine's own that puts jobs back in line which are held for this, of one workspace or of
 /// all, and since before a moment, if one is given. Nothing if there are none.

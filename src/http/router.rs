@@ -16,6 +16,10 @@ use super::state::HttpState;
 
 /// The documented endpoints; their paths and methods stand in the annotation of each handler.
 pub(super) fn documented() -> OpenApiRouter<HttpState> {
+    of_jobs().merge(of_operators()).merge(of_workspaces()).merge(of_the_server())
+}
+
+fn of_jobs() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new()
         .routes(routes!(jobs::create, jobs::list))
         .routes(routes!(batch::create_many))
@@ -32,6 +36,10 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(held::release))
         .routes(routes!(ws::open))
         .routes(routes!(types::list))
+}
+
+fn of_operators() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new()
         .routes(routes!(queues::list))
         .routes(routes!(queues::show))
         .routes(routes!(queues::pause))
@@ -51,6 +59,10 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(providers::list))
         .routes(routes!(providers::models))
         .routes(routes!(providers::test))
+}
+
+fn of_workspaces() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new()
         .routes(routes!(usage::report))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
@@ -62,6 +74,10 @@ pub(super) fn documented() -> OpenApiRouter<HttpState> {
         .routes(routes!(actions::show, actions::set, actions::remove))
         .routes(routes!(actions::disable))
         .routes(routes!(actions::enable))
+}
+
+fn of_the_server() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::ready))
         .routes(routes!(health::health))

@@ -12,34 +12,6 @@ use crate::tree::{exists, files, read};
 
 const PAGE: &str = "docs/coming-from.md";
 
-/// Ours, but still on its way into this tree. Whoever merges it deletes the line: the test says so.
-const BEING_MERGED: &[&str] = &[
-    "LOG_DIR",
-    "METRICS_AUTH",
-    "PUT /controls/log-level",
-    "GET /ai/jobs/events",
-    "GET /health/detailed",
-    "GET /queues/stats",
-    "POST /operations",
-    "windlass operations",
-    "windlass top",
-    "windlass workers quiet",
-    "windlass workers stop",
-    "ApiDown",
-    "EnqueueSlow",
-    "HighLatency",
-    "deploy/Caddyfile",
-    "deploy/grafana",
-    "deploy/helm",
-    "deploy/kubernetes",
-    "deploy/loki",
-    "deploy/promtail",
-    "deploy/nginx/windlass.conf",
-    "deploy/alertmanager/alertmanager.yml",
-    "deploy/scripts/backup.sh",
-    "deploy/scripts/restore.sh",
-];
-
 /// Cells of the tables by heading: theirs, ours.
 fn tables(text: &str) -> BTreeMap<String, Vec<(String, String)>> {
     let (mut tables, mut heading) = (BTreeMap::<String, Vec<_>>::new(), String::new());
@@ -160,13 +132,11 @@ fn what_the_page_calls_ours_exists() {
     for (heading, rows) in tables(&read(PAGE)) {
         // Two lines are the table's head.
         for (_, cell) in rows.iter().filter(|(theirs, _)| !theirs.starts_with("---")) {
-            let absent = spans(cell).filter(|name| !BEING_MERGED.contains(name) && !ours.have(name));
+            let absent = spans(cell).filter(|name| !ours.have(name));
             offenders.extend(absent.map(|name| format!("{heading}: {name}")));
         }
     }
     assert_none("docs/coming-from.md calls these ours, and they are not there:", &offenders);
-    let here: Vec<String> = BEING_MERGED.iter().filter(|name| ours.have(name)).map(ToString::to_string).collect();
-    assert_none("these are merged; delete them from BEING_MERGED in tests/tidy/coming_from.rs:", &here);
 }
 
 #[test]

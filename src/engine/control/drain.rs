@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{AUDIT, DrainThen, QueueName, Timestamp};
 use crate::store::{Shards, StoreError, Switched};
 
+use super::super::operations::follow_drain;
 use super::super::tasks;
 use super::Control;
 
@@ -84,22 +85,36 @@ impl Control {
         Ok(overdue)
     }
 
-    /// Says in the log when a deadline has passed with jobs left, until `shutdown`.
+    /// Does with what is left at a deadline what the drain said, until `shutdown`; looks every 10 s. Runs in every API
+    /// process: the operation is begun once.
     pub fn watch_drains(store: impl Into<Shards>, shutdown: CancellationToken) {
         let control = Self::new(store);
         tasks::spawn("drains", async move {
-            let mut told = HashSet::new();
+            let mut followed = HashSet::new();
             while shutdown.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
                 match control.overdue_drains().await {
-                    Ok(overdue) => overdue.iter().for_each(|drain| {
-                        if told.insert((drain.queue.clone(), drain.deadline)) {
-                            let OverdueDrain { queue, by, then, left, .. } = drain;
-                            tracing::warn!(%queue, by, %then, left, "the deadline of a drain has passed");
-                        }
-                    }),
+                    Ok(overdue) => control.follow(&overdue, &mut followed).await,
                     Err(error) => tracing::debug!(%error, "drains were not looked at"),
                 }
             }
         });
+    }
+
+    async fn follow(&self, overdue: &[OverdueDrain], followed: &mut HashSet<(QueueName, Timestamp)>) {
+        for drain in overdue {
+            let place = (drain.queue.clone(), drain.deadline);
+            if followed.contains(&place) {
+                continue;
+            }
+            let OverdueDrain { queue, by, then, left, .. } = drain;
+            match follow_drain(&self.store, drain).await {
+                Ok(begun) => {
+                    let operation = begun.map(|begun| begun.id.to_string());
+                    tracing::warn!(%queue, by, %then, left, operation_id = operation, "the deadline of a drain has passed");
+                    followed.insert(place);
+                }
+                Err(error) => tracing::warn!(%queue, %then, left, %error, "what is left of a drain waits"),
+            }
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Drains, pauses by several, and workers that are told something.
 
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use windlass::domain::WorkerId;
 use windlass::engine::Control;
 use windlass::store::Message;
 
 use crate::support::api::{ADMIN, Api};
+use crate::support::fleet::until;
 use crate::support::jobs::{TestWorker, success};
 
 #[tokio::test]
@@ -84,6 +86,28 @@ async fn a_drain_past_its_deadline_is_found_while_jobs_are_left() {
     let claimed = worker.claim_one(&api.store).await;
     assert!(control.overdue_drains().await.unwrap().is_empty(), "what runs ends by itself");
     worker.end(&api.store, &claimed, success()).await;
+}
+
+#[tokio::test]
+async fn at_the_deadline_of_a_drain_what_is_left_is_held_by_one_operation_whoever_follows_it() {
+    let api = Api::start().await;
+    let key = api.client_key("acme").await;
+    api.submit(&key, "r1").await;
+    api.post(ADMIN, "/queues/default/drain", &json!({"deadline_seconds": 1, "then": "hold"})).await;
+    let stop = CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    Control::watch_drains(api.store.clone(), stop.clone());
+    Control::watch_drains(api.store.clone(), stop.clone());
+    let finished = until("the operation is finished", async || {
+        let all = api.get(ADMIN, "/operations").await.json()["operations"].clone();
+        (all[0]["state"] == "finished").then_some(all)
+    })
+    .await;
+    let [operation] = finished.as_array().unwrap().as_slice() else { panic!("one operation: {finished}") };
+    assert_eq!((&operation["action"], &operation["done"]), (&json!("hold"), &json!(1)));
+    assert_eq!(operation["by"], "windlass");
+    let queue = api.get(ADMIN, "/queues/default").await.json();
+    assert_eq!((&queue["depth"], &queue["held"]), (&json!(0), &json!(1)), "{queue}");
 }
 
 #[tokio::test]

@@ -96,7 +96,10 @@ async fn filters_let_through_what_they_name() {
     worker.end(&api.store, &claimed, success()).await;
     assert_eq!(until(&mut by_state, id, "succeeded").await.len(), 1);
     let of_job = until(&mut by_job, id, "succeeded").await;
-    assert!(of_job.iter().all(|event| event.data["job_id"] == id.to_string()) && of_job.len() == 2, "{of_job:?}");
+    assert!(of_job.iter().all(|event| event.data["job_id"] == id.to_string()), "{of_job:?}");
+    // One that was opened right after the job may see the end of its entry, too.
+    let states: Vec<&str> = of_job.iter().filter_map(|event| event.data["state"].as_str()).collect();
+    assert!(states.ends_with(&["running", "succeeded"]), "{states:?}");
     assert_eq!(until(&mut by_queue, mailed, "pending").await.len(), 1);
     for bad in ["state=x", "queue=A%20b", "job=x", "workspace=other", "state=dead&state=held"] {
         let answer = api.get(ADMIN, &format!("{PATH}?{bad}&queue=")).await;
