@@ -171,6 +171,7 @@ fn spec(request: &str) -> JobSpec {
         max_attempts: 3,
         callback_url: None,
         requester: None,
+        origin: None,
         metadata: RawJson::from_compact("{}"),
         input: RawJson::from_compact("{}"),
         fingerprint: request.to_owned(),

@@ -64,6 +64,7 @@ impl Jobs {
             max_attempts: 3,
             callback_url: None,
             requester: None,
+            origin: None,
             metadata: RawJson::from_compact("{}"),
             input: self.input.clone(),
             // As long as the ones that the API makes.

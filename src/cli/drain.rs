@@ -132,7 +132,7 @@ fn is_past(drain: Option<&SwitchView>) -> bool {
     at.is_some_and(|at| at <= clock::wall())
 }
 
-/// `120 left (80 pending, 30 scheduled, 10 running), 12.0/s, 10 s to go`.
+/// `120 left (80 pending, 30 scheduled, 10 running), 12.0/s, 10s to go`.
 fn progress(queue: &QueueView, at_first: u64, took: Duration) -> String {
     let left = left(queue);
     let mut text =
@@ -163,7 +163,7 @@ mod tests {
         let text = progress(&queue, 40, Duration::from_secs(10));
         assert_eq!(
             text,
-            "20 left (10 pending, 5 scheduled, 5 running), 2.0/s, 10 s to go; 1 held jobs wait for a decision"
+            "20 left (10 pending, 5 scheduled, 5 running), 2.0/s, 10s to go; 1 held jobs wait for a decision"
         );
         assert!(!progress(&queue, 20, Duration::from_secs(10)).contains("/s"), "nothing went yet");
     }

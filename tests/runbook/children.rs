@@ -29,21 +29,40 @@ impl Server {
             "--appendonly yes --appendfsync always --maxmemory 256mb --maxmemory-policy noeviction --save 3600_1";
         let mut arguments: Vec<String> = fixed.split(' ').map(|word| word.replace('_', " ")).collect();
         arguments.extend(["--requirepass".to_owned(), password.to_owned()]);
-        Self::start(Path::new("redis-server"), &arguments, "--port", folder)
+        Self::start(Path::new("redis-server"), &arguments, port, folder)
     }
 
     /// A provider that answers everything.
     pub(crate) fn model(folder: &Path) -> Self {
         let arguments = ["fake-llm", "--delay-ms", "1"].map(str::to_owned);
-        Self::start(Path::new(env!("CARGO_BIN_EXE_windlass")), &arguments, "--port", folder)
+        Self::start(Path::new(env!("CARGO_BIN_EXE_windlass")), &arguments, port, folder)
+    }
+
+    /// A Prometheus with the rules of `deploy`, which scrapes what [`scrape`] says.
+    pub(crate) fn prometheus(folder: &Path, rules: &Path) -> Self {
+        std::fs::create_dir_all(folder).expect("a folder");
+        let jobs = ["windlass-api", "windlass-worker"].map(|job| {
+            let found = format!("file_sd_configs: [{{files: [{job}.json], refresh_interval: 1s}}]");
+            format!("  - job_name: {job}\n    {found}\n")
+        });
+        let settings = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [{0}/alerts.yml, {0}/recording.yml, {0}/slo.yml]\nscrape_configs:\n{1}",
+            rules.display(),
+            jobs.concat()
+        );
+        let file = folder.join("prometheus.yaml");
+        std::fs::write(&file, settings).expect("its settings");
+        let arguments = [format!("--config.file={}", file.display()), "--storage.tsdb.path=data".to_owned()];
+        let listen = |free: u16| vec![format!("--web.listen-address=127.0.0.1:{free}")];
+        Self::start(Path::new("prometheus"), &arguments, listen, folder)
     }
 
     /// Starts a program on a free port of 127.0.0.1 and waits until it listens.
-    fn start(program: &Path, arguments: &[String], port: &str, folder: &Path) -> Self {
+    fn start(program: &Path, arguments: &[String], port: impl Fn(u16) -> Vec<String>, folder: &Path) -> Self {
         std::fs::create_dir_all(folder).expect("a folder");
         for free in free_ports().take(100) {
             let mut arguments = arguments.to_vec();
-            arguments.extend([port.to_owned(), free.to_string()]);
+            arguments.extend(port(free));
             let child = spawn(program, &arguments, folder);
             let (program, folder) = (program.to_owned(), folder.to_owned());
             let mut server = Self { child, program, arguments, folder, address: format!("127.0.0.1:{free}") };
@@ -94,6 +113,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// What a Prometheus in this folder scrapes for a job from now on.
+pub(crate) fn scrape(folder: &Path, job: &str, address: &str) {
+    // In place at once, since it looks at any moment.
+    let (new, file) = (folder.join("new"), folder.join(format!("{job}.json")));
+    std::fs::write(&new, format!("[{{\"targets\": [\"{address}\"]}}]")).expect("targets");
+    std::fs::rename(new, file).expect("the file in its place");
+}
+
+fn port(free: u16) -> Vec<String> {
+    vec!["--port".to_owned(), free.to_string()]
 }
 
 fn spawn(program: &Path, arguments: &[String], folder: &Path) -> Child {

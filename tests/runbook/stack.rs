@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::bash::{self, Ran};
-use crate::children::{Server, free_ports};
+use crate::children::{Server, free_ports, scrape};
 use crate::support::processes::{ADMIN, Process, wait_for};
 
 /// Short, so that a dead worker is missed soon.
@@ -26,6 +26,7 @@ pub(crate) struct Stack {
     /// The provider `local`, which is asked first.
     pub(crate) local: Server,
     _openai: Server,
+    prometheus: Server,
     pub(crate) serve: Option<Process>,
     pub(crate) workers: Vec<Process>,
     worker_port: u16,
@@ -40,11 +41,14 @@ impl Stack {
         let folder = TempDir::new().expect("a temporary folder");
         let redis = Server::redis(&folder.path().join("redis"), PASSWORD);
         let (local, openai) = (Server::model(folder.path()), Server::model(folder.path()));
+        let rules = project().join("deploy/prometheus");
+        let prometheus = Server::prometheus(&folder.path().join("prometheus"), &rules);
         let mut stack = Self {
             environment: environment(folder.path(), &redis, &local, &openai),
             redis,
             local,
             _openai: openai,
+            prometheus,
             serve: None,
             workers: Vec::new(),
             worker_port: free_ports().nth(1).expect("a free port"),
@@ -53,6 +57,8 @@ impl Stack {
         for name in SHARED {
             std::os::unix::fs::symlink(project().join(name), stack.folder.path().join(name)).expect("a link");
         }
+        let url = format!("http://{}", stack.prometheus.address);
+        stack.set("PROMETHEUS_URL", &url);
         stack.start_api();
         stack.start_workers();
         stack.fill();
@@ -66,6 +72,8 @@ impl Stack {
         let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let (serve, url) = Process::serve_at(self.folder.path(), &self.environment["REDIS_URL"], &settings);
         self.serve = Some(serve);
+        let prometheus = self.folder.path().join("prometheus");
+        scrape(&prometheus, "windlass-api", url.trim_start_matches("http://"));
         self.set("WINDLASS_URL", &url);
         self.eventually("the API is ready", "curl -sf \"$WINDLASS_URL/ready\"");
     }
@@ -80,6 +88,8 @@ impl Stack {
             let redis = &self.environment["REDIS_URL"];
             self.workers.push(Process::at("worker", self.folder.path(), redis, &settings));
         }
+        let prometheus = self.folder.path().join("prometheus");
+        scrape(&prometheus, "windlass-worker", &format!("127.0.0.1:{}", self.worker_port));
         self.set("WORKER_URL", &format!("http://127.0.0.1:{}", self.worker_port));
         self.eventually("a worker is ready", "curl -sf \"$WORKER_URL/ready\"");
         self.eventually("both are seen", "[ \"$(windlass workers list -o json | jq '.workers | length')\" = 2 ]");
@@ -92,7 +102,7 @@ impl Stack {
 
     /// What the processes are told beyond their addresses.
     fn settings(&self) -> BTreeMap<String, String> {
-        let shells = ["PATH", "HOME", "REDIS_URL", "WINDLASS_URL", "WORKER_URL", "auth"];
+        let shells = ["PATH", "HOME", "REDIS_URL", "WINDLASS_URL", "WORKER_URL", "PROMETHEUS_URL", "auth"];
         let own = self.environment.iter().filter(|(name, _)| !shells.contains(&name.as_str()));
         own.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
