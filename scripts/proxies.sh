@@ -20,7 +20,7 @@ done
 
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
-    say "needed on the PATH: ${missing[*]}"
+    say "needed on the PATH: ${missing[*]}; the package manager of this system has them under these names"
     exit 1
   fi
   say "unpacking ${missing[*]} from the package registry into target/proxies"

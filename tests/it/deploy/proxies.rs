@@ -1,7 +1,7 @@
 //! The API behind the Caddy and the nginx of `deploy/`: streams come through as they are written, WebSockets open, and
 //! what is for inside stays inside. The rest is said by `caddy validate` and `nginx -t` (`make validate-deploy`).
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::support::api::{Api, send};
+use crate::support::cluster::free_port;
 use crate::support::feed::Feed;
 use crate::support::fleet::until;
 use crate::support::socket::Socket;
@@ -39,8 +40,9 @@ fn project(below: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(below)
 }
 
+/// Below the range that connections get their ports from, so that none takes it meanwhile.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address")
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
 impl Proxy {

@@ -149,6 +149,7 @@ async fn nothing_is_replaced_under_processes_without_a_word_or_a_yes() {
 async fn what_was_there_is_put_aside_and_taken_again() {
     let (mut redis, yard) = (TestRedis::start_with(AT_ONCE).await, Yard::new());
     redis.ask(&["SET", "ai:layout", "2:1"]);
+    yard.write("etc/windlass.env", "LOG_LEVEL=debug\n");
     yard.back_up(&redis).ok();
     redis.ask(&["SET", "since", "then"]);
     redis.kill();
@@ -157,7 +158,10 @@ async fn what_was_there_is_put_aside_and_taken_again() {
     let nowhere = format!("redis+unix://{}/below", yard.latest());
     let restore = ["--yes", "--data-dir", &folder, &yard.latest()];
     yard.run("restore.sh", &nowhere, &restore, &[]).says(5, "whether Redis runs cannot be told");
-    yard.run("restore.sh", &nowhere, &[&["--down"], &restore[..]].concat(), &[]).ok();
+    let config = yard.path("config").display().to_string();
+    yard.run("restore.sh", &nowhere, &[&["--down", "--config-to", &config], &restore[..]].concat(), &[]).ok();
+    let env = yard.path("config").join(yard.path("etc/windlass.env").strip_prefix("/").unwrap());
+    assert_eq!(std::fs::read_to_string(env).unwrap(), "LOG_LEVEL=debug\n");
     redis.launch().await;
     assert_eq!(redis.ask(&["EXISTS", "since"]), "0");
     yard.run("restore.sh", &redis.url(), &["--check", &yard.latest()], &[]).ok();

@@ -151,7 +151,7 @@ fn topology(ports: &[(u16, u16)], masters: usize, own: usize) -> String {
 }
 
 /// A port that nobody listens on. Each process of tests begins elsewhere in the range.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let width = PORTS.end - PORTS.start;
     let start = u16::try_from(std::process::id() * 131 % u32::from(width)).unwrap();
     loop {
