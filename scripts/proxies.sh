@@ -24,16 +24,16 @@ if [ ${#missing[@]} -gt 0 ]; then
     exit 1
   fi
   say "unpacking ${missing[*]} from the package registry into target/proxies"
-  mkdir -p "$folder"/{lists/partial,cache/archives/partial,root}
+  mkdir -p "$folder"/{lists/partial,cache/archives/partial,unpacked}
   private=(-o "Dir::State::lists=$folder/lists" -o "Dir::Cache=$folder/cache" -o APT::Sandbox::User=root)
   apt-get "${private[@]}" update -qq >&2 || say "apt-get update failed; going on with what came"
   (cd "$folder" && apt-get "${private[@]}" -qq download "${missing[@]}" >&2)
   for package in "$folder"/*.deb; do
-    dpkg-deb -x "$package" "$folder/root"
+    dpkg-deb -x "$package" "$folder/unpacked"
   done
   for name in "${missing[@]}"; do
     for place in usr/bin usr/sbin; do
-      if [ -x "$folder/root/$place/$name" ]; then ln -sfn "../root/$place/$name" "$folder/bin/$name"; fi
+      if [ -x "$folder/unpacked/$place/$name" ]; then ln -sfn "../unpacked/$place/$name" "$folder/bin/$name"; fi
     done
   done
 fi
