@@ -46,6 +46,8 @@ fn freeze(redis: &TestRedis, worker: &Process) -> Vec<(String, String)> {
     let mut held = Vec::new();
     wait_for("a frozen worker holds leases", || {
         worker.signal(Signal::SIGSTOP);
+        // Its threads stand one after the other; one of them may be about to send.
+        wait_for("the worker stands", || worker.stands());
         // What it sent before is done once these are answered.
         redis.ask(&["PING"]);
         redis.ask(&["PING"]);

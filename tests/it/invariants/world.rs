@@ -366,6 +366,12 @@ impl<'a> World<'a> {
             }
             self.exchange(&fresh, None).await;
         }
+        // The claims above may have met a third crash over a doubt.
+        for job in 0..self.made.len() {
+            if self.model.jobs[job].state == JobState::Held {
+                self.take(&Step::Cancel { job }).await;
+            }
+        }
         self.compare().await;
         for job in 0..self.made.len() {
             let now = &self.model.jobs[job];

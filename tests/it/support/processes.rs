@@ -89,6 +89,15 @@ impl Process {
         self.lines.try_iter().collect::<Vec<_>>().join("\n")
     }
 
+    /// Whether every thread of it is stopped.
+    pub(crate) fn stands(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process lives");
+        tasks.flatten().all(|task| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with('T'))
+        })
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("the process lives");
     }
