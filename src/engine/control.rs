@@ -139,6 +139,8 @@ impl Control {
     async fn changed(&self, scope: &Scope, id: JobId) -> Result<Job, ControlError> {
         let found = self.find(scope, id).await.map_err(|error| match error {
             ControlError::Store(error) => ControlError::Store(error.after_change()),
+            // It was there a moment ago: Redis lost it, with the change or without.
+            ControlError::NotFound => StoreError::Unknown("the job was gone after it was changed".to_owned()).into(),
             other => other,
         })?;
         Ok(found.job)
