@@ -12,7 +12,7 @@ tools() { scripts/deploy_tools.sh; }
 
 check_shellcheck() {
   "$(tools)/shellcheck" --version | sed -n 's/^version: /shellcheck /p'
-  "$(tools)/shellcheck" -x deploy/scripts/*.sh scripts/validate_deploy.sh scripts/deploy_tools.sh scripts/proxies.sh
+  "$(tools)/shellcheck" -x deploy/scripts/*.sh scripts/validate_deploy.sh scripts/deploy_tools.sh scripts/python_tools.sh scripts/proxies.sh
 }
 
 check_compose() {

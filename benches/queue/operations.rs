@@ -47,7 +47,7 @@ impl Api {
             .expect("the binary is built");
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let api = Self { child, client, url };
-        while api.get("/health").await.is_none() {
+        while api.get("/ready").await.is_none() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         api

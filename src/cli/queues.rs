@@ -101,7 +101,7 @@ fn figures_row((name, of): (&str, &QueueFigures)) -> Vec<String> {
         name.to_owned(),
         of.pending.to_string(),
         of.running.to_string(),
-        format!("{:.0} s", of.oldest_seconds),
+        brief(Duration::try_from_secs_f64(of.oldest_seconds).unwrap_or_default()),
         format!("{:.1}", of.enqueue_rate),
         format!("{:.1}", of.dequeue_rate),
         of.workers.to_string(),

@@ -246,8 +246,8 @@ impl Worker {
         }
     }
 
-    /// Works until `shutdown`, or until an operator tells it to stop; then claims nothing more, gives running jobs the grace to finish,
-    /// gives the rest back uncharged, and returns.
+    /// Works until `shutdown`, or until an operator tells it to stop; then claims nothing more, gives running jobs the
+    /// grace to finish, gives the rest back uncharged, and returns.
     ///
     /// # Errors
     /// When it cannot start. Once started, it mends itself after any outage.

@@ -82,11 +82,7 @@ pub struct MoveArgs {
     #[arg(long = "to", value_name = "QUEUE")]
     target: QueueName,
     #[command(flatten)]
-    states: flags::States,
-    #[command(flatten)]
-    filter: Filter,
-    #[command(flatten)]
-    how: How,
+    those: HoldArgs,
 }
 
 /// Runs one of the commands.
@@ -100,9 +96,10 @@ pub(super) async fn run(command: BulkCommand, client: &Client, out: &mut Output)
             carry_out(wanted, &args.how, client, out).await
         }
         BulkCommand::Move(args) => {
-            let wanted = order(OperationAction::Move, &args.filter, Some(&args.states), &args.how);
+            let those = &args.those;
+            let wanted = order(OperationAction::Move, &those.filter, Some(&those.states), &those.how);
             let wanted = BeginOperation { target: Some(args.target.to_string()), ..wanted };
-            carry_out(wanted, &args.how, client, out).await
+            carry_out(wanted, &those.how, client, out).await
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn worker(host: &str, queues: &[&str]) -> WorkerView {
     let queues: Vec<_> = queues.iter().map(|name| json!({"name": name, "weight": 1})).collect();
     serde_json::from_value(json!({
         "id": format!("{host}-id"), "host": host, "pid": 7, "version": "0", "queues": queues, "types": [],
-        "slots": 8, "busy": 0, "status": "running",
+        "slots": 8, "busy": 0, "status": "running", "state": "active",
         "started_at": "2026-01-01T00:00:00.000Z", "seen_at": "2026-01-01T00:00:00.000Z",
     }))
     .expect("a worker")

@@ -223,7 +223,7 @@ fn workers(snapshot: &Snapshot, width: usize) -> Vec<Line> {
         let cells = vec![
             worker.host.clone(),
             worker.pid.to_string(),
-            worker.status.clone(),
+            worker.state.clone(),
             format!("{}/{}", worker.busy, worker.slots),
             ago(&worker.seen_at),
             queues.join(","),

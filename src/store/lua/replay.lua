@@ -12,10 +12,8 @@ local answer = refused()
 if answer then
   return answer
 end
-if ARGV[10] == 'place' then
-  redis.call('DEL', met_key)
-end
 if #ARGV < FIRST then
+  forget_met()
   return end_step(0)
 end
 local function checked()
@@ -43,6 +41,7 @@ for name in pairs(ARGV[8] == 'move' and { [target] = true } or groups) do
   end
 end
 
+forget_met()
 local function redrive(name, group)
   turn_to(name)
   local lists, n = {}, 0

@@ -3,8 +3,8 @@
 -- Uses: base record times sift walk
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue ('-' any, in a bucket), 2 dead, held, scheduled, running, order:<band>, parked:<band>:<blocker> or
---       done:<hour>, 3 where to go on ('' at first), 4 jobs looked at, 5 jobs found (a bucket may give a few more), 6 before which moment they have to be
---       in their state, 7 one of g (groups), n (ids), m (ids and metadata), then what `sift` reads
+--       done:<hour>, 3 where to go on ('' at first), 4 jobs looked at, 5 jobs found (a bucket may give a few more), 6 before which
+--       moment they have to be in their state, 7 one of g (groups), n (ids), m (ids and metadata), then what `sift` reads
 -- Returns: where to go on ('' at the end), groups (queue \t type \t letter, count, …), ids found, and with m each id
 --          followed by its group, metadata and place
 -- Guarantee: at most 500 jobs and, past the first that is larger, 256 KiB of records a call; changes nothing.

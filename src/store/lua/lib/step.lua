@@ -53,14 +53,15 @@ local function job_now(id)
   return { id = id, record = record, h = h, e = e, state = state, since = since or 0, text = text }
 end
 
+-- Each once, though a bucket may show a job twice while Redis moves it.
 local function jobs_of_step()
-  local f, jobs = read_filter(16, part_cut), {}
+  local f, jobs, seen = read_filter(16, part_cut), {}, {}
   for i = FIRST, #ARGV do
-    local job = job_now(ARGV[i])
-    if job and wanted(f, job.state, job.since, job.h.ws, job.h.kind, job.text) then
-      jobs[#jobs + 1] = job
-    else
-      jobs[#jobs + 1] = { id = ARGV[i] }
+    local id = ARGV[i]
+    if not seen[id] then
+      local job = job_now(id)
+      local fits = job and wanted(f, job.state, job.since, job.h.ws, job.h.kind, job.text)
+      jobs[#jobs + 1], seen[id] = fits and job or { id = id }, true
     end
   end
   return jobs

@@ -1,3 +1,10 @@
+-- A bucket is left behind: so is whom it skipped.
+local function forget_met()
+  if ARGV[10] == 'place' then
+    redis.call('DEL', met_key)
+  end
+end
+
 -- The end of a step: its counts and its place go on record.
 local function end_step(done)
   local prefix, total = ARGV[15] == '1' and 'again:' or 'skipped:', 0
