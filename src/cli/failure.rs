@@ -56,7 +56,7 @@ fn hint_for(problem: &Problem) -> String {
         "workspace_required" => "a key for all workspaces needs --workspace",
         "request_id_reused" => "choose another --id, or send the same body again",
         "outcome_unknown" => "run the same command again with the same --id; it cannot create a second job",
-        "wrong_state" => "`windlass jobs show JOB` shows its state, and `windlass why JOB` what it waits for",
+        "wrong_state" => "`windlass jobs show JOB`, or `windlass operations show ID`, tells the state it is in",
         "superseded" => "`windlass jobs list --id ID` shows the job that has the id now",
         "redis_unavailable" | "redis_unsafe" | "redis_full" => "`windlass doctor` says more",
         "queue_draining" => "`windlass queues resume QUEUE` opens it again",
