@@ -51,12 +51,18 @@ fn becomes(stack: &Stack, name: &str, wanted: &str) {
     wait_for(&format!("{name} is {wanted}"), || figure(stack, name) == wanted);
 }
 
+/// How many jobs of the default queue were ever claimed. From Redis: scrapes that are close share a reading, which may
+/// be older than the last claim.
+fn claims(stack: &Stack) -> String {
+    stack.sh("windlass queues list -o json | jq '.queues[] | select(.name == \"default\").dequeued_total'")
+}
+
 /// Jobs come in, none goes out.
 fn see_jobs_stuck(stack: &mut Stack) {
-    let claimed = figure(stack, "ai_queue_dequeue_total");
+    let claimed = claims(stack);
     let ids: Vec<String> = (0..3).map(|n| stack.submit(&format!("echo --input '{{\"n\":{n}}}'"))).collect();
     becomes(stack, "ai_queue_depth_total", "3");
-    assert_eq!(figure(stack, "ai_queue_dequeue_total"), claimed, "nobody claims");
+    assert_eq!(claims(stack), claimed, "nobody claims");
     stack.set("STUCK_JOB", &ids[2]);
     stack.set("JOB_ID", &ids[2]);
 }
