@@ -7,6 +7,7 @@
 
 pub(super) mod cache;
 mod mint;
+mod tenure;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use super::state::HttpState;
 use cache::KeyCache;
 pub(in crate::http) use mint::digest;
 pub use mint::{hash_key, mint_key};
+pub(in crate::http) use tenure::Tenure;
 
 /// What a caller may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

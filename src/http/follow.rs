@@ -15,7 +15,7 @@ use crate::domain::{Job, JobId};
 use crate::engine::{Delivery, JobEvent, Subscription};
 use crate::store::{Delta, DeltaPlace};
 
-use super::auth::{Caller, cache};
+use super::auth::{Caller, Tenure};
 use super::error::ApiError;
 use super::state::HttpState;
 
@@ -82,7 +82,7 @@ enum Held {
 /// One client's view of one job.
 pub(super) struct Follower {
     state: HttpState,
-    caller: Caller,
+    tenure: Tenure,
     id: JobId,
     subscription: Subscription,
     ready: VecDeque<Told>,
@@ -120,7 +120,7 @@ impl Follower {
         let job = read(state, caller, id).await?;
         let mut this = Self {
             state: state.clone(),
-            caller: caller.clone(),
+            tenure: Tenure::of(caller.clone()),
             id,
             subscription,
             ready: VecDeque::new(),
@@ -179,7 +179,7 @@ impl Follower {
                     let delivery = self.delivery().await?;
                     let again = matches!(&delivery, Delivery::Event(event) if self.told.remove(&event.cursor));
                     if matches!(delivery, Delivery::Reset) {
-                        let job = read(&self.state, &self.caller, self.id).await.ok()?;
+                        let job = read(&self.state, self.tenure.caller(), self.id).await.ok()?;
                         self.hold(delivery, Some(&job));
                     } else if !again {
                         self.hold(delivery, None);
@@ -251,7 +251,7 @@ impl Follower {
     async fn complete(&self, told: Told) -> Told {
         match told {
             Told::State(event, None) if event.state.is_terminal() => {
-                let job = read(&self.state, &self.caller, self.id).await.ok();
+                let job = read(&self.state, self.tenure.caller(), self.id).await.ok();
                 Told::State(event, job.map(Box::new))
             }
             other => other,
@@ -267,21 +267,18 @@ impl Follower {
     }
 
     async fn delivery(&mut self) -> Option<Delivery> {
-        let Self { state, caller, subscription, .. } = self;
+        let Self { state, tenure, subscription, .. } = self;
         // The future is kept over the checks: dropping it could lose what it was about to return.
         let next = subscription.next();
         tokio::pin!(next);
-        loop {
+        while !tenure.is_over(state.auth()).await {
             tokio::select! {
                 delivery = &mut next => return delivery,
                 () = state.options().shutdown.cancelled() => return None,
-                () = tokio::time::sleep(cache::LIFE) => {
-                    if caller.is_revoked(state.auth()).await {
-                        return None;
-                    }
-                }
+                () = tokio::time::sleep_until(tenure.until()) => {}
             }
         }
+        None
     }
 }
 

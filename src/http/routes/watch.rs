@@ -21,7 +21,7 @@ use crate::domain::{JobId, JobState, JobType, QueueName};
 use crate::engine::{JobStep, Watch, Watched};
 use crate::store::Scope;
 
-use super::super::auth::{Caller, Permission, cache};
+use super::super::auth::{Caller, Permission, Tenure};
 use super::super::error::ApiError;
 use super::super::query::Query;
 use super::super::state::HttpState;
@@ -114,7 +114,7 @@ enum Told {
 /// One client.
 struct Watcher {
     state: HttpState,
-    caller: Caller,
+    tenure: Tenure,
     filter: Filter,
     watch: Watch,
     ready: VecDeque<Watched>,
@@ -141,7 +141,7 @@ impl Watcher {
         });
         Ok(Self {
             state: state.clone(),
-            caller,
+            tenure: Tenure::of(caller),
             filter,
             watch,
             told: steps.collect(),
@@ -175,19 +175,16 @@ impl Watcher {
     }
 
     async fn watched(&mut self) -> Option<Watched> {
-        let Self { state, caller, watch, .. } = self;
-        loop {
+        let Self { state, tenure, watch, .. } = self;
+        while !tenure.is_over(state.auth()).await {
             // Nothing is lost when the wait for a step is given up for a look at the key.
             tokio::select! {
                 watched = watch.next() => return watched,
                 () = state.options().shutdown.cancelled() => return None,
-                () = tokio::time::sleep(cache::LIFE) => {
-                    if caller.is_revoked(state.auth()).await {
-                        return None;
-                    }
-                }
+                () = tokio::time::sleep_until(tenure.until()) => {}
             }
         }
+        None
     }
 }
 

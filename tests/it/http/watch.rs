@@ -162,3 +162,20 @@ async fn an_idle_watcher_is_kept_alive_and_ends_with_its_key() {
     assert!(api.store.revoke_key(key.split('_').nth(1).expect("an id")).await.expect("revoked"));
     assert_eq!(feed.next().await, None);
 }
+
+#[tokio::test]
+async fn a_watcher_to_whom_something_always_comes_ends_with_its_key_too() {
+    let api = Api::start().await;
+    let key = api.client_key("acme").await;
+    let mut feed = watch(&api, &key, PATH).await;
+    assert!(api.store.revoke_key(key.split('_').nth(1).expect("an id")).await.expect("revoked"));
+    let ends = async {
+        for number in 0.. {
+            enqueue_new(&api.store, spec_of("acme", &format!("r{number}"))).await;
+            if feed.next().await.is_none() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), ends).await.expect("the stream ended");
+}
