@@ -117,8 +117,8 @@ impl WatchHub {
         Ok(format!("{}-{}.{}", first.epoch().await?, first.newest_event().await?, u32::MAX))
     }
 
-    /// Transitions of all jobs after `cursor`, oldest first; `Reset` first when they are not all, which is so for a
-    /// cursor of another epoch. On the shards that the cursor is not of, some may be told again.
+    /// Transitions of all jobs after `cursor`, oldest first, the latest 4,096 at most; `Reset` first when they are not
+    /// all, which is so for a cursor of another epoch. On the shards that the cursor is not of, some may be told again.
     ///
     /// # Errors
     /// When Redis cannot be read.
@@ -140,9 +140,11 @@ impl WatchHub {
             return Ok(vec![Watched::Reset]);
         }
         events.sort_by_key(|event| event.at);
-        let mut watched = if complete { Vec::new() } else { vec![Watched::Reset] };
+        // An entry of the stream has all transitions of one call: a few thousand entries may be hundreds of thousands.
+        let over = events.len().saturating_sub(BEHIND);
+        let mut watched = if complete && over == 0 { Vec::new() } else { vec![Watched::Reset] };
         let mut known = Known::default();
-        for batch in events.chunks(TOGETHER) {
+        for batch in events[over..].chunks(TOGETHER) {
             watched.extend(known.steps(&self.store, batch).await?.into_iter().map(Watched::Step));
         }
         Ok(watched)

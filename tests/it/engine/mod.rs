@@ -16,4 +16,5 @@ mod operations;
 mod orders;
 mod policy;
 mod submit;
+mod watch;
 mod worker;
