@@ -64,12 +64,9 @@ fn every_guarantee_names_tests_that_exist() {
     source.extend(rust("src").into_iter().map(|f| f.text));
     let text = read("ARCHITECTURE.md");
     let mut offenders = Vec::new();
-    for number in 1..=9 {
-        let start = format!("| **G{number}** |");
-        let Some(row) = text.lines().find(|l| l.starts_with(&start)) else {
-            offenders.push(format!("no row `{start}`"));
-            continue;
-        };
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| **G")).collect();
+    assert!(rows.len() >= 10, "the table has {} rows", rows.len());
+    for (number, row) in (1..).zip(rows) {
         let tests = row.trim_end().trim_end_matches('|').rsplit('|').next().unwrap_or_default();
         let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
         if names.is_empty() {

@@ -4,12 +4,14 @@
 //! changed here, with its reason, and not worked around.
 #![cfg(test)]
 
+mod audit;
 mod catalogue;
 mod chaos;
 mod checker;
 mod coming_from;
 mod dependencies;
 mod documents;
+mod keys;
 mod layers;
 mod links;
 mod lua;
