@@ -79,20 +79,21 @@ fn parse<'a>(stem: &str, name: &'a str) -> Option<(&'a str, bool)> {
     (numbered && is_day).then_some((day, compressed))
 }
 
-/// Removes what is older than `keep`, then compresses what is not yet.
+/// Removes what is older than `keep`, then compresses what is not yet. A file that resists holds up no other; the first
+/// error is returned.
 fn tidy(dir: &Path, stem: &str, keep: Duration, now: Timestamp) -> io::Result<()> {
     let oldest = day(Timestamp::from_unix_ms(now.unix_ms().saturating_sub(millis(keep)).max(0)));
-    let mut plain = Vec::new();
+    let (mut plain, mut done) = (Vec::new(), Ok(()));
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         match parse(stem, &name) {
-            Some((day, _)) if day < oldest.as_str() => std::fs::remove_file(entry.path())?,
+            Some((day, _)) if day < oldest.as_str() => done = done.and(std::fs::remove_file(entry.path())),
             Some((_, false)) => plain.push(entry.path()),
             _ => {}
         }
     }
-    plain.iter().try_for_each(|path| compress(path))
+    plain.iter().fold(done, |done, path| done.and(compress(path)))
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -147,5 +148,19 @@ mod tests {
         let mut text = String::new();
         flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
         assert_eq!(text, "app.2026-03-01.log\n");
+    }
+
+    #[test]
+    fn a_file_that_resists_holds_up_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        // Neither can be removed as a file or read as one, by whomever the test runs as.
+        let resists = ["app.2026-01-01.log", "app.2026-02-28.log"];
+        resists.iter().for_each(|name| std::fs::create_dir(dir.path().join(name)).unwrap());
+        let usual = ["app.2026-01-02.log.gz", "app.2026-02-27.log", "app.2026-03-01.log"];
+        usual.iter().for_each(|name| std::fs::write(dir.path().join(name), "line\n").unwrap());
+        let now = Timestamp::parse("2026-03-02T01:00:00Z").unwrap();
+        assert!(tidy(dir.path(), "app", Duration::from_secs(30 * 86_400), now).is_err());
+        let there = |name: &str| dir.path().join(name).exists();
+        assert!(!there(usual[0]) && there("app.2026-02-27.log.gz") && there("app.2026-03-01.log.gz"));
     }
 }
