@@ -14,12 +14,12 @@ const QUIET: &str = "async_openai=off,fred=warn,hyper=warn,reqwest=warn,rustls=w
 /// What is wrong with it. A word without `=` has to be a level: a typing mistake would otherwise be
 /// taken for the name of a module, and nothing would be logged.
 pub fn log_filter(level: &str) -> Result<String, String> {
-    let lower = level.to_ascii_lowercase();
-    // As the lines themselves write it.
-    let directives: String = lower
+    // WARNING is what the lines themselves write. The rest stays as it is: values of fields, such as a job's id, differ by
+    // case.
+    let directives: String = level
         .split_inclusive(['=', ','])
-        .map(|word| match word.trim_end_matches(',').trim() {
-            "warning" => word.replace("warning", "warn"),
+        .map(|word| match word.trim_end_matches(',') {
+            warning if warning.trim().eq_ignore_ascii_case("warning") => word.replace(warning, "warn"),
             _ => word.to_owned(),
         })
         .collect();
@@ -42,6 +42,9 @@ mod tests {
         for good in ["info", "INFO", "warning", "warn,windlass::store=debug", "warning,windlass::http=WARNING", "off"] {
             assert!(log_filter(good).is_ok(), "{good}");
         }
+        let of_job = "INFO,[attempt{job_id=01dVmX8Y1uj8y5I0EHlEd0}]=Debug";
+        assert!(log_filter(of_job).is_ok_and(|filter| filter.ends_with(of_job)), "an id keeps its case");
+        assert!(log_filter("Warning,windlass=WARNING").is_ok_and(|filter| filter.ends_with(",warn,windlass=warn")));
         for bad in ["inof", "", "info,loud", "windlass=verbose"] {
             assert!(log_filter(bad).is_err(), "{bad}");
         }
