@@ -27,6 +27,9 @@ pub struct QueueView {
     pub running: u64,
     /// Set aside until someone decides.
     pub held: u64,
+    /// Of these, by reason. What an older version set aside is not counted.
+    #[serde(default)]
+    pub held_by: BTreeMap<String, u64>,
     /// Dead letters.
     pub dead: u64,
     /// Live workers that serve it.

@@ -8,7 +8,6 @@ mod actions;
 mod error;
 mod fleet;
 mod follow;
-mod glance;
 mod jobs;
 mod operations;
 mod operators;
@@ -25,7 +24,6 @@ use crate::domain::Workspace;
 
 pub use error::ClientError;
 pub use follow::{Follow, JobEvent};
-pub use glance::QueueReason;
 pub use jobs::{JobFilter, Receipt};
 pub use watch::{WatchEvent, WatchFilter, WatchJobs};
 

@@ -18,7 +18,7 @@ use crate::api::worker::{ServedQueue, WorkerView};
 use crate::api::workspace::{Limits, LlmLimits};
 use crate::domain::llm::Quota;
 use crate::domain::{EffectRecord, Job, JobId, RawJson, effect_key};
-use crate::engine::{Check, EffectsOf, JobEvent, JobStep, Level, TypeInfo, approve_until};
+use crate::engine::{Check, EffectsOf, JobEvent, JobStep, TypeInfo, approve_until};
 use crate::store::{DeadGroup, Delta, KeyRecord, QueueSummary, Switch, SwitchedBy, WorkerSummary, WorkspaceLimits};
 
 use super::follow;
@@ -46,6 +46,7 @@ pub(super) fn queue(summary: &QueueSummary) -> QueueView {
         scheduled: summary.scheduled,
         running: summary.running,
         held: summary.held,
+        held_by: summary.held_by.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect(),
         dead: summary.dead,
         workers: summary.workers,
         enqueued_total: summary.enqueued_total,
@@ -187,13 +188,8 @@ pub(super) fn delta(job: JobId, delta: &Delta) -> DeltaView {
 }
 
 pub(super) fn check(check: &Check) -> CheckView {
-    let status = match check.level {
-        Level::Ok => "ok",
-        Level::Degraded => "degraded",
-        Level::Failed => "failed",
-    };
     let remedy = (!check.remedy.is_empty()).then(|| check.remedy.clone());
-    CheckView { status: status.to_owned(), detail: check.detail.clone(), remedy }
+    CheckView { status: check.level.as_str().to_owned(), detail: check.detail.clone(), remedy }
 }
 
 /// What is on record of a job's effects. `wait`: how long it may wait for an approval.

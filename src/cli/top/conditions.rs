@@ -135,8 +135,9 @@ fn deep_together(queues: &[QueueRow]) -> Option<Condition> {
 }
 
 fn unknown(row: &QueueRow) -> Option<Condition> {
-    (row.outcome_unknown > 0).then(|| {
-        let detail = format!("held jobs whose effect may have happened: {}", row.outcome_unknown);
+    let jobs = row.outcome_unknown();
+    (jobs > 0).then(|| {
+        let detail = format!("held jobs whose effect may have happened: {jobs}");
         let next = format!("windlass jobs list --state held --queue {}", row.view.name);
         of_queue(Severity::Warning, "outcome_unknown", row, detail, next)
     })

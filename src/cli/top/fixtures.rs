@@ -14,7 +14,7 @@ pub(super) fn queue(name: &str) -> QueueRow {
         "enqueued_total": 0, "dequeued_total": 0, "lease_expiries_total": 0, "finished_total": {},
     }))
     .expect("a queue");
-    QueueRow { view, enqueued_per_second: None, dequeued_per_second: None, outcome_unknown: 0 }
+    QueueRow { view, enqueued_per_second: None, dequeued_per_second: None }
 }
 
 pub(super) fn worker(host: &str, queues: &[&str]) -> WorkerView {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::paint::Look;
-use super::super::span;
+use super::super::span::{self, ago};
 use super::conditions::Severity;
 use super::grid::{Line, grid, number, text, word};
 use super::read::{QueueRow, Snapshot};
@@ -253,10 +253,6 @@ fn dead(snapshot: &Snapshot, width: usize) -> Vec<Line> {
 fn section(mut lines: Vec<Line>) -> Vec<Line> {
     lines.push(Line::new(Look::Plain, ""));
     lines
-}
-
-fn ago(time: &str) -> String {
-    Timestamp::parse(time).map_or_else(|_| time.to_owned(), |moment| span::relative(moment, clock::wall()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! One look at the fleet, and the rates between two looks.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,9 +11,7 @@ use crate::api::queue::QueueView;
 use crate::api::worker::WorkerView;
 use crate::client::{Client, ClientError};
 use crate::clock::{self, Instant};
-
-/// The gauge of held jobs by reason.
-const HELD: &str = "windlass_held_jobs{";
+use crate::domain::HeldReason;
 
 /// A queue, and what went in and out since the look before.
 #[derive(Clone, Debug, Serialize)]
@@ -26,8 +23,13 @@ pub(super) struct QueueRow {
     pub(super) enqueued_per_second: Option<f64>,
     /// Jobs claimed per second.
     pub(super) dequeued_per_second: Option<f64>,
+}
+
+impl QueueRow {
     /// Held jobs whose effect may have happened.
-    pub(super) outcome_unknown: u64,
+    pub(super) fn outcome_unknown(&self) -> u64 {
+        self.view.held_by.get(HeldReason::OutcomeUnknown.as_str()).copied().unwrap_or_default()
+    }
 }
 
 /// The fleet at one moment.
@@ -59,11 +61,6 @@ pub(super) async fn read(client: &Client, before: Option<&Snapshot>) -> Result<S
     let (queues, workers, dead, ready) =
         futures_util::try_join!(client.queues(), client.workers(), client.dead(&[]), client.ready())?;
     let taken = clock::now();
-    // The list of queues counts held jobs together; which of them are whose is in the metrics.
-    let unknown = match queues.queues.iter().any(|queue| queue.held > 0) {
-        true => outcome_unknown(&client.metrics().await?),
-        false => BTreeMap::new(),
-    };
     let row = |view: QueueView| {
         let earlier = before.and_then(|b| b.queues.iter().find(|q| q.view.name == view.name));
         let elapsed = before.map_or(Duration::ZERO, |b| taken.duration_since(b.taken));
@@ -71,7 +68,6 @@ pub(super) async fn read(client: &Client, before: Option<&Snapshot>) -> Result<S
         QueueRow {
             enqueued_per_second: rate(|q| q.enqueued_total),
             dequeued_per_second: rate(|q| q.dequeued_total),
-            outcome_unknown: unknown.get(&view.name).copied().unwrap_or_default(),
             view,
         }
     };
@@ -95,18 +91,6 @@ fn rate(now: u64, before: Option<u64>, elapsed: Duration) -> Option<f64> {
     (!elapsed.is_zero()).then(|| grown / elapsed.as_secs_f64())
 }
 
-/// By queue, out of the Prometheus text format.
-fn outcome_unknown(metrics: &str) -> BTreeMap<String, u64> {
-    let lines = metrics.lines().filter_map(|line| line.strip_prefix(HELD)?.rsplit_once("} "));
-    lines
-        .filter(|(labels, _)| labels.contains("reason=\"outcome_unknown\""))
-        .filter_map(|(labels, value)| {
-            let queue = labels.split("queue=\"").nth(1)?.split('"').next()?;
-            Some((queue.to_owned(), value.trim().parse().ok()?))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,14 +100,5 @@ mod tests {
         let two = Duration::from_secs(2);
         assert_eq!(rate(30, Some(10), two), Some(10.0));
         assert_eq!((rate(30, None, two), rate(5, Some(10), two), rate(5, Some(5), Duration::ZERO)), (None, None, None));
-    }
-
-    #[test]
-    fn held_jobs_of_unknown_outcome_are_read_out_of_the_metrics() {
-        let text = "# HELP windlass_held_jobs x\nwindlass_held_jobs{queue=\"a\",reason=\"outcome_unknown\"} 3\n\
-                    windlass_held_jobs{queue=\"a\",reason=\"approval\"} 9\n\
-                    windlass_held_jobs{reason=\"outcome_unknown\",queue=\"b\"} 0\n";
-        let found: Vec<(String, u64)> = outcome_unknown(text).into_iter().collect();
-        assert_eq!(found, [("a".to_owned(), 3), ("b".to_owned(), 0)]);
     }
 }

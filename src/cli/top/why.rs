@@ -7,7 +7,7 @@ use crate::domain::QueueName;
 /// The lines to show. What cannot be asked is said from what was read.
 pub(super) async fn ask(client: Client, queue: String, row: Option<QueueRow>) -> Vec<String> {
     let asked = match QueueName::new(&queue) {
-        Ok(name) => client.queue_reason(&name).await.ok().flatten(),
+        Ok(name) => client.queue_why(&name).await.ok(),
         Err(_) => None,
     };
     let mut lines = match asked {
@@ -16,7 +16,7 @@ pub(super) async fn ask(client: Client, queue: String, row: Option<QueueRow>) ->
                 Some(why.detail),
                 why.until.map(|until| format!("until {until}")),
                 why.next.map(|next| format!("next: {next}")),
-                why.runbook.map(|section| format!("runbook: {section}")),
+                Some(format!("runbook: {}", why.runbook)),
             ];
             told.into_iter().flatten().collect()
         }

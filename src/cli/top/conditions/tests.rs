@@ -78,7 +78,7 @@ fn depth_is_judged_per_queue_and_together() {
 #[test]
 fn held_effects_and_redis_are_told_and_the_worst_stands_first() {
     let mut row = queue("mail");
-    row.outcome_unknown = 2;
+    row.view.held_by.insert("outcome_unknown".to_owned(), 2);
     let mut ready = ready();
     ready.checks.entry("eviction".into()).and_modify(|check| check.status = "failed".into());
     let found = all(&[row], &[], &ready);
