@@ -100,12 +100,7 @@ fn claims(health: &WorkerHealth) -> CheckView {
 }
 
 fn report(level: Level, detail: String, remedy: Option<String>) -> CheckView {
-    let status = match level {
-        Level::Ok => "ok",
-        Level::Degraded => "degraded",
-        Level::Failed => "failed",
-    };
-    CheckView { status: status.to_owned(), detail, remedy }
+    CheckView { status: level.as_str().to_owned(), detail, remedy }
 }
 
 async fn render(State(shared): State<Shared>, headers: HeaderMap) -> Response {

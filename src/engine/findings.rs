@@ -20,6 +20,18 @@ pub enum Level {
     Failed,
 }
 
+impl Level {
+    /// The word for it in reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// One check with its finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {

@@ -17,6 +17,7 @@ use super::tasks;
 const INTERVAL: Duration = Duration::from_secs(4);
 /// Between two looks while Redis does not answer.
 const INTERVAL_DOWN: Duration = Duration::from_millis(250);
+
 /// Keeps the findings fresh: every 4 s (four commands each), four times a second while Redis is
 /// away; cheap to clone.
 #[derive(Clone, Debug)]

@@ -194,10 +194,7 @@ impl Caller {
     /// # Errors
     /// 403 when the key lacks the scope.
     pub(super) fn require(&self, permission: Permission) -> Result<(), ApiError> {
-        if self.info.has(permission.scope()) {
-            return Ok(());
-        }
-        Err(ApiError::new(ErrorCode::Forbidden, format!("the API key lacks the scope {}", permission.scope())))
+        self.require_one(&[permission])
     }
 
     /// # Errors
@@ -223,11 +220,7 @@ impl Caller {
     /// # Errors
     /// 403 when the key lacks all of them or is bound to a workspace.
     pub(super) fn require_fleet_any(&self, permissions: &[Permission]) -> Result<(), ApiError> {
-        if !permissions.iter().any(|permission| self.info.has(permission.scope())) {
-            let names: Vec<_> = permissions.iter().map(|permission| permission.scope()).collect();
-            let detail = format!("the API key lacks the scope {}", names.join(" or "));
-            return Err(ApiError::new(ErrorCode::Forbidden, detail));
-        }
+        self.require_one(permissions)?;
         if self.info.workspace.is_none() {
             return Ok(());
         }

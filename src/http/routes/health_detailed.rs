@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::api::health::{HealthDetailed, ProviderHealthView, RedisHealth, WorkersHealth};
 use crate::clock;
+use crate::domain::WorkerState;
 use crate::engine::Findings;
 use crate::store::{ServerFacts, Shards, StoreError};
 
@@ -97,11 +98,11 @@ async fn redis(store: &Shards, findings: &Findings) -> RedisHealth {
 async fn workers(store: &Shards) -> WorkersHealth {
     match asked(store.workers()).await {
         Ok(live) => {
-            let with = |status: &str| live.iter().filter(|worker| worker.status == status).count();
+            let with = |state: WorkerState| live.iter().filter(|worker| worker.state() == state).count();
             WorkersHealth {
                 live: live.len(),
-                deaf: with("deaf"),
-                draining: with("draining"),
+                deaf: with(WorkerState::Deaf),
+                draining: with(WorkerState::Stopping),
                 slots: live.iter().map(|worker| u64::from(worker.slots)).sum(),
                 busy: live.iter().map(|worker| u64::from(worker.busy)).sum(),
                 error: None,
