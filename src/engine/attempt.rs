@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use crate::clock::{self, Instant};
-use crate::domain::{FailureReason, RawJson, RetryPolicy, SpanRef, Timestamp};
+use crate::domain::{FailureReason, RawJson, RetryPolicy, Timestamp};
 use crate::metrics;
 use crate::store::{Claimed, Ending, Store, StoreError};
 
@@ -78,17 +78,18 @@ impl Attempt {
     /// Runs the attempt to its end. Every line that is written meanwhile names it, whatever the level.
     pub(super) async fn run(self) -> Ended {
         let job = &self.claimed.job;
+        let trace = self.tracer.of_job(job.id);
         let span = tracing::error_span!(
             "attempt", job_id = %job.id, tenant_id = %job.workspace, attempt = job.attempt,
-            trace_id = %SpanRef::of_job(job.id).trace
+            trace_id = %trace.of().trace
         );
-        self.run_within().instrument(span).await
+        self.run_within(trace).instrument(span).await
     }
 
-    async fn run_within(self) -> Ended {
+    async fn run_within(self, of_job: Trace) -> Ended {
         let started = clock::now();
-        let span = self.begin_span();
-        let trace = span.as_ref().map(OpenSpan::place);
+        let span = self.begin_span(&of_job);
+        let trace = span.as_ref().map_or(of_job, OpenSpan::place);
         let sink = Arc::new(self.deltas.open(&self.lease, self.claimed.job.attempt));
         let effects = self.effects();
         // The handler runs in a task of its own; this guards the executor's own check, whose panic
@@ -128,8 +129,8 @@ impl Attempt {
     }
 
     /// The span of the attempt, behind one of the wait before it: by Redis' clock, from when it could have begun.
-    fn begin_span(&self) -> Option<OpenSpan> {
-        let (job, trace) = (&self.claimed.job, self.tracer.of_job(self.claimed.job.id));
+    fn begin_span(&self, trace: &Trace) -> Option<OpenSpan> {
+        let job = &self.claimed.job;
         if let Some(mut wait) = trace.open(SpanKind::Internal, || format!("wait {}", job.queue)) {
             facts_of_job(&mut wait, job, ("wait", "receive"));
             let nanos = |at: Timestamp| u64::try_from(at.unix_ms()).unwrap_or_default().saturating_mul(1_000_000);
@@ -154,7 +155,7 @@ impl Attempt {
         &self,
         sink: &Arc<AttemptSink>,
         effects: &Arc<Effects>,
-        trace: Option<Trace>,
+        trace: Trace,
     ) -> (Option<Ending>, bool, &'static str) {
         let job = &self.claimed.job;
         let input = job.input.as_ref().map(RawJson::to_value).unwrap_or_default();
@@ -175,7 +176,7 @@ impl Attempt {
             .context(deadline, Arc::clone(&progress) as Arc<dyn ProgressSink>)
             .with_deltas(Arc::clone(sink) as Arc<dyn DeltaSink>)
             .with_effects(Arc::clone(effects))
-            .with_trace(trace.unwrap_or_else(|| Trace::none(job.id)));
+            .with_trace(trace);
         let policy = executor.info().retry;
         let mut handler = tasks::spawn("handler", async move { executor.run(context).await }.in_current_span());
         tokio::select! {
