@@ -7,9 +7,10 @@ use std::time::Duration;
 #[error("must be an age such as 30s, 90m, 12h, 2d, 1w or 1d12h, at most ten years")]
 pub struct AgeError;
 
-/// The longest age.
-const LONGEST: u64 = 3650 * DAY;
 const DAY: u64 = 86_400;
+
+/// The longest age: ten years.
+pub const LONGEST_AGE: Duration = Duration::from_secs(3650 * DAY);
 
 /// Reads an age: whole numbers, each with one of the units `s`, `m` (minutes), `h`, `d` and `w`.
 ///
@@ -34,8 +35,8 @@ pub fn parse_age(text: &str) -> Result<Duration, AgeError> {
         let seconds = number.take().and_then(|n| n.checked_mul(unit)).ok_or(AgeError)?;
         total = total.checked_add(seconds).ok_or(AgeError)?;
     }
-    let whole = number.is_none() && !text.is_empty() && total <= LONGEST;
-    whole.then(|| Duration::from_secs(total)).ok_or(AgeError)
+    let whole = number.is_none() && !text.is_empty();
+    Some(Duration::from_secs(total)).filter(|age| whole && *age <= LONGEST_AGE).ok_or(AgeError)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ mod trace;
 mod worker;
 
 pub use action::ActionFacts;
-pub use age::{AgeError, parse_age};
+pub use age::{AgeError, LONGEST_AGE, parse_age};
 pub use arguments::arguments_digest;
 pub use audit::AUDIT;
 pub use credential::{CredentialKind, CredentialState, HeaderValue, Material, OAuth, SmtpLogin, SmtpSecurity};
