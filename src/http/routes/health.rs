@@ -94,19 +94,30 @@ pub(super) async fn report(state: &HttpState) -> Health {
 }
 
 /// What this release can do, for clients that look before they leap.
-const FEATURES: [&str; 12] = [
+const FEATURES: [&str; 23] = [
     "jobs",
     "batch",
     "idempotency",
     "prefer-wait",
     "events",
+    "watch",
+    "websocket",
     "why",
     "redrive",
     "queues",
+    "queue-stats",
+    "workers",
     "dead-letters",
+    "operations",
+    "actions",
+    "effects",
+    "credentials",
+    "providers",
+    "usage",
     "api-keys",
     "workspace-limits",
     "metrics",
+    "log-level",
 ];
 
 /// Show what this server is.
