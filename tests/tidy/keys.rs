@@ -12,17 +12,25 @@ fn between<'a>(text: &'a str, from: &str, ends: &[char]) -> Vec<&'a str> {
 
 /// Names behind the base, up to where a part of them varies: `jobs`, `worker:`, `queue:order:`.
 fn in_code() -> BTreeSet<String> {
-    let (mut names, mut lua) = (BTreeSet::new(), String::new());
+    let (mut lua, rust) = (String::new(), read("src/store/keys.rs"));
     files("src/store/lua").into_iter().for_each(|file| lua.push_str(&file.text));
-    names.extend(between(&lua, "base .. ':", &['\'']).into_iter().map(str::to_owned));
-    names.extend(between(&lua, "qkey('", &['\'']).into_iter().map(|name| format!("queue:{name}")));
-    let rust = read("src/store/keys.rs");
-    names.extend(between(&rust, "format!(\"{}:", &['"', '{']).into_iter().map(str::to_owned));
-    names.extend(between(&rust, "self.queue(\"", &['"']).into_iter().map(|name| format!("queue:{name}")));
-    names.extend(between(&rust, "self.llm(\"", &['"']).into_iter().map(|name| format!("llm:{name}")));
-    // Made of a name that a variable has.
-    names.retain(|name| !["queue:", "llm:", ""].contains(&name.as_str()));
-    names
+    // Where a name begins, and what is before it.
+    let beginnings = [
+        (&lua, "base .. ':", ""),
+        (&lua, "string.sub(KEYS[1], 1, -6) .. ':", ""),
+        (&lua, "effects_key .. '", "effects"),
+        (&lua, "qkey('", "queue:"),
+        (&lua, "llm .. '", "llm:"),
+        (&rust, "format!(\"{}:", ""),
+        (&rust, "self.queue(\"", "queue:"),
+        (&rust, "self.llm(\"", "llm:"),
+        (&rust, "self.llm(&format!(\"", "llm:"),
+    ];
+    let names = beginnings.into_iter().flat_map(|(text, from, before)| {
+        between(text, from, &['\'', '"', '{']).into_iter().map(move |name| format!("{before}{name}"))
+    });
+    // Without those whose names are made of a variable.
+    names.filter(|name| !["", "queue:", "llm:"].contains(&name.as_str())).collect()
 }
 
 /// The same of the table, whose rows may leave the beginning of a further name out.
