@@ -54,6 +54,23 @@ async fn a_closed_metrics_page_takes_its_token_or_a_key_for_it() {
 }
 
 #[tokio::test]
+async fn top_shows_held_jobs_to_who_may_not_read_metrics() {
+    let redis = TestRedis::start().await;
+    let own = [("METRICS_AUTH", "token"), ("METRICS_TOKEN", TOKEN), ("WINDLASS_ADMIN_KEY", ADMIN_KEY)];
+    let server = Role::serve(&redis, &own);
+    server.wait_ready().await;
+    let as_admin =
+        |arguments: &[&str]| run(arguments, &[("WINDLASS_URL", &server.url), ("WINDLASS_API_KEY", ADMIN_KEY)]);
+    let made = as_admin(&["keys", "create", "--workspace", "*", "--scope", "queue:operate", "-o", "json"]).json();
+    let key = made["key"].as_str().unwrap();
+    as_admin(&["jobs", "submit", "echo", "--workspace", "acme", "--queue", "mail"]).ok();
+    as_admin(&["jobs", "hold", "--queue", "mail", "--yes"]).ok();
+    let arguments = ["top", "--output", "json", "--interval", "250ms"];
+    let found = run(&arguments, &[("WINDLASS_URL", &server.url), ("WINDLASS_API_KEY", key)]).json();
+    assert_eq!(found["queues"][0]["held_by"]["operator"], 1, "{found}");
+}
+
+#[tokio::test]
 async fn the_token_works_while_redis_is_away() {
     let mut redis = TestRedis::start().await;
     let server = Role::serve(&redis, &[("METRICS_AUTH", "token"), ("METRICS_TOKEN", TOKEN)]);
