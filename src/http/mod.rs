@@ -22,6 +22,7 @@ mod query;
 mod router;
 mod routes;
 mod server;
+mod shared;
 mod standing;
 mod state;
 mod views;
