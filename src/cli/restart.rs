@@ -11,7 +11,7 @@ use super::span::{self, brief};
 use crate::api::worker::WorkerView;
 use crate::client::Client;
 use crate::clock::{self, Instant};
-use crate::domain::{Order, Timestamp, WorkerId, WorkerState};
+use crate::domain::{Order, Timestamp, WorkerId};
 
 /// Between two looks at the fleet.
 const LOOK: Duration = Duration::from_millis(250);
@@ -111,7 +111,7 @@ impl Restart {
                 (stopped.gone, stopped.since) = (true, clock::now());
             }
         }
-        for live in fleet.iter().filter(|live| serves(live) && !self.known.contains(&live.id)).collect::<Vec<_>>() {
+        for live in fleet.iter().filter(|live| live.serves() && !self.known.contains(&live.id)).collect::<Vec<_>>() {
             let Some(at) = self.stopped.iter().position(|s| s.gone && serves_as(live, &s.worker)) else { continue };
             let stopped = self.stopped.remove(at);
             self.known.insert(live.id.clone());
@@ -160,11 +160,6 @@ impl Restart {
         }
         Ok(())
     }
-}
-
-/// Whether it claims. On the way back to an older version, which does not say so, it is enough that it is there.
-fn serves(live: &WorkerView) -> bool {
-    live.claims || (!live.hears && live.state == WorkerState::Active.as_str())
 }
 
 /// A successor serves at least the queues of its predecessor.

@@ -50,7 +50,8 @@ impl Mended {
     /// unknown. `false` when it is being replaced already.
     pub(super) fn replace(&self, why: &str) -> bool {
         let mut replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        if replacing.is_some_and(|_| !self.client.is_connected()) || replacing.is_some_and(|at| at.elapsed() <= ORDERED) {
+        if replacing.is_some_and(|_| !self.client.is_connected()) || replacing.is_some_and(|at| at.elapsed() <= ORDERED)
+        {
             return false;
         }
         *replacing = Some(clock::now());
