@@ -3,7 +3,7 @@
 //! The fleet's families come from Redis on every scrape and are written by hand, so that they are
 //! there with no worker alive, and so that a counter that went backwards (Redis restored or failed
 //! over) is seen as a reset. While Redis is away the last known values are repeated for
-//! a minute ([`Shared`]), so that a failover does not make alerts flap; after that the series end, which
+//! a minute ([`LastReading`]), so that a failover does not make alerts flap; after that the series end, which
 //! is what an alert on absence is for.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::metrics as catalogue;
 use crate::metrics::{Metric, Sample, render_family};
 use crate::store::{QueueSummary, Shards, StoreError, WorkerSummary};
 
-use super::shared::Shared;
+use super::last_reading::LastReading;
 
 /// Scrapes closer together than this share one reading.
 const FRESH: Duration = Duration::from_millis(500);
@@ -34,12 +34,12 @@ struct Reading {
 /// The last reading of the fleet.
 pub(super) struct Fleet {
     store: Shards,
-    last: Shared<Reading>,
+    last: LastReading<Reading>,
 }
 
 impl Fleet {
     pub(super) fn new(store: Shards) -> Self {
-        Self { store, last: Shared::default() }
+        Self { store, last: LastReading::default() }
     }
 
     /// Appends the fleet's families to `out`.

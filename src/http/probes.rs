@@ -9,7 +9,7 @@ use crate::domain::ProviderName;
 use crate::metrics::{LLM_PROVIDER_UP, render_family};
 use crate::store::Shards;
 
-use super::shared::Shared;
+use super::last_reading::LastReading;
 
 /// Answers closer together than this share one reading; probes come every 30 s.
 const FRESH: Duration = Duration::from_secs(1);
@@ -24,12 +24,12 @@ type Up = Vec<(ProviderName, Option<bool>)>;
 pub(super) struct Probes {
     store: Shards,
     names: Vec<ProviderName>,
-    last: Shared<Up>,
+    last: LastReading<Up>,
 }
 
 impl Probes {
     pub(super) fn new(store: Shards, names: Vec<ProviderName>) -> Self {
-        Self { store, names, last: Shared::default() }
+        Self { store, names, last: LastReading::default() }
     }
 
     async fn read(&self) -> Up {

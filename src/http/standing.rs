@@ -12,7 +12,7 @@ use crate::domain::llm::{ProviderInfo, Quota, Target};
 use crate::metrics::{LLM_BREAKER_OPEN, LLM_BUDGET_USED, Sample, render_family};
 use crate::store::{BreakerState, LimitUse, Shards, StoreError};
 
-use super::shared::Shared;
+use super::last_reading::LastReading;
 
 /// Scrapes closer together than this share one reading.
 const FRESH: Duration = Duration::from_secs(1);
@@ -36,12 +36,12 @@ struct Row {
 pub(super) struct Standing {
     store: Shards,
     providers: Arc<[ProviderInfo]>,
-    last: Shared<Vec<Row>>,
+    last: LastReading<Vec<Row>>,
 }
 
 impl Standing {
     pub(super) fn new(store: Shards, providers: Arc<[ProviderInfo]>) -> Self {
-        Self { store, providers, last: Shared::default() }
+        Self { store, providers, last: LastReading::default() }
     }
 
     /// Appends the families of models to `out`.
