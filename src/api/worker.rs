@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::WorkerState;
+
 /// A live worker process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(title = "Worker")]
@@ -46,6 +48,20 @@ pub struct WorkerView {
     pub seen_at: String,
 }
 
+impl WorkerView {
+    /// How it stands; an API of an older version says only what the worker says itself.
+    #[must_use]
+    pub fn standing(&self) -> &str {
+        if self.state.is_empty() { &self.status } else { &self.state }
+    }
+
+    /// Whether it claims. A worker of an older version does not say so: it is enough that it runs.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.claims || (!self.hears && self.status == WorkerState::Active.status())
+    }
+}
+
 /// A queue that a worker serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServedQueue {
@@ -79,4 +95,25 @@ pub struct WorkerList {
     #[serde(default)]
     #[schema(format = DateTime)]
     pub at: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(more: &str) -> WorkerView {
+        let common = r#""id":"w","host":"h","pid":1,"version":"0","queues":[],"types":[],"slots":1,"busy":0"#;
+        let text = format!(r#"{{{common},"started_at":"","seen_at":"",{more}}}"#);
+        serde_json::from_str(&text).expect("a worker")
+    }
+
+    #[test]
+    fn a_worker_of_an_older_version_serves_while_it_runs_and_any_other_when_it_says_so() {
+        let (older, leaving) = (listed(r#""status":"running""#), listed(r#""status":"draining""#));
+        assert_eq!((older.standing(), older.serves()), ("running", true));
+        assert!(!leaving.serves());
+        let begins = listed(r#""status":"running","state":"active","hears":true"#);
+        assert_eq!((begins.standing(), begins.serves()), ("active", false));
+        assert!(listed(r#""status":"running","state":"active","hears":true,"claims":true"#).serves());
+    }
 }

@@ -111,7 +111,7 @@ impl Restart {
                 (stopped.gone, stopped.since) = (true, clock::now());
             }
         }
-        for live in fleet.iter().filter(|live| live.claims && !self.known.contains(&live.id)).collect::<Vec<_>>() {
+        for live in fleet.iter().filter(|live| live.serves() && !self.known.contains(&live.id)).collect::<Vec<_>>() {
             let Some(at) = self.stopped.iter().position(|s| s.gone && serves_as(live, &s.worker)) else { continue };
             let stopped = self.stopped.remove(at);
             self.known.insert(live.id.clone());

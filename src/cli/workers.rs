@@ -83,10 +83,10 @@ fn row(worker: &WorkerView) -> Vec<String> {
 
 /// `quiet by alice`.
 fn standing(worker: &WorkerView) -> String {
-    let state = if worker.state.is_empty() { &worker.status } else { &worker.state };
+    let state = worker.standing();
     match &worker.told_by {
         Some(by) => format!("{state} by {by}"),
-        None => state.clone(),
+        None => state.to_owned(),
     }
 }
 

@@ -25,6 +25,7 @@ mod registry;
 mod slots;
 mod submit;
 pub mod tasks;
+mod ticket;
 mod tracer;
 mod watch;
 mod worker;

@@ -15,6 +15,7 @@ use crate::store::{Enqueued, Scope, Shards, Store, StoreError};
 
 use super::guard::Guard;
 use super::tasks;
+use super::ticket::{Ticket, patience};
 use super::tracer::{SpanKind, Tracer, facts_of_job};
 
 /// Payload bytes in one script call.
@@ -83,6 +84,7 @@ struct Waiting {
     id: JobId,
     /// Shared, because it goes through many hands.
     spec: Arc<JobSpec>,
+    ticket: Arc<Ticket>,
     reply: oneshot::Sender<Result<Enqueued, StoreError>>,
 }
 
@@ -123,8 +125,11 @@ impl Submitter {
         let began = clock::unix_nanos();
         self.admit()?;
         let spec = Arc::new(spec);
-        let waiting = self.hand_in(Arc::clone(&spec)).await?;
-        let outcome = waiting.await.map_err(|_| StoreError::Unknown("the process is stopping".to_owned()))??;
+        let (ticket, reply) = self.hand_in(Arc::clone(&spec)).await?;
+        let outcome = match tokio::time::timeout(patience(self.shards.options()), reply).await {
+            Ok(outcome) => outcome.map_err(|_| StoreError::Unknown("the process is stopping".to_owned()))??,
+            Err(_) => return Err(ticket.give_up().into()),
+        };
         let submitted = self.answer(&spec, outcome).await?;
         if !submitted.replayed {
             self.trace(&submitted.job, spec.origin, began);
@@ -158,14 +163,15 @@ impl Submitter {
     async fn hand_in(
         &self,
         spec: Arc<JobSpec>,
-    ) -> Result<oneshot::Receiver<Result<Enqueued, StoreError>>, SubmitError> {
+    ) -> Result<(Arc<Ticket>, oneshot::Receiver<Result<Enqueued, StoreError>>), SubmitError> {
         let store = self.shards.of_request(&spec.workspace, &spec.request_id);
         let lane = self.lane(store, &spec.queue).await?;
         let (reply, receiver) = oneshot::channel();
         let made = u64::try_from(store.now_estimate().unix_ms()).unwrap_or_default();
-        let waiting = Waiting { id: JobId::new(made, store.shard()), spec, reply };
+        let ticket = Arc::<Ticket>::default();
+        let waiting = Waiting { id: JobId::new(made, store.shard()), spec, ticket: Arc::clone(&ticket), reply };
         lane.try_send(waiting).map_err(|_| StoreError::Unavailable("too many enqueues are waiting".to_owned()))?;
-        Ok(receiver)
+        Ok((ticket, receiver))
     }
 
     async fn lane(&self, store: &Store, queue: &QueueName) -> Result<mpsc::Sender<Waiting>, SubmitError> {
@@ -173,7 +179,7 @@ impl Submitter {
         if let Some(lane) = lanes.lock().unwrap_or_else(PoisonError::into_inner).get(queue) {
             return Ok(lane.clone());
         }
-        let known = store.queue_names().await?;
+        let known = store.queue_names().await.map_err(StoreError::before_change)?;
         if known.len() >= QUEUES && !known.contains(queue) {
             return Err(SubmitError::TooManyQueues { queue: queue.clone() });
         }
@@ -256,7 +262,11 @@ fn next_batch(ahead: &mut VecDeque<Waiting>, first: bool) -> Vec<Waiting> {
     ahead.drain(..count).collect()
 }
 
-async fn write(store: &Store, queue: &QueueName, batch: Vec<Waiting>) {
+async fn write(store: &Store, queue: &QueueName, mut batch: Vec<Waiting>) {
+    batch.retain(|one| one.ticket.send());
+    if batch.is_empty() {
+        return;
+    }
     let (mut replies, items): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.reply, (w.id, w.spec))).unzip();
     match write_surely(store, queue, &items).await {
         // One of them is the cause: apart, it fails alone. A repeat with the same ids is safe.
@@ -285,17 +295,18 @@ async fn write(store: &Store, queue: &QueueName, batch: Vec<Waiting>) {
 }
 
 /// Repeats a call whose outcome is unknown: with the same ids that is safe, and most often it turns
-/// "unknown" into an answer.
+/// "unknown" into an answer. Not for longer than somebody waits for it.
 async fn write_surely(
     store: &Store,
     queue: &QueueName,
     items: &[(JobId, Arc<JobSpec>)],
 ) -> Result<Vec<Enqueued>, StoreError> {
+    let until = clock::now() + patience(store.options());
     let mut unknown = match store.enqueue(queue, items).await {
         Err(error @ StoreError::Unknown(_)) => error,
         other => return other,
     };
-    for wait in REPEATS {
+    for wait in REPEATS.into_iter().take_while(|wait| clock::now() + *wait < until) {
         tokio::time::sleep(wait).await;
         match store.enqueue(queue, items).await {
             Ok(outcomes) => return Ok(outcomes),
@@ -318,7 +329,7 @@ mod tests {
             let names = (Workspace::new("ws").unwrap(), RequestId::new(&format!("r{n}")).unwrap());
             let input = RawJson::from_compact(format!("\"{}\"", "x".repeat(bytes)));
             let spec = JobSpec::new(names.0, names.1, JobType::new("echo").unwrap(), input);
-            Waiting { id: JobId::new(1, 0), spec: Arc::new(spec), reply: oneshot::channel().0 }
+            Waiting { id: JobId::new(1, 0), spec: Arc::new(spec), ticket: Arc::default(), reply: oneshot::channel().0 }
         };
         (0..count).map(one).collect()
     }

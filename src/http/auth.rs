@@ -116,7 +116,7 @@ impl Auth {
             return Ok(Some(info));
         }
         let asked = crate::clock::now();
-        let record = self.store.key_by_hash(&mint::hex(digest)).await?;
+        let record = self.store.key_by_hash(&mint::hex(digest)).await.map_err(StoreError::before_change)?;
         let info = record.and_then(KeyInfo::of).map(Arc::new);
         if let Some(info) = &info {
             self.cache.put(*digest, info.clone(), asked);

@@ -39,6 +39,7 @@ pub(super) async fn around(State(state): State<HttpState>, mut request: Request,
     let span = tracing::error_span!("request", request_id = id, trace_id = %note.trace());
     let mut response = limited(&state, request, next).instrument(span.clone()).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let problem = if method.is_safe() { of_a_read(problem) } else { problem };
         metrics::record_problem(&path, &problem.code);
         response = problem_response(response, problem, &id);
     }
@@ -71,6 +72,14 @@ async fn limited(state: &HttpState, request: Request, next: Next) -> Response {
             .into_response(),
         Err(_) => outcome_unknown().into_response(),
     }
+}
+
+/// A read that got no answer changed nothing, so there is nothing of it that nobody knows.
+fn of_a_read(problem: Problem) -> Problem {
+    if problem.code != ErrorCode::OutcomeUnknown.as_str() {
+        return problem;
+    }
+    Problem::new(ErrorCode::RedisUnavailable, "Redis did not answer; try again")
 }
 
 /// The client's own id if it is short and harmless, else a fresh one.

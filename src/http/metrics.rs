@@ -3,21 +3,17 @@
 //! The fleet's families come from Redis on every scrape and are written by hand, so that they are
 //! there with no worker alive, and so that a counter that went backwards (Redis restored or failed
 //! over) is seen as a reset. While Redis is away the last known values are repeated for
-//! [`STALE_AFTER`], so that a failover does not make alerts flap; after that the series end, which
+//! a minute ([`LastReading`]), so that a failover does not make alerts flap; after that the series end, which
 //! is what an alert on absence is for.
 
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-
-use crate::clock::{self, Instant};
 use crate::domain::WorkerState;
 use crate::metrics as catalogue;
 use crate::metrics::{Metric, Sample, render_family};
 use crate::store::{QueueSummary, Shards, StoreError, WorkerSummary};
 
-/// How long the last known values stand in for Redis.
-const STALE_AFTER: Duration = Duration::from_secs(60);
+use super::last_reading::LastReading;
 
 /// Scrapes closer together than this share one reading.
 const FRESH: Duration = Duration::from_millis(500);
@@ -33,35 +29,28 @@ struct Reading {
     doubtful: u64,
     /// How many bulk operations run.
     operations: usize,
-    at: Instant,
 }
 
 /// The last reading of the fleet.
 pub(super) struct Fleet {
     store: Shards,
-    last: Mutex<Option<Reading>>,
+    last: LastReading<Reading>,
 }
 
 impl Fleet {
     pub(super) fn new(store: Shards) -> Self {
-        Self { store, last: Mutex::new(None) }
+        Self { store, last: LastReading::default() }
     }
 
     /// Appends the fleet's families to `out`.
     pub(super) async fn render(&self, out: &mut String) {
-        let mut last = self.last.lock().await;
-        let age = |last: &Option<Reading>| last.as_ref().map(|reading| clock::now().duration_since(reading.at));
-        let fresh = age(&last).is_some_and(|age| age < FRESH);
-        if !fresh && let Ok(Ok(reading)) = tokio::time::timeout(PATIENCE, Box::pin(self.read())).await {
-            *last = Some(reading);
-        }
-        if age(&last).is_some_and(|age| age > STALE_AFTER) {
-            *last = None;
-        }
-        render_queues(out, last.as_ref().map_or(&[], |reading| reading.queues.as_slice()));
-        render_workers(out, last.as_ref().map_or((&[], &[]), |reading| (&reading.queues, &reading.workers)));
-        render_credentials(out, last.as_ref().map(|reading| reading.doubtful));
-        render_operations(out, last.as_ref().map(|reading| reading.operations));
+        let show = |last: Option<&Reading>| {
+            render_queues(out, last.map_or(&[], |reading| reading.queues.as_slice()));
+            render_workers(out, last.map_or((&[], &[]), |reading| (&reading.queues, &reading.workers)));
+            render_credentials(out, last.map(|reading| reading.doubtful));
+            render_operations(out, last.map(|reading| reading.operations));
+        };
+        self.last.show((FRESH, PATIENCE), Box::pin(self.read()), show).await;
     }
 
     async fn read(&self) -> Result<Reading, StoreError> {
@@ -72,7 +61,7 @@ impl Fleet {
             credentials.credentials_needing_reauth(),
             self.store.first().running_operations(),
         )?;
-        Ok(Reading { queues, workers, doubtful, operations: operations.len(), at: clock::now() })
+        Ok(Reading { queues, workers, doubtful, operations: operations.len() })
     }
 }
 

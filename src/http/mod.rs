@@ -12,6 +12,7 @@ mod cursor;
 mod error;
 mod follow;
 mod gate;
+mod last_reading;
 mod layers;
 mod metrics;
 mod note;

@@ -4,19 +4,15 @@
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use tokio::sync::Mutex;
-use tokio::time::timeout;
 
-use crate::clock::{self, Instant};
 use crate::domain::ProviderName;
 use crate::metrics::{LLM_PROVIDER_UP, render_family};
 use crate::store::Shards;
 
+use super::last_reading::LastReading;
+
 /// Answers closer together than this share one reading; probes come every 30 s.
 const FRESH: Duration = Duration::from_secs(1);
-
-/// While Redis is away the last reading stands in for this long, as in [`super::metrics`].
-const STALE_AFTER: Duration = Duration::from_secs(60);
 
 /// How long an answer waits for Redis.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -28,30 +24,20 @@ type Up = Vec<(ProviderName, Option<bool>)>;
 pub(super) struct Probes {
     store: Shards,
     names: Vec<ProviderName>,
-    last: Mutex<Option<(Up, Instant)>>,
+    last: LastReading<Up>,
 }
 
 impl Probes {
     pub(super) fn new(store: Shards, names: Vec<ProviderName>) -> Self {
-        Self { store, names, last: Mutex::new(None) }
+        Self { store, names, last: LastReading::default() }
     }
 
     async fn read(&self) -> Up {
-        let mut last = self.last.lock().await;
-        let age = |last: &Option<(Up, Instant)>| last.as_ref().map(|(_, at)| clock::now().duration_since(*at));
-        if age(&last).is_none_or(|age| age >= FRESH) {
-            let all = try_join_all(self.names.iter().map(async |name| {
-                let health = self.store.provider_health(name).await?;
-                Ok::<_, crate::store::StoreError>((name.clone(), health.map(|health| health.is_ok())))
-            }));
-            if let Ok(Ok(up)) = timeout(PATIENCE, all).await {
-                *last = Some((up, clock::now()));
-            }
-        }
-        if age(&last).is_some_and(|age| age > STALE_AFTER) {
-            *last = None;
-        }
-        last.as_ref().map(|(up, _)| up.clone()).unwrap_or_default()
+        let all = try_join_all(self.names.iter().map(async |name| {
+            let health = self.store.provider_health(name).await?;
+            Ok::<_, crate::store::StoreError>((name.clone(), health.map(|health| health.is_ok())))
+        }));
+        self.last.show((FRESH, PATIENCE), all, |up| up.cloned().unwrap_or_default()).await
     }
 
     /// Whether the last probe of every provider failed; `false` while one of them was not probed yet.

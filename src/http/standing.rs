@@ -7,19 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use tokio::sync::Mutex;
-use tokio::time::timeout;
 
-use crate::clock::{self, Instant};
 use crate::domain::llm::{ProviderInfo, Quota, Target};
 use crate::metrics::{LLM_BREAKER_OPEN, LLM_BUDGET_USED, Sample, render_family};
 use crate::store::{BreakerState, LimitUse, Shards, StoreError};
 
+use super::last_reading::LastReading;
+
 /// Scrapes closer together than this share one reading.
 const FRESH: Duration = Duration::from_secs(1);
-
-/// While Redis is away the last reading stands in for this long, as in [`super::metrics`].
-const STALE_AFTER: Duration = Duration::from_secs(60);
 
 /// How long an answer waits for Redis.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -40,27 +36,18 @@ struct Row {
 pub(super) struct Standing {
     store: Shards,
     providers: Arc<[ProviderInfo]>,
-    last: Mutex<Option<(Vec<Row>, Instant)>>,
+    last: LastReading<Vec<Row>>,
 }
 
 impl Standing {
     pub(super) fn new(store: Shards, providers: Arc<[ProviderInfo]>) -> Self {
-        Self { store, providers, last: Mutex::new(None) }
+        Self { store, providers, last: LastReading::default() }
     }
 
     /// Appends the families of models to `out`.
     pub(super) async fn render(&self, out: &mut String) {
-        let mut last = self.last.lock().await;
-        let age = |last: &Option<(Vec<Row>, Instant)>| last.as_ref().map(|(_, at)| clock::now().duration_since(*at));
-        if age(&last).is_none_or(|age| age >= FRESH)
-            && let Ok(Ok(rows)) = timeout(PATIENCE, Box::pin(self.read())).await
-        {
-            *last = Some((rows, clock::now()));
-        }
-        if age(&last).is_some_and(|age| age > STALE_AFTER) {
-            *last = None;
-        }
-        render(out, last.as_ref().map_or(&[], |(rows, _)| rows.as_slice()));
+        let show = |rows: Option<&Vec<Row>>| render(out, rows.map_or(&[], Vec::as_slice));
+        self.last.show((FRESH, PATIENCE), Box::pin(self.read()), show).await;
     }
 
     async fn read(&self) -> Result<Vec<Row>, StoreError> {

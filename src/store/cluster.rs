@@ -66,8 +66,10 @@ impl Cluster {
 
     /// The link to the server that owns `slot`, after asking the cluster. It may not stand (yet).
     pub(super) async fn owner(&self, slot: u16) -> Result<Link, StoreError> {
+        let came = clock::now();
         let mut seen = self.seen.lock().await;
-        if seen.at.is_none_or(|at| clock::now().duration_since(at) >= LOOK_INTERVAL) {
+        // Who came during a look takes what it found: while no server answers, one lasts for seconds.
+        if seen.at.is_none_or(|at| at < came && came.duration_since(at) >= LOOK_INTERVAL) {
             let looked = self.look().await;
             seen.at = Some(clock::now());
             seen.owners = looked?;

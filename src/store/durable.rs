@@ -11,7 +11,8 @@ use fred::interfaces::{ClientLike, LuaInterface};
 use fred::prelude::Value;
 use fred::types::CustomCommand;
 
-use super::link::{Link, Mended, classify};
+use super::link::{Link, classify};
+use super::mended::Mended;
 use super::reply::{int, text};
 use super::route::Route;
 use super::scripts::Script;
@@ -82,16 +83,16 @@ impl Lane {
         };
         metrics::histogram!(crate::metrics::REDIS_SCRIPT.name, "script" => script.name)
             .record(started.elapsed().as_secs_f64());
-        link.mend(client, outcome.as_ref().err());
+        link.mend(client, started, outcome.as_ref().err());
         outcome.map_err(classify)
     }
 
     /// Waits for the replicas alone.
     pub(super) async fn confirm(&self, confirm: &Script, key: &str) -> Result<(), StoreError> {
         let link = self.route.link().await?;
-        let client = link.client()?;
+        let (client, asked) = (link.client()?, crate::clock::now());
         let outcome = self.send(client, None, confirm, key).await;
-        link.mend(client, outcome.as_ref().err());
+        link.mend(client, asked, outcome.as_ref().err());
         outcome.map_err(classify)?.1
     }
 

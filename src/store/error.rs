@@ -31,6 +31,15 @@ impl StoreError {
         matches!(self, Self::Unknown(_) | Self::NotDurable(_) | Self::Corrupt(_))
     }
 
+    /// The same failure of a read that comes before a change: what is asked for was certainly not done.
+    #[must_use]
+    pub fn before_change(self) -> Self {
+        match self {
+            Self::Unknown(why) => Self::Unavailable(why),
+            other => other,
+        }
+    }
+
     /// The same failure of a read that follows a change: nobody may be told any more that nothing was done.
     #[must_use]
     pub fn after_change(self) -> Self {
@@ -44,6 +53,13 @@ impl StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failed_read_before_a_change_says_that_nothing_was_done() {
+        let silent = StoreError::Unknown("silent".to_owned());
+        assert_eq!(silent.before_change(), StoreError::Unavailable("silent".to_owned()));
+        assert_eq!(StoreError::Full("x".to_owned()).before_change(), StoreError::Full("x".to_owned()));
+    }
 
     #[test]
     fn a_failed_read_after_a_change_does_not_say_that_nothing_was_done() {

@@ -1,7 +1,7 @@
 //! Connections to Redis. Nothing outside this module and its siblings names fred, which is dormant
 //! upstream.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
 use fred::prelude::{Builder, Client, Config, ReconnectPolicy, Value};
 use fred::types::CustomCommand;
 use fred::types::config::{Server, ServerConfig, UnresponsiveConfig};
-use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::StoreError;
+use super::mended::Mended;
 use super::scripts::Script;
+use crate::clock::{self, Instant};
 
 /// A command that blocks longer than its own timeout by this much is on a dead connection.
 const BLOCKING_GRACE: Duration = Duration::from_secs(2);
@@ -61,6 +62,8 @@ pub(super) struct Link {
     clients: Arc<[Mended]>,
     next: Arc<AtomicUsize>,
     breaks: Arc<AtomicU64>,
+    /// When Redis answered last, on whichever connection.
+    answered: Arc<Mutex<Option<Instant>>>,
     /// What the last broken or refused connection said: a wrong password is no outage.
     last_error: Arc<Mutex<String>>,
     target: Target,
@@ -84,7 +87,8 @@ impl Link {
             drop(client.connect());
             clients.push(Mended::new(client));
         }
-        Ok(Self { clients: clients.into(), next: Arc::default(), breaks, last_error, target: target.clone() })
+        let (clients, next, answered) = (clients.into(), Arc::default(), Arc::default());
+        Ok(Self { clients, next, breaks, answered, last_error, target: target.clone() })
     }
 
     /// A connection of its own for blocking reads.
@@ -108,18 +112,18 @@ impl Link {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         (0..self.clients.len())
             .map(|i| &self.clients[(start + i) % self.clients.len()])
-            .find(|client| client.is_connected())
+            .find(|client| client.stands())
             .ok_or_else(|| self.not_connected())
     }
 
     /// The first connected client: what is sent over it in turn is done in turn.
     fn first_client(&self) -> Result<&Mended, StoreError> {
-        self.clients.iter().find(|client| client.is_connected()).ok_or_else(|| self.not_connected())
+        self.clients.iter().find(|client| client.stands()).ok_or_else(|| self.not_connected())
     }
 
     /// Whether any connection stands.
     pub(super) fn is_connected(&self) -> bool {
-        self.clients.iter().any(|client| client.is_connected())
+        self.clients.iter().any(Mended::stands)
     }
 
     /// Whether this is a handle to the same connections.
@@ -154,7 +158,7 @@ impl Link {
     /// Waits until a connection stands, or `limit` has passed.
     pub(super) async fn wait_connected(&self, limit: Duration) -> Result<(), StoreError> {
         let all = async {
-            while !self.clients.iter().all(|client| client.is_connected()) {
+            while !self.clients.iter().all(Mended::stands) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -163,15 +167,17 @@ impl Link {
 
     /// A command that fred has no method for in the features we use.
     pub(super) async fn command(&self, name: &'static str, args: Vec<Value>) -> Result<Value, StoreError> {
-        let command = CustomCommand::new_static(name, None, false);
-        self.client()?.custom(command, args).await.map_err(classify)
+        let (client, asked) = (self.client()?, clock::now());
+        let outcome: Result<Value, _> = client.custom(CustomCommand::new_static(name, None, false), args).await;
+        self.mend(client, asked, outcome.as_ref().err());
+        outcome.map_err(classify)
     }
 
     /// Runs a verb. A script that Redis does not know (restart, failover, `SCRIPT FLUSH`) was not
     /// run, so loading it and asking again is safe.
     pub(super) async fn run(&self, script: &Script, key: &str, args: Vec<Value>) -> Result<Value, StoreError> {
         let client = if script.in_order { self.first_client()? } else { self.client()? };
-        let started = crate::clock::now();
+        let started = clock::now();
         let first: Result<Value, _> = client.evalsha(script.sha.as_str(), vec![key], args.clone()).await;
         let outcome = match first {
             Err(error) if error.details().starts_with("NOSCRIPT") => {
@@ -183,61 +189,25 @@ impl Link {
         };
         metrics::histogram!(crate::metrics::REDIS_SCRIPT.name, "script" => script.name)
             .record(started.elapsed().as_secs_f64());
-        self.mend(client, outcome.as_ref().err());
+        self.mend(client, started, outcome.as_ref().err());
         outcome.map_err(classify)
     }
 
-    /// Replaces a connection that is of no more use.
-    pub(super) fn mend(&self, client: &Mended, error: Option<&FredError>) {
-        if let Some(why) = error.and_then(useless) {
-            metrics::counter!(crate::metrics::REDIS_BREAKS.name).increment(1);
-            self.breaks.fetch_add(1, Ordering::Relaxed);
-            client.replace(why);
+    /// Learns from how a command ended that was `asked` over a connection: one that is of no more use is replaced.
+    /// When Redis has said nothing on any connection since then, all are: otherwise each would be found silent by a
+    /// caller of its own, one timeout after the other, and what is asked meanwhile would wait although nobody answers.
+    pub(super) fn mend(&self, client: &Mended, asked: Instant, error: Option<&FredError>) {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if error.is_none_or(|error| has_code(error.details())) {
+            *answered = Some(clock::now());
         }
-    }
-}
-
-/// A client whose connection is replaced when it does not answer. fred's own check looks at the time
-/// since the latest write, so that it never finds a silent connection that is still written to, and
-/// passes over blocked ones.
-pub(super) struct Mended {
-    client: Client,
-    replacing: Arc<AtomicBool>,
-}
-
-impl Mended {
-    fn new(client: Client) -> Self {
-        let replacing = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&replacing);
-        drop(client.on_reconnect(move |_| {
-            flag.store(false, Ordering::Relaxed);
-            std::future::ready(Ok(()))
-        }));
-        Self { client, replacing }
-    }
-
-    /// Ends the connection and its task.
-    pub(super) fn close(&self) {
-        // The first poll hands the order to the client's own task.
-        drop(self.client.quit().now_or_never());
-    }
-
-    /// Drops the connection and makes a new one, in the background. Commands under way on it end as
-    /// unknown.
-    pub(super) fn replace(&self, why: &str) {
-        if !self.replacing.swap(true, Ordering::Relaxed) {
-            tracing::warn!(why, "a connection to Redis is replaced");
-            // The first poll hands the order to the client's own task.
-            drop(self.client.force_reconnection().now_or_never());
-        }
-    }
-}
-
-impl std::ops::Deref for Mended {
-    type Target = Client;
-
-    fn deref(&self) -> &Client {
-        &self.client
+        let Some(why) = error.and_then(useless) else { return };
+        let dumb = why == SILENT && answered.is_none_or(|at| at <= asked);
+        drop(answered);
+        let all = self.clients.iter().filter(|one| dumb || std::ptr::eq(*one, client));
+        let replaced = all.filter(|one| one.replace(why)).count() as u64;
+        metrics::counter!(crate::metrics::REDIS_BREAKS.name).increment(replaced);
+        self.breaks.fetch_add(replaced, Ordering::Relaxed);
     }
 }
 

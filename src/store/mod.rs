@@ -34,6 +34,7 @@ mod limit;
 mod link;
 mod list;
 mod locate;
+mod mended;
 mod merged;
 mod merged_list;
 mod meter;

@@ -223,7 +223,7 @@ fn workers(snapshot: &Snapshot, width: usize) -> Vec<Line> {
         let cells = vec![
             worker.host.clone(),
             worker.pid.to_string(),
-            worker.state.clone(),
+            worker.standing().to_owned(),
             format!("{}/{}", worker.busy, worker.slots),
             ago(&worker.seen_at),
             queues.join(","),

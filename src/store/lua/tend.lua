@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Purpose: the janitor's step for one queue: old dead letters, parked jobs whose block is gone, counts.
+-- Purpose: the janitor's step for one queue: old dead letters, parked jobs whose block is gone, counts; and records of
+--          effects without a job, which versions that knew none left where they finished one.
 -- Uses: base record line park settle effects close aside forget
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 retention of dead letters (ms)
@@ -31,6 +32,11 @@ for i = 1, math.min(#fields, 400), 2 do
     if lifted then
       moved = moved + unpark(band, blocker, 100)
     end
+  end
+end
+for _, id in ipairs(redis.call('HRANDFIELD', effects_key, '20')) do
+  if redis.call('HEXISTS', jobs_key, id) == 0 then
+    redis.call('HDEL', effects_key, id)
   end
 end
 if settle() > 0 and moved > 0 then

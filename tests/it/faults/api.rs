@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use windlass::domain::JobState;
 
 use crate::support::fleet::{reaches, until};
-use crate::support::processes::{ADMIN, Process, ids, wait_for};
+use crate::support::processes::{ADMIN, Process, ids, stat, wait_for};
 use crate::support::redis::TestRedis;
 
 struct Caller {
@@ -122,6 +122,42 @@ async fn without_redis_the_api_says_so_and_recovers_without_a_restart() {
     wait_for("the worker is registered again", || ids(&redis).contains(&worker.id));
     serve.signal(Signal::SIGTERM);
     assert_eq!(serve.exit().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_redis_gets_true_answers_and_thaws_with_nothing_lost_or_doubled() {
+    let redis = TestRedis::start_durable().await;
+    let (_serve, url) = Process::serve(&redis, &[("REDIS_COMMAND_TIMEOUT_SECONDS", "1")]);
+    let caller = Caller::new(url);
+    caller.becomes("/ready", 200).await;
+    assert_eq!(caller.post(&echo("warm")).await.status().as_u16(), 202);
+    let frozen = nix::unistd::Pid::from_raw(redis.pid());
+    nix::sys::signal::kill(frozen, Signal::SIGSTOP).expect("a live Redis");
+    let post = async |n: usize| {
+        let answer = caller.post(&echo(&format!("r{n}"))).await;
+        let (status, code) = (answer.status().as_u16(), answer.json::<Value>().await.expect("JSON")["code"].clone());
+        (status, code.as_str().unwrap_or_default().to_owned())
+    };
+    let answers = futures_util::future::join_all((0..50).map(post)).await;
+    assert!(answers.iter().all(|(status, _)| *status == 503), "{answers:?}");
+    let said = |code: &str| answers.iter().filter(|(_, said)| said == code).count();
+    assert!(said("outcome_unknown") > 0, "{answers:?}");
+    assert_eq!(said("outcome_unknown") + said("redis_unavailable"), 50, "{answers:?}");
+    for path in ["/keys", "/queues", "/workers", "/dead-letters", "/operations", "/queues/default/why"] {
+        let (status, body) = caller.get(path).await;
+        assert!(status == 503 && body.contains("\"redis_unavailable\""), "{path}: {status} {body}");
+    }
+    for path in ["/healthz", "/health", "/metrics"] {
+        assert_eq!(caller.get(path).await.0, 200, "{path}");
+    }
+    caller.becomes("/ready", 503).await;
+    nix::sys::signal::kill(frozen, Signal::SIGCONT).expect("a live Redis");
+    caller.becomes("/ready", 200).await;
+    for (n, (_, said)) in answers.iter().enumerate() {
+        let again = caller.post(&echo(&format!("r{n}"))).await.status().as_u16();
+        assert!(again == 202 || (again == 200 && said == "outcome_unknown"), "r{n}: {said}, then {again}");
+    }
+    assert_eq!((redis.cli_int(&["HLEN", "ai:jobs"]), stat(&redis, "enqueue")), (51, 51));
 }
 
 #[tokio::test(flavor = "multi_thread")]

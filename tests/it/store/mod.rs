@@ -1,5 +1,5 @@
 //! One file per verb: happy, repeated, wrong owner, missing, concurrent, wrong types. `fairness`,
-//! `full`, `outage`, `leak` and `effect_life` are about several verbs at once.
+//! `full`, `outage`, `leak`, `effect_life` and `older` are about several verbs at once.
 
 mod cancel;
 mod cap;
@@ -24,6 +24,7 @@ mod limit;
 mod list;
 mod locate;
 mod note;
+mod older;
 mod operate;
 mod operation;
 mod order;

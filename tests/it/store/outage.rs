@@ -113,3 +113,18 @@ async fn a_refusal_of_one_call_does_not_make_the_next_one_not_done() {
         assert_eq!(redis.cli_int(&["HLEN", "ai:jobs"]), 3);
     }
 }
+
+#[tokio::test]
+async fn a_silent_redis_is_found_so_once_for_all_connections() {
+    let redis = TestRedis::start().await;
+    let proxy = Proxy::start(&redis).await;
+    let store = proxy.store_with(|options| options.pool_size = 4).await;
+    proxy.go_silent();
+    assert!(matches!(store.now().await, Err(StoreError::Unknown(_))), "it was sent");
+    for _ in 0..8 {
+        assert!(matches!(store.now().await, Err(StoreError::Unavailable(_))), "nothing is sent any more");
+    }
+    proxy.forward();
+    store.wait_connected(Duration::from_secs(20)).await.unwrap();
+    store.now().await.expect("it answers");
+}

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use windlass::domain::RawJson;
+use windlass::domain::{EffectClass, RawJson};
 use windlass::store::{Tended, WorkspaceLimits};
 
 use crate::support::audit::{ENDING_KEYS, LINE_KEYS, Snapshot, assert_no_leak, audit, refuses_wrong_types};
-use crate::support::jobs::{TestWorker, death, enqueue_many, queue, until_past, workspace};
+use crate::support::jobs::{TestWorker, death, enqueue_many, enqueue_new, queue, spec, until_past, workspace};
 use crate::support::redis::TestRedis;
 
 #[tokio::test]
@@ -96,4 +96,19 @@ async fn a_key_of_a_wrong_type_is_met_before_the_first_write() {
     worker.end(&store, &claimed, death()).await;
     let keys = [LINE_KEYS, ENDING_KEYS].concat();
     refuses_wrong_types(&redis, &keys, async || store.tend(&queue()).await).await;
+}
+
+#[tokio::test]
+async fn what_an_older_version_left_on_record_of_a_finished_job_goes_and_what_a_live_one_has_stays() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let worker = TestWorker::register(&store).await;
+    let id = enqueue_new(&store, spec("r1")).await;
+    let claimed = worker.claim_one(&store).await;
+    store.effect_begin(&claimed, "send", EffectClass::Once, false, "").await.unwrap();
+    let intent = redis.cli(&["HGET", "ai:effects", &id.to_string()]);
+    redis.ask(&["HSET", "ai:effects", "01dYiJO7Xvh8Bs9c0h9F00", &intent]);
+    store.tend(&queue()).await.unwrap();
+    assert_eq!(redis.cli(&["HGETALL", "ai:effects"]), format!("{id}\n{intent}"));
+    audit(&redis);
 }

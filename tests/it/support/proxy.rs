@@ -66,10 +66,16 @@ impl Proxy {
 
     /// A store that reaches Redis through the proxy over one connection.
     pub(crate) async fn store(&self) -> Store {
+        self.store_with(|_| {}).await
+    }
+
+    /// The same with other options.
+    pub(crate) async fn store_with(&self, change: impl FnOnce(&mut StoreOptions)) -> Store {
         let mut options = StoreOptions::new(&format!("redis://{}", self.address));
         options.pool_size = 1;
         self.base.clone_into(&mut options.base);
         options.command_timeout = std::time::Duration::from_secs(2);
+        change(&mut options);
         let store = Store::connect(options).await.expect("a usable URL");
         store.wait_connected(std::time::Duration::from_secs(20)).await.expect("the proxy forwards");
         store
