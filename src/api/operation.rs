@@ -292,12 +292,17 @@ pub struct OperationView {
     /// (another job has its `client_request_id`), `queue_full` (no room in the target), `needs_decision` (it waits for
     /// what an operation may not decide).
     pub skipped: BTreeMap<String, u64>,
+    /// Shards of a cluster that did not answer: what was done there is not in these counts. After a stop: that could not be
+    /// told of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub missing_shards: Vec<u8>,
 }
 
 impl From<&Operation> for OperationView {
     fn from(operation: &Operation) -> Self {
         let Operation { plan, counts, changed, .. } = operation;
-        let OperationCounts { matched, done, skipped } = counts;
+        let OperationCounts { matched, done, skipped, missing_shards } = counts;
         Self {
             id: operation.id.to_string(),
             action: plan.action.to_string(),
@@ -315,6 +320,7 @@ impl From<&Operation> for OperationView {
             matched: *matched,
             done: *done,
             skipped: skipped.iter().map(|(why, n)| (why.to_string(), *n)).collect(),
+            missing_shards: missing_shards.clone(),
         }
     }
 }

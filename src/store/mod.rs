@@ -24,6 +24,7 @@ mod enqueue;
 mod epoch;
 mod error;
 mod events;
+mod fence;
 mod fleet;
 mod heartbeat;
 mod held;
