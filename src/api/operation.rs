@@ -200,8 +200,24 @@ pub struct PreviewView {
     pub complete: bool,
     /// How many are in which queue, type and state, most first; at most 100.
     pub groups: Vec<PreviewGroupView>,
+    /// How many are of which workspace, most first; at most 10. Empty where whole groups of dead letters are counted without
+    /// a look at their jobs; with a `fingerprint`, as far as three seconds reach.
+    #[serde(default)]
+    pub workspaces: Vec<WorkspaceCount>,
+    /// Workspaces that are not shown.
+    #[serde(default)]
+    pub other_workspaces: u64,
     /// The ids of some of them, at most 10.
     pub sample: Vec<String>,
+}
+
+/// Jobs of one workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceCount {
+    /// Whose.
+    pub workspace: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// Jobs that have queue, type and state in common.
@@ -243,6 +259,12 @@ impl PreviewView {
             matched: preview.matched,
             complete: preview.complete,
             groups: preview.groups.iter().map(PreviewGroupView::from).collect(),
+            workspaces: preview
+                .workspaces
+                .iter()
+                .map(|(of, count)| WorkspaceCount { workspace: of.to_string(), count: *count })
+                .collect(),
+            other_workspaces: preview.other_workspaces,
             sample: preview.sample.iter().map(ToString::to_string).collect(),
         }
     }

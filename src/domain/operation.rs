@@ -160,6 +160,10 @@ pub struct Preview {
     pub complete: bool,
     /// How many of them are in which queue, type and state, most first; at most 100 rows.
     pub groups: Vec<PreviewGroup>,
+    /// How many are of which workspace, as far as jobs were looked at, most first; at most 10.
+    pub workspaces: Vec<(Workspace, u64)>,
+    /// Workspaces behind those.
+    pub other_workspaces: u64,
     /// Some of them, at most 10.
     pub sample: Vec<JobId>,
 }

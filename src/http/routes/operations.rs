@@ -155,9 +155,8 @@ pub(in crate::http) async fn list(
         Ok(limit @ 1..=1000) => Ok(limit),
         _ => Err("must be 1 to 1000"),
     })?;
-    let shown = |operation: &Operation| {
-        is_of(operation, own.as_ref()) && wanted.is_none_or(|wanted| operation.state == wanted)
-    };
+    let shown =
+        |operation: &Operation| is_of(operation, own.as_ref()) && wanted.is_none_or(|wanted| operation.state == wanted);
     let found = state.services().operations.list(shown, limit.unwrap_or(100)).await?;
     Ok(Json(OperationList { operations: found.iter().map(OperationView::from).collect() }))
 }
