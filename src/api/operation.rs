@@ -110,7 +110,9 @@ impl Wanted {
             rate: read_rate(&mut fields).unwrap_or(DEFAULT_RATE),
             note: fields.short_text("note", 500).unwrap_or_default(),
             expected: fields.integer("expected", 0, u64::from(u32::MAX)),
-            operation_id: fields.parsed("operation_id", str::parse),
+            operation_id: fields.parsed("operation_id", |text| {
+                text.parse().map_err(|_| "must be an id: 22 characters of [0-9A-Z_a-z~], made like a job's")
+            }),
             // Without an action nothing of this is used.
             action: action.unwrap_or(OperationAction::Hold),
             filter,
