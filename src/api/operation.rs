@@ -110,7 +110,9 @@ impl Wanted {
             rate: read_rate(&mut fields).unwrap_or(DEFAULT_RATE),
             note: fields.short_text("note", 500).unwrap_or_default(),
             expected: fields.integer("expected", 0, u64::from(u32::MAX)),
-            operation_id: fields.parsed("operation_id", str::parse),
+            operation_id: fields.parsed("operation_id", |text| {
+                text.parse().map_err(|_| "must be an id: 22 characters of [0-9A-Z_a-z~], made like a job's")
+            }),
             // Without an action nothing of this is used.
             action: action.unwrap_or(OperationAction::Hold),
             filter,
@@ -200,8 +202,24 @@ pub struct PreviewView {
     pub complete: bool,
     /// How many are in which queue, type and state, most first; at most 100.
     pub groups: Vec<PreviewGroupView>,
+    /// How many are of which workspace, most first; at most 10. Empty where whole groups of dead letters are counted without
+    /// a look at their jobs; with a `fingerprint`, as far as three seconds reach.
+    #[serde(default)]
+    pub workspaces: Vec<WorkspaceCount>,
+    /// Workspaces that are not shown.
+    #[serde(default)]
+    pub other_workspaces: u64,
     /// The ids of some of them, at most 10.
     pub sample: Vec<String>,
+}
+
+/// Jobs of one workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceCount {
+    /// Whose.
+    pub workspace: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// Jobs that have queue, type and state in common.
@@ -243,6 +261,12 @@ impl PreviewView {
             matched: preview.matched,
             complete: preview.complete,
             groups: preview.groups.iter().map(PreviewGroupView::from).collect(),
+            workspaces: preview
+                .workspaces
+                .iter()
+                .map(|(of, count)| WorkspaceCount { workspace: of.to_string(), count: *count })
+                .collect(),
+            other_workspaces: preview.other_workspaces,
             sample: preview.sample.iter().map(ToString::to_string).collect(),
         }
     }
@@ -292,12 +316,17 @@ pub struct OperationView {
     /// (another job has its `client_request_id`), `queue_full` (no room in the target), `needs_decision` (it waits for
     /// what an operation may not decide).
     pub skipped: BTreeMap<String, u64>,
+    /// Shards of a cluster that did not answer: what was done there is not in these counts. After a stop: that could not be
+    /// told of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub missing_shards: Vec<u8>,
 }
 
 impl From<&Operation> for OperationView {
     fn from(operation: &Operation) -> Self {
         let Operation { plan, counts, changed, .. } = operation;
-        let OperationCounts { matched, done, skipped } = counts;
+        let OperationCounts { matched, done, skipped, missing_shards } = counts;
         Self {
             id: operation.id.to_string(),
             action: plan.action.to_string(),
@@ -315,6 +344,7 @@ impl From<&Operation> for OperationView {
             matched: *matched,
             done: *done,
             skipped: skipped.iter().map(|(why, n)| (why.to_string(), *n)).collect(),
+            missing_shards: missing_shards.clone(),
         }
     }
 }

@@ -71,6 +71,40 @@ pub struct ServedQueue {
     pub weight: u32,
 }
 
+/// A live worker process, and what it runs now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(title = "WorkerDetail")]
+pub struct WorkerDetail {
+    /// The worker.
+    pub worker: WorkerView,
+    /// The jobs that it holds leases of, by Redis and not by its heartbeat.
+    pub jobs: Vec<JobInHand>,
+    /// False if there may be more of them: 1,000 leases of a queue are looked at, and 100 jobs shown.
+    pub jobs_complete: bool,
+    /// When this was read, by Redis' time.
+    #[schema(format = DateTime)]
+    pub at: String,
+}
+
+/// A job that a worker runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobInHand {
+    /// Its id.
+    pub id: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub job_type: String,
+    /// Its queue.
+    pub queue: String,
+    /// Whose it is.
+    pub workspace: String,
+    /// Which attempt this is.
+    pub attempt: u32,
+    /// Since when it runs.
+    #[schema(format = DateTime)]
+    pub started_at: Option<String>,
+}
+
 /// An order that was put into a worker's inbox. It obeys within a moment; `GET /workers` shows when it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(title = "WorkerOrder")]

@@ -1,12 +1,14 @@
 //! `windlass dead …`.
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::bulk::{self, Filter, How};
 use super::failure::{Code, Failure};
 use super::output::{Output, clean};
 use crate::api::dead::{DeadGroupView, DeadList};
-use crate::api::filter::fingerprint;
+use crate::api::filter::{FilterView, fingerprint};
+use crate::api::operation::{BeginOperation, WorkspaceCount};
 use crate::client::Client;
 use crate::domain::{FailureReason, JobType, OperationAction, QueueName};
 
@@ -28,7 +30,7 @@ pub enum DeadCommand {
 `windlass dead show FINGERPRINT` says more of one cause; \
         `windlass dead redrive --fingerprint FINGERPRINT` gives its jobs another life.")]
     List(ListArgs),
-    /// Show the dead letters of one cause, with the latest failure in words
+    /// Show the dead letters of one cause: the latest failure in words, and which workspaces have how many
     Show {
         /// The cause, as `windlass dead list` shows it
         #[arg(value_parser = fingerprint)]
@@ -66,6 +68,15 @@ pub struct BulkArgs {
     how: How,
 }
 
+/// What is known of one cause.
+#[derive(Serialize)]
+struct Cause {
+    #[serde(flatten)]
+    list: DeadList,
+    workspaces: Vec<WorkspaceCount>,
+    other_workspaces: u64,
+}
+
 /// Runs one of the commands.
 pub(super) async fn run(command: DeadCommand, client: &Client, out: &mut Output) -> Result<(), Failure> {
     match command {
@@ -84,7 +95,13 @@ pub(super) async fn run(command: DeadCommand, client: &Client, out: &mut Output)
             if list.groups.is_empty() {
                 return Err(Failure::new(Code::NotFound, "no dead letter has this fingerprint"));
             }
-            out.text(&list, |list| describe(list, &fingerprint))
+            // Who is hit: by a look that changes nothing.
+            let filter = FilterView { fingerprint: Some(fingerprint.clone()), ..FilterView::default() };
+            let action = OperationAction::Redrive.to_string();
+            let found =
+                client.preview_operation(&BeginOperation { action, filter, ..BeginOperation::default() }).await?;
+            let cause = Cause { list, workspaces: found.workspaces.clone(), other_workspaces: found.other_workspaces };
+            out.text(&cause, |cause| describe(&cause.list, &fingerprint, bulk::workspaces(&found)))
         }
         DeadCommand::Redrive(args) => bulk(OperationAction::Redrive, &args, client, out).await,
         DeadCommand::Discard(args) => bulk(OperationAction::Discard, &args, client, out).await,
@@ -108,8 +125,9 @@ fn row(group: &DeadGroupView) -> Vec<String> {
     ]
 }
 
-fn describe(list: &DeadList, fingerprint: &str) -> String {
-    let groups: Vec<String> = list.groups.iter().map(group).collect();
+fn describe(list: &DeadList, fingerprint: &str, workspaces: Option<String>) -> String {
+    let mut groups: Vec<String> = list.groups.iter().map(group).collect();
+    groups.extend(workspaces.map(|of| format!("workspaces {of}")));
     format!("{}\n\nwindlass dead redrive --fingerprint {fingerprint} --dry-run", groups.join("\n\n"))
 }
 
@@ -121,7 +139,7 @@ fn group(group: &DeadGroupView) -> String {
         ("last", format!("{}, {}", group.last_at, group.sample)),
     ];
     if let Some(job) = &group.job {
-        rows.push(("workspace", job.workspace.clone()));
+        rows.push(("of", format!("workspace {}", job.workspace)));
         rows.push(("attempt", format!("{} of {}", job.attempt, job.max_attempts)));
         rows.extend(job.failure.as_ref().map(|failure| ("failure", failure.message.clone())));
     }

@@ -21,6 +21,7 @@ mod operations;
 mod output;
 mod paint;
 mod providers;
+mod queue;
 mod queues;
 mod restart;
 mod shell;

@@ -1,10 +1,12 @@
 //! `windlass operations …`.
 
+use std::collections::BTreeSet;
+
 use clap::Subcommand;
 use indicatif::HumanCount;
 
 use super::bulk::{self, parse_rate};
-use super::failure::Failure;
+use super::failure::{Code, Failure};
 use super::output::{Output, clean};
 use crate::api::operation::{OperationView, ResumeOperation};
 use crate::client::Client;
@@ -32,7 +34,7 @@ pub enum OperationsCommand {
         /// The operation's id
         operation: JobId,
     },
-    /// Stop an operation after the step under way; what it did stays done
+    /// Stop an operation; what it did stays done, and nothing more is done behind the answer
     Stop {
         /// The operation's id
         operation: JobId,
@@ -59,11 +61,24 @@ pub(super) async fn run(command: OperationsCommand, client: &Client, out: &mut O
         OperationsCommand::List { state, limit } => {
             let list = client.operations(state.as_deref(), limit).await?;
             let header = ["OPERATION", "ACTION", "STATE", "MET", "DONE", "SKIPPED", "RATE", "BY", "BEGUN", "FILTER"];
-            out.table(&list, &header, |list| list.operations.iter().map(row).collect())
+            out.table(&list, &header, |list| list.operations.iter().map(row).collect())?;
+            let all = list.operations.iter().flat_map(|operation| operation.missing_shards.iter().copied());
+            let missing: BTreeSet<u8> = all.collect();
+            if missing.is_empty() { Ok(()) } else { out.note(&bulk::missing(missing)) }
         }
         OperationsCommand::Show { operation } => out.text(&client.operation(operation).await?, describe),
         OperationsCommand::Watch { operation } => bulk::watch(operation, client, out).await,
-        OperationsCommand::Stop { operation } => out.text(&client.stop_operation(operation).await?, bulk::outcome),
+        OperationsCommand::Stop { operation } => {
+            let stopped = client.stop_operation(operation).await?;
+            out.text(&stopped, bulk::outcome)?;
+            if stopped.missing_shards.is_empty() {
+                return Ok(());
+            }
+            let said = format_args!("not told of the stop: {}", bulk::shards(stopped.missing_shards));
+            Err(Failure::new(Code::Failure, said).hint(format!(
+                "a step may still be made there; `windlass operations stop {operation}` again, when they answer"
+            )))
+        }
         OperationsCommand::Resume { operation, rate, detach } => {
             let resumed = client.resume_operation(operation, &ResumeOperation { rate }).await?;
             if detach {
@@ -110,6 +125,11 @@ fn describe(operation: &OperationView) -> String {
         ("done", HumanCount(operation.done).to_string()),
     ];
     rows.extend(operation.skipped.iter().map(|(why, n)| ("skipped", format!("{why} {}", HumanCount(*n)))));
+    rows.extend(
+        Some(&operation.missing_shards)
+            .filter(|all| !all.is_empty())
+            .map(|all| ("missing", bulk::missing(all.clone()))),
+    );
     rows.push(("rate", format!("{} a second at most", operation.rate)));
     rows.push(("begun", format!("{} by {}", operation.created_at, operation.by)));
     let changed = operation.changed_at.as_ref().zip(operation.changed_by.as_ref());

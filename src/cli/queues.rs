@@ -18,6 +18,11 @@ use crate::domain::{JobType, QueueName, Workspace};
 pub enum QueuesCommand {
     /// List queues with their depth and switches
     List,
+    /// Show one queue: how deep it is, what its jobs wait for, who paused it, and which workers serve it
+    Show {
+        /// The queue
+        queue: QueueName,
+    },
     /// Stop workers from claiming; jobs stay in line and new ones are accepted
     Pause(SwitchArgs),
     /// Lift a pause, and open the intake again after a drain
@@ -73,6 +78,7 @@ pub(super) async fn run(command: QueuesCommand, client: &Client, out: &mut Outpu
                 ["QUEUE", "DEPTH", "PARKED", "SCHEDULED", "RUNNING", "HELD", "DEAD", "WORKERS", "OLDEST", "SWITCHES"];
             out.table(&list, &header, |list| list.queues.iter().map(row).collect())
         }
+        QueuesCommand::Show { queue } => super::queue::show(&queue, client, out).await,
         QueuesCommand::Pause(args) => {
             let queue = client.queue_command(&args.queue, "pause", &args.body()).await?;
             out.note(&match &queue.already {
@@ -111,7 +117,7 @@ fn figures_row((name, of): (&str, &QueueFigures)) -> Vec<String> {
 }
 
 /// `by alice at … reason`.
-fn by(switch: &SwitchView) -> String {
+pub(super) fn by(switch: &SwitchView) -> String {
     let mut text = format!("by {} at {}", switch.by, switch.at);
     if !switch.reason.is_empty() {
         text.push_str(&format!(" {}", switch.reason));
@@ -122,14 +128,16 @@ fn by(switch: &SwitchView) -> String {
     text
 }
 
+/// `llm.chat paused by alice at …`.
+pub(super) fn part(part: &PausedPart) -> String {
+    let what = part.job_type.as_ref().or(part.workspace.as_ref()).map_or("", String::as_str);
+    format!("{what} paused {}", by(&part.switch))
+}
+
 fn row(queue: &QueueView) -> Vec<String> {
     let switch = |name: &str, switch: &Option<SwitchView>| switch.as_ref().map(|s| format!("{name} {}", by(s)));
-    let part = |part: &PausedPart| {
-        let what = part.job_type.as_ref().or(part.workspace.as_ref()).map_or("", String::as_str);
-        Some(format!("{what} paused {}", by(&part.switch)))
-    };
     let switches = [switch("paused", &queue.paused), switch("draining", &queue.draining)];
-    let switches = switches.into_iter().chain(queue.paused_parts.iter().map(part));
+    let switches = switches.into_iter().chain(queue.paused_parts.iter().map(|one| Some(part(one))));
     let mut row = vec![queue.name.clone()];
     let counts = [queue.depth, queue.parked, queue.scheduled, queue.running, queue.held, queue.dead, queue.workers];
     row.extend(counts.iter().map(u64::to_string));

@@ -5,12 +5,13 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::failure::{Code, Failure};
-use super::output::{Output, clean};
+use super::output::{Output, clean, render};
 use super::restart::{self, RestartArgs};
-use crate::api::worker::{OrderView, WorkerView};
+use super::span::relative;
+use crate::api::worker::{JobInHand, OrderView, WorkerDetail, WorkerView};
 use crate::client::Client;
 use crate::clock;
-use crate::domain::{Order, WorkerId};
+use crate::domain::{Order, Timestamp, WorkerId};
 
 /// Between two looks at whether a worker obeyed.
 const LOOK: Duration = Duration::from_millis(100);
@@ -22,6 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum WorkersCommand {
     /// List live worker processes
     List,
+    /// Show one worker: how it stands, what it serves, and the jobs that it holds now
+    Show {
+        /// Its id, as `windlass workers list` shows it
+        worker: WorkerId,
+    },
     /// Tell workers to claim nothing more; what they run goes on
     Quiet(Targets),
     /// Tell quiet workers to claim again
@@ -59,6 +65,13 @@ pub(super) async fn run(command: WorkersCommand, client: &Client, out: &mut Outp
             let header = ["WORKER", "HOST", "PID", "VERSION", "STATE", "BUSY", "QUEUES", "TYPES", "SEEN"];
             out.table(&list, &header, |list| list.workers.iter().map(row).collect())
         }
+        WorkersCommand::Show { worker } => match client.worker(worker).await {
+            Ok(found) => out.text(&found, describe),
+            Err(error) if error.code() == Some("not_found") => {
+                Err(Failure::from(error).hint("`windlass workers list` shows who lives; an id is fresh on every start"))
+            }
+            Err(error) => Err(error.into()),
+        },
         WorkersCommand::Quiet(targets) => tell(Order::Quiet, &targets, client, out).await,
         WorkersCommand::Resume(targets) => tell(Order::Resume, &targets, client, out).await,
         WorkersCommand::Stop(targets) => tell(Order::Stop, &targets, client, out).await,
@@ -79,6 +92,53 @@ fn row(worker: &WorkerView) -> Vec<String> {
         worker.types.join(","),
         worker.seen_at.clone(),
     ]
+}
+
+/// Id, host, state and slots, for the table of a queue.
+pub(super) fn brief(worker: &WorkerView) -> Vec<String> {
+    let slots = format!("{}/{}", worker.busy, worker.slots);
+    vec![worker.id.clone(), worker.host.clone(), standing(worker), slots]
+}
+
+fn describe(found: &WorkerDetail) -> String {
+    let worker = &found.worker;
+    let queues: Vec<String> = worker.queues.iter().map(|q| format!("{} (weight {})", q.name, q.weight)).collect();
+    let mut rows = vec![
+        ("worker", worker.id.clone()),
+        ("state", standing(worker)),
+        ("host", format!("{}, process {}", worker.host, worker.pid)),
+        ("version", worker.version.clone()),
+        ("queues", queues.join(", ")),
+        ("types", worker.types.join(", ")),
+        ("slots", format!("{} of {} taken at the last heartbeat", worker.busy, worker.slots)),
+        ("started", moment(&worker.started_at, &found.at)),
+        ("heard", moment(&worker.seen_at, &found.at)),
+    ];
+    if !worker.hears {
+        rows.push(("orders", "ignored: its version knows none".to_owned()));
+    }
+    let more = if found.jobs_complete { "" } else { " or more" };
+    rows.push(("jobs", format!("{}{more}", found.jobs.len())));
+    let line = |(name, value): &(&str, String)| format!("{name:<8} {}", clean(value));
+    let mut text = rows.iter().map(line).collect::<Vec<_>>().join("\n");
+    if !found.jobs.is_empty() {
+        let since = |job: &JobInHand| job.started_at.as_ref().map(|at| moment(at, &found.at)).unwrap_or_default();
+        let row = |job: &JobInHand| {
+            let (queue, workspace, attempt) = (job.queue.clone(), job.workspace.clone(), job.attempt.to_string());
+            vec![job.id.clone(), job.job_type.clone(), queue, workspace, attempt, since(job)]
+        };
+        let header = ["JOB", "TYPE", "QUEUE", "WORKSPACE", "ATTEMPT", "SINCE"];
+        text.push_str(&format!("\n\n{}", render(&header, found.jobs.iter().map(row).collect())));
+    }
+    text
+}
+
+/// A time, and how long ago it was by Redis' clock.
+fn moment(at: &str, now: &str) -> String {
+    match (Timestamp::parse(at), Timestamp::parse(now)) {
+        (Ok(then), Ok(now)) => format!("{at}, {}", relative(then, now)),
+        _ => at.to_owned(),
+    }
 }
 
 /// `quiet by alice`.

@@ -8,7 +8,7 @@ use super::{Client, ClientError};
 use crate::api::queue::{DrainCommand, QueueCommand, QueueList, QueueView};
 use crate::api::scaling::QueueStats;
 use crate::api::why::QueueWhyView;
-use crate::api::worker::{OrderView, WorkerList};
+use crate::api::worker::{OrderView, WorkerDetail, WorkerList};
 use crate::domain::{Order, QueueName, WorkerId};
 
 impl Client {
@@ -73,6 +73,14 @@ impl Client {
     /// See [`ClientError`].
     pub async fn workers(&self) -> Result<WorkerList, ClientError> {
         self.get(&["workers"], &[]).await
+    }
+
+    /// One live worker, and what it runs.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn worker(&self, worker: WorkerId) -> Result<WorkerDetail, ClientError> {
+        self.get(&["workers", &worker.to_string()], &[]).await
     }
 
     /// Tells a live worker process something.

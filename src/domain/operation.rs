@@ -122,6 +122,8 @@ pub struct OperationCounts {
     pub done: u64,
     /// Left as they were, by why.
     pub skipped: BTreeMap<Skipped, u64>,
+    /// Shards that did not answer, and whose part in this is not known.
+    pub missing_shards: Vec<u8>,
 }
 
 /// An operation as it is on record.
@@ -137,6 +139,8 @@ pub struct Operation {
     pub by: String,
     /// When. No job that came into its state later is touched.
     pub created_at: Timestamp,
+    /// Raised by everyone who stops it or begins to carry it on. A step that was wanted under a smaller one is refused.
+    pub fence: u64,
     /// Who stopped or resumed it last, and when.
     pub changed: Option<(String, Timestamp)>,
     /// When it had been through all jobs.
@@ -156,6 +160,10 @@ pub struct Preview {
     pub complete: bool,
     /// How many of them are in which queue, type and state, most first; at most 100 rows.
     pub groups: Vec<PreviewGroup>,
+    /// How many are of which workspace, as far as jobs were looked at, most first; at most 10.
+    pub workspaces: Vec<(Workspace, u64)>,
+    /// Workspaces behind those.
+    pub other_workspaces: u64,
     /// Some of them, at most 10.
     pub sample: Vec<JobId>,
 }

@@ -1,5 +1,6 @@
 //! Bulk operations: begun by anyone, carried on by whichever API process has the turn.
 
+mod count;
 mod pace;
 mod preview;
 mod runner;
@@ -7,7 +8,6 @@ mod walk;
 
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -94,6 +94,7 @@ impl Operations {
             state: OperationState::Running,
             by: by.to_owned(),
             created_at: first.now().await?,
+            fence: 0,
             changed: None,
             finished_at: None,
             expected,
@@ -105,34 +106,38 @@ impl Operations {
                 self.begun.notify_one();
                 Ok(operation)
             }
-            PutOperation::Changed(Some(there)) => self.counted(there.operation).await,
+            PutOperation::Changed(Some(there)) => self.counted_one(there.operation).await,
             PutOperation::Changed(None) => Err(OperationError::NotFound),
             PutOperation::TooMany => Err(OperationError::TooMany),
         }
     }
 
-    /// Operations of the last 30 days, newest first, at most 1,000.
+    /// Operations of the last 30 days that are wanted, newest first. Shards that do not answer are named in the counts.
     ///
     /// # Errors
-    /// When Redis did not answer.
-    pub async fn list(&self) -> Result<Vec<Operation>, OperationError> {
-        let mut all = Vec::new();
-        for operation in self.store.first().operations().await? {
-            all.push(self.counted(operation).await?);
-        }
-        Ok(all)
+    /// When the first shard did not answer, or none.
+    pub async fn list(
+        &self,
+        wanted: impl Fn(&Operation) -> bool,
+        limit: usize,
+    ) -> Result<Vec<Operation>, OperationError> {
+        let mut all = self.store.first().operations().await?;
+        all.retain(wanted);
+        all.truncate(limit);
+        Ok(self.counted(all).await?)
     }
 
-    /// One operation.
+    /// One operation. Shards that do not answer are named in its counts.
     ///
     /// # Errors
     /// `NotFound`; `Store`.
     pub async fn get(&self, id: JobId) -> Result<Operation, OperationError> {
         let record = self.store.first().operation(id).await?.ok_or(OperationError::NotFound)?;
-        self.counted(record.operation).await
+        self.counted_one(record.operation).await
     }
 
-    /// Stops an operation after the step under way. Stopping a stopped one returns it.
+    /// Stops an operation. No step of it is made after the answer, whoever wanted it before, except on shards that the
+    /// counts name as missing: those have to be told again. Stopping a stopped one does that, and returns it.
     ///
     /// # Errors
     /// See [`OperationError`].
@@ -165,15 +170,19 @@ impl Operations {
                 return Err(OperationError::State(operation.state));
             }
             if operation.state == state && operation.plan.rate == rate {
-                return self.counted(operation).await;
+                return self.turned(operation).await;
             }
+            let now = first.now().await?;
             (operation.state, operation.plan.rate) = (state, rate);
-            operation.changed = Some((by.to_owned(), first.now().await?));
+            operation.changed = Some((by.to_owned(), now));
+            if state == OperationState::Stopped {
+                operation.fence = count::next_fence(&operation, now);
+            }
             match first.put_operation(Some(&record), &operation).await? {
                 PutOperation::Done => {
                     tell(if state == OperationState::Stopped { "stop" } else { "resume" }, &operation, by);
                     self.begun.notify_one();
-                    return self.counted(operation).await;
+                    return self.turned(operation).await;
                 }
                 PutOperation::Changed(Some(there)) => record = *there,
                 PutOperation::Changed(None) => return Err(OperationError::NotFound),
@@ -184,7 +193,7 @@ impl Operations {
 
     /// Every shard is through.
     async fn finish(&self, id: JobId, parts: impl Iterator<Item = &OperationCounts>) -> Result<(), StoreError> {
-        let counts = parts.fold(OperationCounts::default(), add);
+        let counts = parts.fold(OperationCounts::default(), count::add);
         let first = self.store.first();
         while let Some(record) = first.operation(id).await? {
             let mut operation = record.operation.clone();
@@ -200,16 +209,6 @@ impl Operations {
             }
         }
         Ok(())
-    }
-
-    /// What it did so far, which every shard knows for itself until it is finished.
-    async fn counted(&self, mut operation: Operation) -> Result<Operation, OperationError> {
-        if operation.state != OperationState::Finished {
-            let parts = self.store.all().iter().map(|store| store.operation_part(operation.id));
-            let parts = try_join_all(parts).await?;
-            operation.counts = parts.iter().map(|part| &part.counts).fold(OperationCounts::default(), add);
-        }
-        Ok(operation)
     }
 }
 
@@ -260,13 +259,6 @@ pub(super) async fn release_held(
     }
     let id = JobId::new(u64::try_from(store.now_estimate().unix_ms()).unwrap_or_default(), 0);
     operations.begin(id, &plan, OWN_NAME, Some(found)).await.map(Some)
-}
-
-fn add(mut sum: OperationCounts, part: &OperationCounts) -> OperationCounts {
-    sum.matched += part.matched;
-    sum.done += part.done;
-    part.skipped.iter().for_each(|(why, n)| *sum.skipped.entry(*why).or_default() += n);
-    sum
 }
 
 /// A line of the audit log.

@@ -48,6 +48,7 @@ fn of_operators() -> OpenApiRouter<HttpState> {
         .routes(routes!(queues::why))
         .routes(routes!(scaling::stats))
         .routes(routes!(workers::list))
+        .routes(routes!(workers::show))
         .routes(routes!(workers::quiet))
         .routes(routes!(workers::resume))
         .routes(routes!(workers::stop))

@@ -14,7 +14,7 @@ use crate::api::held::{ApprovalView, EffectView, EffectsView};
 use crate::api::key::KeyView;
 use crate::api::queue::{PausedPart, QueueView, SwitchView};
 use crate::api::types::TypeView;
-use crate::api::worker::{ServedQueue, WorkerView};
+use crate::api::worker::{JobInHand, ServedQueue, WorkerView};
 use crate::api::workspace::{Limits, LlmLimits};
 use crate::domain::llm::Quota;
 use crate::domain::{EffectRecord, Job, JobId, RawJson, effect_key};
@@ -91,6 +91,17 @@ pub(super) fn worker(summary: &WorkerSummary) -> WorkerView {
         told_by: Some(summary.told_by.clone()).filter(|by| !by.is_empty()),
         started_at: summary.started_at.to_string(),
         seen_at: summary.seen_at.to_string(),
+    }
+}
+
+pub(super) fn in_hand(job: &Job) -> JobInHand {
+    JobInHand {
+        id: job.id.to_string(),
+        job_type: job.job_type.to_string(),
+        queue: job.queue.to_string(),
+        workspace: job.workspace.to_string(),
+        attempt: job.attempt,
+        started_at: job.started_at.map(|at| at.to_string()),
     }
 }
 

@@ -16,6 +16,16 @@ impl Keys {
         format!("{}:jobs", self.base)
     }
 
+    /// Hash: id → what changes while a job lives.
+    pub(super) fn attempts(&self) -> String {
+        format!("{}:attempts", self.base)
+    }
+
+    /// Sorted set: leases of a queue, by their end.
+    pub(super) fn running(&self, queue: &str) -> String {
+        self.queue("running", queue)
+    }
+
     /// String: job id + body fingerprint.
     pub(super) fn idempotency(&self, workspace: &str, request_id: &str) -> String {
         format!("{}:idempotency:{workspace}:{request_id}", self.base)

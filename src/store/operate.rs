@@ -32,13 +32,15 @@ pub struct OperationPart {
     pub found: u64,
     /// What it did.
     pub counts: OperationCounts,
+    /// Steps that are wanted under a smaller one are refused.
+    pub fence: u64,
     cursor: String,
 }
 
 /// One step: these jobs, which were found in a place, and how far the operation is when they are done.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
-    /// Whose.
+    /// Whose, as it was read: its fence is the one under which the step is wanted.
     pub operation: &'a Operation,
     /// How far it is.
     pub part: &'a OperationPart,
@@ -86,7 +88,7 @@ impl PartPlace {
 }
 
 impl OperationPart {
-    fn read(fields: &[(String, String)]) -> Result<Self, StoreError> {
+    pub(super) fn read(fields: &[(String, String)]) -> Result<Self, StoreError> {
         let get = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
         let number = |text: &str| text.parse::<u64>().map_err(|_| corrupt("a count"));
         let mut skipped = Vec::new();
@@ -101,6 +103,7 @@ impl OperationPart {
             place: PartPlace::read(&cursor)?,
             found: number(get("found").unwrap_or("0"))?,
             counts: codec::counts(number(get("done").unwrap_or("0"))?, skipped.into_iter()),
+            fence: number(get("fence").unwrap_or("0"))?,
             cursor,
         })
     }
@@ -117,7 +120,7 @@ impl Store {
     }
 
     /// Makes a step, if it is the next one, and says how far the operation is then. A step that was made before, by
-    /// whomever, changes nothing.
+    /// whomever, changes nothing; nor does one that is wanted under a smaller fence than the part's, which is in the answer.
     ///
     /// # Errors
     /// `Unknown`: repeating is safe. `Full`: a redrive or a move that found Redis full, and changed nothing.
@@ -166,6 +169,7 @@ impl Store {
             self.inner.options.max_depth.to_string().into(),
             codec::USUAL_ATTEMPTS.to_string().into(),
             if at.is_some_and(|place| place.pass > 0) { "1" } else { "" }.into(),
+            operation.fence.to_string().into(),
         ]);
         args.extend(filter_args(plan).map(Value::from));
         args.extend(step.ids.iter().map(|id| Value::from(id.to_string())));

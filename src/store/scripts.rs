@@ -39,6 +39,7 @@ const PARTS: &[(&str, &str)] = &[
     ("shift", include_str!("lua/lib/shift.lua")),
     ("sift", include_str!("lua/lib/sift.lua")),
     ("walk", include_str!("lua/lib/walk.lua")),
+    ("part", include_str!("lua/lib/part.lua")),
     ("step", include_str!("lua/lib/step.lua")),
     ("transfer", include_str!("lua/lib/transfer.lua")),
     ("step_end", include_str!("lua/lib/step_end.lua")),
@@ -90,7 +91,7 @@ macro_rules! verbs {
 }
 
 verbs!(
-    cancel, cap, claim, compact, confirm, cooldown, credential, cycle, deltas, effect, enqueue, epoch, fleet,
+    cancel, cap, claim, compact, confirm, cooldown, credential, cycle, deltas, effect, enqueue, epoch, fence, fleet,
     heartbeat, level, limit, list, locate, note, operate, operation, order, outlook, pause, policy, probe, probed,
     progress, read, receipts, redrive, release, replay, reserve, resume, retire, ring, settle, summary, survey, sweep,
     tend, turn, unhold, verify,

@@ -56,6 +56,8 @@ pub struct Surveyed {
     pub found: Vec<JobId>,
     /// All of them counted.
     pub groups: JobGroups,
+    /// The same by workspace.
+    pub workspaces: BTreeMap<Workspace, u64>,
 }
 
 impl Place {
@@ -139,10 +141,9 @@ impl Store {
         if sifts {
             return sifted(&found, filter, next, limit);
         }
-        let mut page = Surveyed { next, found: ids(found.iter())?, groups: BTreeMap::new() };
+        let mut page = Surveyed { next, found: ids(found.iter())?, ..Surveyed::default() };
         for pair in groups.chunks_exact(2) {
-            let count = pair[1].parse().map_err(|_| corrupt("a count"))?;
-            page.groups.insert(group(&pair[0])?, count);
+            page.count(&pair[0], pair[1].parse().map_err(|_| corrupt("a count"))?)?;
         }
         Ok(page)
     }
@@ -163,7 +164,7 @@ fn sifted(
             break;
         }
         page.found.extend(ids([&row[0]].into_iter())?);
-        *page.groups.entry(group(&row[1])?).or_default() += 1;
+        page.count(&row[1], 1)?;
         last = Some(row[3].clone());
     }
     Ok(page)
@@ -182,13 +183,20 @@ fn ids<'a>(texts: impl Iterator<Item = &'a String>) -> Result<Vec<JobId>, StoreE
     texts.map(|id| id.parse().map_err(|_| corrupt("a job id"))).collect()
 }
 
-fn group(text: &str) -> Result<(QueueName, JobType, JobState), StoreError> {
-    let parts: Vec<&str> = text.split('\t').collect();
-    let [queue, kind, letter] = parts[..] else { return Err(corrupt("a group of jobs")) };
-    let state = JobState::ALL.iter().find(|state| self::letter(**state) == Some(letter));
-    match (QueueName::new(queue), JobType::new(kind), state) {
-        (Ok(queue), Ok(kind), Some(state)) => Ok((queue, kind, *state)),
-        _ => Err(corrupt("a group of jobs")),
+impl Surveyed {
+    /// Adds jobs of a group as the script writes it.
+    fn count(&mut self, text: &str, n: u64) -> Result<(), StoreError> {
+        let parts: Vec<&str> = text.split('\t').collect();
+        let [queue, kind, letter, workspace] = parts[..] else { return Err(corrupt("a group of jobs")) };
+        let state = JobState::ALL.iter().find(|state| self::letter(**state) == Some(letter));
+        match (QueueName::new(queue), JobType::new(kind), state, Workspace::new(workspace)) {
+            (Ok(queue), Ok(kind), Some(state), Ok(workspace)) => {
+                *self.groups.entry((queue, kind, *state)).or_default() += n;
+                *self.workspaces.entry(workspace).or_default() += n;
+                Ok(())
+            }
+            _ => Err(corrupt("a group of jobs")),
+        }
     }
 }
 

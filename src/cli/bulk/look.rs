@@ -21,9 +21,24 @@ pub(super) fn describe(found: &PreviewView, rate: Option<u32>) -> String {
         vec![HumanCount(group.count).to_string(), queue, job_type, state]
     };
     lines.push(render(&["COUNT", "QUEUE", "TYPE", "STATE"], found.groups.iter().map(row).collect()));
+    lines.extend(workspaces(found).map(|of| format!("workspaces: {of}")));
     lines.push(format!("some of them: {}", clean(&found.sample.join(" "))));
     lines.push(sentence(found, rate.unwrap_or(DEFAULT_RATE)));
     lines.join("\n")
+}
+
+/// `acme 40, globex 2, and 7 more`; nothing where they were not counted.
+pub(in crate::cli) fn workspaces(found: &PreviewView) -> Option<String> {
+    let mut all: Vec<String> =
+        found.workspaces.iter().map(|of| format!("{} {}", clean(&of.workspace), HumanCount(of.count))).collect();
+    let counted: u64 = found.workspaces.iter().map(|of| of.count).sum();
+    match found.other_workspaces {
+        0 if all.is_empty() => return None,
+        0 if counted < found.matched => all.push(format!("of {} looked at in time", HumanCount(counted))),
+        0 => {}
+        more => all.push(format!("and {} more", HumanCount(more))),
+    }
+    Some(all.join(", "))
 }
 
 fn sentence(found: &PreviewView, rate: u32) -> String {
@@ -89,6 +104,8 @@ mod tests {
             matched,
             complete,
             groups: vec![PreviewGroupView { queue, job_type, state, count: matched }],
+            workspaces: vec![],
+            other_workspaces: 0,
             sample: vec!["a".to_owned()],
         }
     }
@@ -118,5 +135,18 @@ mod tests {
             assert!(text.contains(said) && text.contains("queue=default"), "{text}");
         }
         assert!(describe(&found("hold", "pending", 0, true), None).ends_with("nothing to do"));
+    }
+
+    #[test]
+    fn workspaces_are_shown_as_far_as_they_were_counted() {
+        let of = |name: &str, count| crate::api::operation::WorkspaceCount { workspace: name.to_owned(), count };
+        let mut found = found("redrive", "dead", 42, true);
+        assert_eq!(workspaces(&found), None);
+        found.workspaces = vec![of("acme", 40), of("globex", 2)];
+        assert!(describe(&found, None).contains("\nworkspaces: acme 40, globex 2\n"));
+        found.matched = 5_000;
+        assert_eq!(workspaces(&found).unwrap(), "acme 40, globex 2, of 42 looked at in time");
+        found.other_workspaces = 7;
+        assert_eq!(workspaces(&found).unwrap(), "acme 40, globex 2, and 7 more");
     }
 }

@@ -17,8 +17,8 @@ use crate::client::{Client, ClientError};
 use crate::domain::{JobId, OperationAction, QueueName};
 
 pub(super) use flags::{Filter, How, parse_rate};
-pub(super) use look::filter;
-pub(super) use watch::{outcome, watch};
+pub(super) use look::{filter, workspaces};
+pub(super) use watch::{missing, outcome, shards, watch};
 
 const EXAMPLES: &str =
     "With ids, these jobs at once; with a filter, every job that it names, as an operation on the server:

@@ -94,6 +94,17 @@ fn passes(error: &ClientError) -> bool {
     }
 }
 
+/// `shards 2, 5`.
+pub(in crate::cli) fn shards(missing: impl IntoIterator<Item = u8>) -> String {
+    let all: Vec<String> = missing.into_iter().map(|shard| shard.to_string()).collect();
+    format!("{} {}", if all.len() == 1 { "shard" } else { "shards" }, all.join(", "))
+}
+
+/// That counts are not whole.
+pub(in crate::cli) fn missing(missing: impl IntoIterator<Item = u8>) -> String {
+    format!("without {}, which did not answer", shards(missing))
+}
+
 /// `redrive finished: 40 done, 2 skipped (wrong_state 2)`.
 pub(in crate::cli) fn outcome(operation: &OperationView) -> String {
     let skipped: u64 = operation.skipped.values().sum();
@@ -101,5 +112,10 @@ pub(in crate::cli) fn outcome(operation: &OperationView) -> String {
         operation.skipped.iter().map(|(why, n)| format!("{} {}", clean(why), HumanCount(*n))).collect();
     let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) };
     let (done, skipped) = (HumanCount(operation.done), HumanCount(skipped));
-    format!("{} {} {}: {done} done, {skipped} skipped{why}", operation.action, operation.id, operation.state)
+    let whole = if operation.missing_shards.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", missing(operation.missing_shards.iter().copied()))
+    };
+    format!("{} {} {}: {done} done, {skipped} skipped{why}{whole}", operation.action, operation.id, operation.state)
 }

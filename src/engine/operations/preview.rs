@@ -7,11 +7,17 @@ use futures_util::future::try_join_all;
 
 use super::walk::LOOK;
 use crate::clock::{self, Instant};
-use crate::domain::{JobFilter, JobId, JobState, OperationPlan, Preview, PreviewGroup};
+use crate::domain::{JobFilter, JobId, JobState, OperationPlan, Preview, PreviewGroup, Workspace};
 use crate::store::{JobGroups, Shards, Store, StoreError, Survey};
 
 /// How long a look takes at most.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long workspaces are counted of a cause whose jobs are counted already.
+const CURIOSITY: Duration = Duration::from_secs(3);
+
+/// Workspaces shown.
+const WORKSPACES: usize = 10;
 
 /// Rows shown.
 const ROWS: usize = 100;
@@ -26,13 +32,20 @@ const MIXED: &str = "other";
 #[derive(Default)]
 struct Found {
     groups: JobGroups,
+    workspaces: BTreeMap<Workspace, u64>,
     sample: Vec<JobId>,
     cut_short: bool,
 }
 
 /// Looks at all shards at once.
 pub(super) async fn preview(store: &Shards, plan: &OperationPlan) -> Result<Preview, StoreError> {
-    if let Some(found) = by_groups(store, &plan.filter).await? {
+    if let Some(mut found) = by_groups(store, &plan.filter).await? {
+        if plan.filter.fingerprint.is_some() && !found.groups.is_empty() {
+            let end = clock::now() + CURIOSITY;
+            for part in try_join_all(store.all().iter().map(|store| look(store, plan, end))).await? {
+                part.workspaces.into_iter().for_each(|(of, n)| *found.workspaces.entry(of).or_default() += n);
+            }
+        }
         return Ok(sum([found]));
     }
     let end = clock::now() + PATIENCE;
@@ -83,6 +96,7 @@ async fn look(store: &Store, plan: &OperationPlan, end: Instant) -> Result<Found
                 let what = Survey { plan, cut: None, look: LOOK, want, count: true };
                 let page = store.survey(&place, &from, what).await?;
                 found.sample.extend(page.found);
+                page.workspaces.into_iter().for_each(|(of, n)| *found.workspaces.entry(of).or_default() += n);
                 page.groups.into_iter().for_each(|(group, n)| *found.groups.entry(group).or_default() += n);
                 position = page.next;
             }
@@ -93,11 +107,17 @@ async fn look(store: &Store, plan: &OperationPlan, end: Instant) -> Result<Found
 
 fn sum(parts: impl IntoIterator<Item = Found>) -> Preview {
     let (mut preview, mut groups) = (Preview { complete: true, ..Preview::default() }, BTreeMap::new());
+    let mut workspaces: BTreeMap<Workspace, u64> = BTreeMap::new();
     for part in parts {
         preview.complete &= !part.cut_short;
         preview.sample.extend(part.sample);
         part.groups.into_iter().for_each(|(group, n)| *groups.entry(group).or_default() += n);
+        part.workspaces.into_iter().for_each(|(of, n)| *workspaces.entry(of).or_default() += n);
     }
+    preview.workspaces = workspaces.into_iter().collect();
+    preview.workspaces.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    preview.other_workspaces = preview.workspaces.len().saturating_sub(WORKSPACES) as u64;
+    preview.workspaces.truncate(WORKSPACES);
     preview.sample.truncate(SAMPLE);
     preview.matched = groups.values().sum();
     let row = |((queue, job_type, state), count)| PreviewGroup { queue, job_type, state, count };

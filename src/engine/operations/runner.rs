@@ -1,5 +1,6 @@
-//! What carries operations on, in every API process. Which of them does is a matter of turns; nothing rests on it but
-//! work that would be done twice for nothing.
+//! What carries operations on, in every API process. Which of them does is a matter of turns; nothing rests on those but
+//! work that would be done for nothing. Whoever has the turn raises the operation's fence, as a stop does, and tells it to
+//! every shard: steps of all before are refused there, however long a process slept between its look and its step.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -59,6 +60,8 @@ struct Turn {
     operations: Operations,
     id: JobId,
     holder: String,
+    /// Under which steps are wanted; none before the first round.
+    fence: Option<u64>,
     kept: Instant,
     pace: Pace,
     /// The way through each shard, once it answered.
@@ -82,9 +85,8 @@ impl Turn {
         if !first.operation_turn(id, &holder, TURN).await.unwrap_or(false) {
             return;
         }
-        let walks = (0..operations.store.count()).map(|_| None).collect();
         let (kept, pace) = (clock::now(), Pace::new(1, clock::now()));
-        let mut turn = Self { operations, id, holder, kept, pace, walks, shutdown };
+        let mut turn = Self { operations, id, holder, fence: None, kept, pace, walks: Vec::new(), shutdown };
         let mut warned = false;
         while !turn.shutdown.is_cancelled() {
             match turn.round().await {
@@ -111,8 +113,8 @@ impl Turn {
     /// A step on each shard, and the end behind the last. A shard that is away holds up no other.
     async fn round(&mut self) -> Result<Next, StoreError> {
         let mut failed = None;
-        for at in 0..self.walks.len() {
-            if self.walks[at].as_ref().is_some_and(Walk::is_over) {
+        for at in 0..self.operations.store.count() {
+            if self.walks.get(at).and_then(Option::as_ref).is_some_and(Walk::is_over) {
                 continue;
             }
             let Some(operation) = self.running().await? else { return Ok(Next::Leave) };
@@ -143,7 +145,24 @@ impl Turn {
             self.kept = clock::now();
         }
         let found = first.operation(self.id).await?.map(|record| record.operation);
-        Ok(found.filter(|operation| operation.state == OperationState::Running))
+        let Some(found) = found.filter(|operation| operation.state == OperationState::Running) else { return Ok(None) };
+        let seen = self.walks.iter().flatten().map(Walk::fence).max();
+        if Some(found.fence) == self.fence && seen <= self.fence {
+            return Ok(Some(found));
+        }
+        self.take_over().await
+    }
+
+    /// At the beginning, and when it was stopped and resumed since. Only who has the turn does.
+    async fn take_over(&mut self) -> Result<Option<Operation>, StoreError> {
+        if !self.operations.store.first().operation_turn(self.id, &self.holder, TURN).await? {
+            return Ok(None);
+        }
+        self.kept = clock::now();
+        let operation = self.operations.take_over(self.id).await?;
+        self.fence = operation.as_ref().map(|operation| operation.fence);
+        self.walks = (0..self.operations.store.count()).map(|_| None).collect();
+        Ok(operation)
     }
 
     async fn step(&mut self, at: usize, operation: &Operation) -> Result<(), StoreError> {

@@ -25,15 +25,20 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// Goes on from what is on record.
+    /// Goes on from what is on record; from then on nobody does who carried it on before.
     pub(super) async fn open(store: &Store, operation: &Operation) -> Result<Self, StoreError> {
-        let part = store.operation_part(operation.id).await?;
+        let part = store.fence_operation(operation.id, operation.fence).await?;
         Ok(Self { store: store.clone(), place: part.place.clone(), part, slowest: Duration::ZERO })
     }
 
     /// Whether it is through.
     pub(super) fn is_over(&self) -> bool {
         self.part.place == PartPlace::End
+    }
+
+    /// Steps under a smaller fence are refused here.
+    pub(super) fn fence(&self) -> u64 {
+        self.part.fence
     }
 
     /// What the operation did on this shard.

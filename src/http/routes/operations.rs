@@ -131,6 +131,8 @@ async fn preview(state: &HttpState, plan: &OperationPlan) -> Result<Response, Ap
 }
 
 /// List bulk operations of the last 30 days, newest first.
+///
+/// Shards of a cluster that do not answer are named in `missing_shards` of each, whose counts are then without theirs.
 #[utoipa::path(
     get, path = "/operations", tag = "operators", operation_id = "list_operations",
     params(
@@ -153,12 +155,10 @@ pub(in crate::http) async fn list(
         Ok(limit @ 1..=1000) => Ok(limit),
         _ => Err("must be 1 to 1000"),
     })?;
-    let all = state.services().operations.list().await?;
-    let shown = |operation: &&Operation| {
-        is_of(operation, own.as_ref()) && wanted.is_none_or(|wanted| operation.state == wanted)
-    };
-    let operations = all.iter().filter(shown).take(limit.unwrap_or(100)).map(OperationView::from).collect();
-    Ok(Json(OperationList { operations }))
+    let shown =
+        |operation: &Operation| is_of(operation, own.as_ref()) && wanted.is_none_or(|wanted| operation.state == wanted);
+    let found = state.services().operations.list(shown, limit.unwrap_or(100)).await?;
+    Ok(Json(OperationList { operations: found.iter().map(OperationView::from).collect() }))
 }
 
 /// Read a bulk operation: how it stands, and what it did so far.
@@ -179,7 +179,9 @@ pub(in crate::http) async fn show(
     Ok(Json(OperationView::from(&visible(&state, own.as_ref(), id).await?)))
 }
 
-/// Stop a bulk operation after the step under way. What it did stays done; stopping it again changes nothing.
+/// Stop a bulk operation. What it did stays done, and with the answer it is over: no step is made after it, of whatever
+/// process. Shards of a cluster that could not be told are named in `missing_shards`: a step that is under way there may
+/// still be made, until the operation is stopped again.
 #[utoipa::path(
     post, path = "/operations/{id}/stop", tag = "operators", operation_id = "stop_operation",
     params(

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 
 use crate::api::ErrorCode;
-use crate::api::worker::{OrderView, WorkerList};
-use crate::domain::{Order, WorkerId};
+use crate::api::worker::{OrderView, WorkerDetail, WorkerList};
+use crate::domain::{Order, QueueName, WorkerId};
 use crate::engine::Unknown;
 
 use super::super::auth::{Caller, Permission};
@@ -28,6 +28,40 @@ pub(in crate::http) async fn list(
     let workers = store.workers().await?;
     let at = store.now_estimate().to_string();
     Ok(Json(WorkerList { workers: workers.iter().map(views::worker).collect(), at }))
+}
+
+/// Show one live worker process, and the jobs that it holds now.
+#[utoipa::path(
+    get, path = "/workers/{id}", tag = "operators", operation_id = "get_worker",
+    params(("id" = String, Path, description = "The worker's id.")),
+    responses((status = 200, description = "The worker.", body = WorkerDetail))
+)]
+pub(in crate::http) async fn show(
+    State(state): State<HttpState>,
+    caller: Caller,
+    id: Param,
+) -> Result<Json<WorkerDetail>, ApiError> {
+    caller.require_fleet(Permission::QueueOperate)?;
+    let id = worker_id(id)?;
+    let store = &state.services().store;
+    let found = store.workers().await?.into_iter().find(|worker| worker.id == id).ok_or_else(no_worker)?;
+    let queues: Vec<QueueName> = found.queues.iter().filter_map(|(name, _)| QueueName::new(name).ok()).collect();
+    let held = store.in_hand(id, &queues).await?;
+    Ok(Json(WorkerDetail {
+        worker: views::worker(&found),
+        jobs: held.jobs.iter().map(views::in_hand).collect(),
+        jobs_complete: held.complete,
+        at: store.now_estimate().to_string(),
+    }))
+}
+
+fn no_worker() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "no such worker is alive")
+}
+
+/// The worker that a path names. Text that is no id names no worker.
+fn worker_id(path: Param) -> Result<WorkerId, ApiError> {
+    path.ok().and_then(|Path(text)| text.parse().ok()).ok_or_else(no_worker)
 }
 
 /// Tell a worker process to claim nothing more. What it runs goes on, and so do its heartbeats.
@@ -75,14 +109,13 @@ pub(in crate::http) async fn stop(
 
 async fn order(state: &HttpState, caller: &Caller, id: Param, order: Order) -> Result<Json<OrderView>, ApiError> {
     caller.require_fleet(Permission::QueueOperate)?;
-    let unknown = || ApiError::new(ErrorCode::NotFound, "no such worker is alive");
-    let id: WorkerId = id.ok().and_then(|Path(text)| text.parse().ok()).ok_or_else(unknown)?;
+    let id = worker_id(id)?;
     let by = caller.name();
     match state.services().control.order(id, order, by).await {
         Ok(told) => {
             Ok(Json(OrderView { id: id.to_string(), order: order.to_string(), by: by.to_owned(), hears: told.hears }))
         }
-        Err(Unknown::Worker) => Err(unknown()),
+        Err(Unknown::Worker) => Err(no_worker()),
         Err(Unknown::Store(error)) => Err(error.into()),
     }
 }

@@ -26,6 +26,7 @@ pub(in crate::store) fn operation_to(o: &Operation) -> String {
         "state": o.state.as_str(),
         "by": o.by,
         "created_at": o.created_at.unix_ms(),
+        "fence": o.fence,
         "changed": changed,
         "finished_at": o.finished_at.map(Timestamp::unix_ms),
         "expected": o.expected,
@@ -77,6 +78,7 @@ pub(in crate::store) fn operation_from(text: &str) -> Result<Operation, StoreErr
         state: OperationState::from_word(word("state")).ok_or_else(|| corrupt("an operation's state"))?,
         by: word("by").to_owned(),
         created_at: moment(&value["created_at"]).unwrap_or_default(),
+        fence: value["fence"].as_u64().unwrap_or_default(),
         changed,
         finished_at: moment(&value["finished_at"]),
         expected: value["expected"].as_u64(),
@@ -88,7 +90,7 @@ pub(in crate::store) fn operation_from(text: &str) -> Result<Operation, StoreErr
 pub(in crate::store) fn counts(done: u64, skipped: impl Iterator<Item = (Skipped, u64)>) -> OperationCounts {
     let mut by_why: BTreeMap<Skipped, u64> = BTreeMap::new();
     skipped.filter(|(_, n)| *n > 0).for_each(|(why, n)| *by_why.entry(why).or_default() += n);
-    OperationCounts { matched: done + by_why.values().sum::<u64>(), done, skipped: by_why }
+    OperationCounts { matched: done + by_why.values().sum::<u64>(), done, skipped: by_why, missing_shards: Vec::new() }
 }
 
 fn filter_from(value: &Value) -> Result<JobFilter, StoreError> {
@@ -159,6 +161,7 @@ mod tests {
             state: OperationState::Stopped,
             by: "ann".into(),
             created_at: at(10),
+            fence: 3,
             changed: Some(("bob".into(), at(11))),
             finished_at: Some(at(12)),
             expected: Some(13),

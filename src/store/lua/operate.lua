@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- Purpose: a step of a bulk operation that takes up to 100 jobs from where they are: cancel, hold, release or discard.
--- Uses: base record times line park | place leave settle | effects close aside revive | sift withdraw let_go shelve forget step step_end
+-- Uses: base record times line park | place leave settle | effects close aside revive | part sift withdraw let_go shelve forget step step_end
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 events kept, 3 seconds a key outlives its job, 4 done retention (s), then as `step` says
--- Returns: 1 done or 0 not the next step, and the operation's part on this shard (flat)
--- Guarantee: only the step that is next changes anything, so each is made once; a job that is not what the filter names
---            any more is left and counted as skipped.
+-- Returns: 1 done or 0 refused, and the operation's part on this shard (flat)
+-- Guarantee: only the step that is next changes anything, so each is made once, and only for who carries the operation
+--            on since it was last stopped; a job that is not what the filter names any more is skipped, and counted so.
 local RELEASED = { operator = true, needs_reauth = true, actions_disabled = true }
 local answer = refused()
 if answer then

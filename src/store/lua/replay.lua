@@ -1,12 +1,12 @@
 #!lua
 -- Purpose: a step of a bulk operation that puts up to 100 jobs into a line they were not in: redrive or move.
--- Uses: base record times line park | place leave settle | effects close aside revive | sift shift step transfer step_end
+-- Uses: base record times line park | place leave settle | effects close aside revive | part sift shift step transfer step_end
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue ('-' any, in a bucket), 2 events kept, 3 seconds a key outlives its job, 4 done retention (s), then as
 --       `step` says
--- Returns: 1 done or 0 not the next step, and the operation's part on this shard (flat)
--- Guarantee: only the step that is next changes anything, so each is made once; a job that is not what the filter names
---            any more is left and counted as skipped. A full Redis refuses it whole.
+-- Returns: 1 done or 0 refused, and the operation's part on this shard (flat)
+-- Guarantee: only the step that is next changes anything, so each is made once, and only for who carries the operation
+--            on since it was last stopped; a job that is not what the filter names any more is skipped, and counted so. A full Redis refuses it whole.
 local home, hour, target, done, groups = queue, ARGV[11], ARGV[12], 0, {}
 local answer = refused()
 if answer then

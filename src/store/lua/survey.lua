@@ -5,7 +5,7 @@
 -- ARGV: 1 queue ('-' any, in a bucket), 2 dead, held, scheduled, running, order:<band>, parked:<band>:<blocker> or
 --       done:<hour>, 3 where to go on ('' at first), 4 jobs looked at, 5 jobs found (a bucket may give a few more), 6 before which
 --       moment they have to be in their state, 7 one of g (groups), n (ids), m (ids and metadata), then what `sift` reads
--- Returns: where to go on ('' at the end), groups (queue \t type \t letter, count, …), ids found, and with m each id
+-- Returns: where to go on ('' at the end), groups (queue \t type \t letter \t workspace, count, …), ids found, and with m each id
 --          followed by its group, metadata and place
 -- Guarantee: at most 500 jobs and, past the first that is larger, 256 KiB of records a call; changes nothing.
 local BYTES = 262144
@@ -14,7 +14,7 @@ local set, most, want, mode = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5]), ARG
 local f, name = read_filter(8, ARGV[6]), string.match(ARGV[2], '^%a+')
 local groups, found, n, bytes = {}, {}, 0, 0
 
-local function take(id, record, kind, group, at)
+local function take(id, record, group, at)
   groups[group] = (groups[group] or 0) + 1
   n = n + 1
   if mode == 'm' then
@@ -26,7 +26,7 @@ local function take(id, record, kind, group, at)
   end
 end
 
-local state, labels = LETTERS[name], {}
+local state = LETTERS[name]
 local timed = state == 'd' or state == 'h' -- the score says since when
 local function visit(members)
   local ids = {}
@@ -41,8 +41,7 @@ local function visit(members)
     local ws, kind = string.match(record, '^([^\t]+)\t([^\t]+)\t')
     bytes = bytes + #record
     if ws and wanted(f, state, since or times_of(id, record), ws, kind, entries[i] or '') then
-      labels[kind] = labels[kind] or queue .. '\t' .. kind .. '\t' .. state
-      take(id, record, kind, labels[kind], members[i])
+      take(id, record, queue .. '\t' .. kind .. '\t' .. state .. '\t' .. ws, members[i])
     end
     if bytes > BYTES or (mode ~= 'g' and n >= want) then
       return nil, i
@@ -57,7 +56,7 @@ local function visit_done(id, done)
   bytes = bytes + #done
   local h = (letter == 'c' or letter == 'e') and header(record) or {}
   if h.queue and (queue == '-' or queue == h.queue) and wanted(f, letter, tonumber(at), h.ws, h.kind, failure) then
-    take(id, record, h.kind, h.queue .. '\t' .. h.kind .. '\t' .. letter)
+    take(id, record, h.queue .. '\t' .. h.kind .. '\t' .. letter .. '\t' .. h.ws)
   end
   return bytes > BYTES or (mode ~= 'g' and n >= want)
 end

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::process::{ADMIN_KEY, Server, run_in};
 use crate::support::calls::{demand, settlement};
-use crate::support::jobs::workspace;
+use crate::support::jobs::{TestWorker, workspace};
 use crate::support::redis::TestRedis;
 
 #[tokio::test]
@@ -27,6 +27,35 @@ async fn a_job_is_submitted_listed_shown_cancelled_and_redriven() {
     let refused = server.run(&other);
     assert_eq!(refused.code, 4);
     assert!(refused.stderr.contains("request_id_reused"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn a_queue_and_a_worker_are_shown_with_what_they_do() {
+    let redis = TestRedis::start().await;
+    let server = Server::start(&redis).await;
+    for request in ["r-1", "r-2"] {
+        server.run(&["jobs", "submit", "echo", "--workspace", "acme", "--id", request]).ok();
+    }
+    server.run(&["queues", "pause", "default", "--reason", "a look"]).ok();
+    let text = server.run(&["queues", "show", "default"]).ok();
+    for said in ["depth      2, of which", "paused     by ", "a look", "why        ", "workers    none"] {
+        assert!(text.contains(said), "{said} is not in\n{text}");
+    }
+    let none = server.run(&["queues", "show", "nosuch"]);
+    assert_eq!(none.code, 3, "{}", none.stderr);
+    server.run(&["queues", "resume", "default"]).ok();
+    let store = redis.store().await;
+    let worker = TestWorker::register(&store).await;
+    let claimed = worker.claim_one(&store).await;
+    let id = worker.id.to_string();
+    let text = server.run(&["workers", "show", &id]).ok();
+    for said in [&id, "slots ", "heard ", "jobs     1", &claimed.job.id.to_string(), "acme"] {
+        assert!(text.contains(said), "{said} is not in\n{text}");
+    }
+    let found = server.run(&["workers", "show", &id, "-o", "json"]).json();
+    assert_eq!(found["jobs"][0]["id"], claimed.job.id.to_string());
+    let queue = server.run(&["queues", "show", "default", "-o", "json"]).json();
+    assert_eq!((&queue["queue"]["running"], &queue["workers"][0]["id"]), (&1.into(), &id.as_str().into()));
 }
 
 #[tokio::test]

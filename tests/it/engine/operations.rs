@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use windlass::domain::{JobId, JobState, OperationAction, OperationPlan, OperationState, QueueName, Skipped};
-use windlass::engine::OperationError;
-use windlass::store::{Scope, Store};
+use windlass::domain::{
+    JobId, JobState, OperationAction, OperationPlan, OperationState, QueueName, Skipped, Timestamp,
+};
+use windlass::engine::{OperationError, Operations};
+use windlass::store::{Scope, Step, Store};
 
 use crate::support::audit::audit;
 use crate::support::jobs::{TestWorker, enqueue_many, enqueue_new, kind, queue, retry, shaped, state, workspace};
 use crate::support::operations::{
-    begun, carried, carry_on, finished, new_id, plan, planned, seed_dead, skipped, until,
+    begun, carried, carry_on, finished, new_id, next_step, plan, planned, seed_dead, skipped, until,
 };
 use crate::support::redis::TestRedis;
 
@@ -76,7 +78,12 @@ async fn a_preview_counts_jobs_by_queue_type_and_state() {
     let rows: Vec<_> = rows.iter().map(|row| (row.job_type.as_str(), row.state, row.count)).collect();
     assert_eq!(rows, [("echo", JobState::Pending, 3), ("sleep", JobState::Pending, 1)]);
     let one = planned(OperationAction::Redrive, |plan| plan.filter.fingerprint = Some(format!("{:012x}", 49)));
-    assert_eq!(operations.preview(&one).await.unwrap().matched, 24);
+    let cause = operations.preview(&one).await.unwrap();
+    assert_eq!((cause.matched, cause.workspaces.iter().map(|(_, n)| n).sum::<u64>()), (24, 24));
+    assert_eq!(preview.workspaces, [(workspace("ws-07"), 12)]);
+    let dead = planned(OperationAction::Redrive, |plan| plan.filter.after = Some(Timestamp::from_unix_ms(0)));
+    let found = operations.preview(&dead).await.unwrap();
+    assert_eq!((found.matched, found.workspaces.len(), found.other_workspaces), (1_200, 10, 90), "{found:?}");
 }
 
 #[tokio::test]
@@ -91,19 +98,42 @@ async fn a_stopped_operation_goes_on_where_it_was() {
     until(&operations, id, |operation| operation.counts.done >= 4).await;
     let stopped = operations.stop(id, "bob").await.unwrap();
     assert_eq!((stopped.state, stopped.changed.unwrap().0.as_str()), (OperationState::Stopped, "bob"));
+    let done = stopped.counts.done;
     assert_eq!(operations.stop(id, "cid").await.unwrap().changed.unwrap().0, "bob", "it is stopped already");
     // The turn is given up, so the step that was under way is over.
     while !store.operation_turn(id, "test", Duration::from_secs(5)).await.unwrap() {
         tokio::task::yield_now().await;
     }
     store.end_operation_turn(id, "test").await.unwrap();
-    let done = operations.get(id).await.unwrap().counts.done;
+    assert_eq!(operations.get(id).await.unwrap().counts.done, done, "nothing was done behind the answer");
     assert!((4..300).contains(&done), "{done}");
     assert_eq!(stat(&redis, "redriven"), done);
     let resumed = operations.resume(id, "cid", Some(100_000)).await.unwrap();
     assert_eq!((resumed.state, resumed.plan.rate), (OperationState::Running, 100_000));
     let counts = finished(&operations, id).await.counts;
     assert_eq!((counts.matched, counts.done, stat(&redis, "redriven")), (300, 300, 300));
+    audit(&redis);
+}
+
+#[tokio::test]
+async fn a_process_that_slept_before_its_step_makes_none_after_the_stop() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    seed_dead(&redis, 200);
+    let asks = Operations::new(store.clone());
+    let slept = begun(&store, planned(OperationAction::Discard, |plan| plan.rate = 1)).await;
+    // It has looked: the operation runs, these are its next jobs. Here it sleeps.
+    let (part, to, ids) = next_step(&store, &slept, &[0], 50).await.unwrap();
+    let step = Step { operation: &slept, part: &part, to: &to, ids: &ids };
+    assert_eq!(asks.stop(slept.id, "ann").await.unwrap().counts.matched, 0);
+    assert_eq!(store.operate(step).await.unwrap().counts.matched, 0, "it woke after the stop");
+    asks.resume(slept.id, "ann", Some(100_000)).await.unwrap();
+    assert_eq!(store.operate(step).await.unwrap().counts.matched, 0, "who carries it on now has yet to say so");
+    let (operations, _guard) = carried(store.clone());
+    let taken = until(&operations, slept.id, |operation| operation.counts.done > 0).await;
+    assert!(taken.fence > slept.fence);
+    let counts = finished(&operations, slept.id).await.counts;
+    assert_eq!((counts.matched, counts.done), (200, 200));
     audit(&redis);
 }
 

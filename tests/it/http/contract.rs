@@ -97,6 +97,8 @@ async fn answers_to_operators_fit_the_document() {
     document.check("stop_operation", &api.command(ADMIN, &format!("{path}/stop")).await);
     document.check("resume_operation", &api.post(ADMIN, &format!("{path}/resume"), &json!({"rate": 7})).await);
     document.check("list_workers", &api.get(ADMIN, "/workers").await);
+    let worker = TestWorker::register(&api.store).await;
+    document.check("get_worker", &api.get(ADMIN, &format!("/workers/{}", worker.id)).await);
     let made = api.post(ADMIN, "/keys", &json!({"workspace": "a", "scopes": ["jobs:read"]})).await;
     document.check("create_key", &made);
     document.check("list_keys", &api.get(ADMIN, "/keys").await);

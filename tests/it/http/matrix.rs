@@ -43,6 +43,7 @@ const TABLE: &[(&str, Option<&str>, bool)] = &[
     ("why_queue", Some(OPERATE), true),
     ("queue_stats", Some(STATS), true),
     ("list_workers", Some(OPERATE), true),
+    ("get_worker", Some(OPERATE), true),
     ("quiet_worker", Some(OPERATE), true),
     ("resume_worker", Some(OPERATE), true),
     ("stop_worker", Some(OPERATE), true),

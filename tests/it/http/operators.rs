@@ -1,9 +1,10 @@
 //! What operators see and do.
 
 use serde_json::json;
+use windlass::domain::WorkerId;
 
 use crate::support::api::{ADMIN, Api};
-use crate::support::jobs::TestWorker;
+use crate::support::jobs::{TestWorker, success};
 
 #[tokio::test]
 async fn queues_show_their_figures() {
@@ -78,6 +79,33 @@ async fn workers_are_listed() {
     let listed = api.get(ADMIN, "/workers").await.json();
     assert_eq!(listed["workers"][0]["id"], worker.id.to_string());
     assert_eq!(listed["workers"][0]["queues"], json!([{"name": "default", "weight": 1}]));
+}
+
+#[tokio::test]
+async fn a_worker_is_shown_with_the_jobs_that_it_holds() {
+    let api = Api::start().await;
+    let workers = [TestWorker::register(&api.store).await, TestWorker::register(&api.store).await];
+    let shown = async |worker: &TestWorker| api.get(ADMIN, &format!("/workers/{}", worker.id)).await.json();
+    assert_eq!(shown(&workers[0]).await["jobs"], json!([]));
+    let key = api.client_key("acme").await;
+    for request in ["a", "b", "c"] {
+        assert_eq!(api.submit(&key, request).await.status, 202);
+    }
+    let own = workers[0].claim(&api.store, 2).await;
+    let other = workers[1].claim_one(&api.store).await;
+    let found = shown(&workers[0]).await;
+    assert_eq!((&found["worker"]["id"], &found["jobs_complete"]), (&json!(workers[0].id.to_string()), &json!(true)));
+    let jobs = found["jobs"].as_array().unwrap();
+    let ids: std::collections::BTreeSet<&str> = jobs.iter().map(|job| job["id"].as_str().unwrap()).collect();
+    let claimed: Vec<String> = own.iter().map(|claimed| claimed.job.id.to_string()).collect();
+    assert_eq!(ids, claimed.iter().map(String::as_str).collect());
+    assert_eq!((&jobs[0]["workspace"], &jobs[0]["attempt"]), (&json!("acme"), &json!(1)));
+    workers[0].end(&api.store, &own[0], success()).await;
+    assert_eq!(shown(&workers[0]).await["jobs"].as_array().unwrap().len(), 1);
+    assert_eq!(shown(&workers[1]).await["jobs"][0]["id"], other.job.id.to_string());
+    for unknown in ["x", &WorkerId::fresh().to_string()] {
+        assert_eq!(api.get(ADMIN, &format!("/workers/{unknown}")).await.status, 404);
+    }
 }
 
 #[tokio::test]

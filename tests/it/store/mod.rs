@@ -15,6 +15,7 @@ mod effect_life;
 mod enqueue;
 mod epoch;
 mod fairness;
+mod fence;
 mod fleet;
 mod full;
 mod heartbeat;

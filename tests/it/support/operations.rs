@@ -36,6 +36,7 @@ pub(crate) async fn begun(store: &Store, plan: OperationPlan) -> Operation {
         state: OperationState::Running,
         by: "tester".into(),
         created_at: store.now().await.unwrap().plus(Duration::from_millis(1)),
+        fence: 1,
         changed: None,
         finished_at: None,
         expected: None,

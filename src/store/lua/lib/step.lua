@@ -1,9 +1,10 @@
 -- One step of a bulk operation on this shard: the jobs, what became of them and how far it is are one write.
 -- Arguments: 5 operation, 6 how far it has to be, 7 how far it is then, 8 action, 9 when it began, 10 'pass' if another
 -- pass begins or 'place' if a bucket is left, 11 hour of the bucket or '', 12 target and 13 its depth limit, 14 attempts
--- of a job whose record names none, 15 1 if skipped jobs count for this pass only, 16 to 24 filter, then ids.
-local PART_LIFE, FIRST = '2678400', 25 -- 31 days: a day longer than the operation's record
-local part_key = base .. ':operation:' .. ARGV[5]
+-- of a job whose record names none, 15 1 if skipped jobs count for this pass only, 16 fence under which it is wanted,
+-- 17 to 25 filter, then ids.
+local FIRST = 26
+local part_key = part_of(ARGV[5])
 local met_key = part_key .. ':met'
 local skips, part_cut = {}, nil
 
@@ -14,14 +15,15 @@ local function skip(id, why)
   end
 end
 
--- The error of a key of a wrong type; or what is on record, if this step was made before or is not the next.
+-- The error of a key of a wrong type; or what is on record, if this step was made before, is not the next, or is wanted
+-- by someone from before the operation was stopped or taken over.
 local function refused()
   local bad = expect_types({ [part_key] = 'hash', [met_key] = 'set' })
   if bad then
     return bad
   end
-  local part = redis.call('HMGET', part_key, 'cursor', 'cut')
-  if (part[1] or '') ~= ARGV[6] then
+  local part = redis.call('HMGET', part_key, 'cursor', 'cut', 'fence')
+  if (part[1] or '') ~= ARGV[6] or tonumber(ARGV[16]) < tonumber(part[3] or '0') then
     return { 0, redis.call('HGETALL', part_key) }
   end
   part_cut = tonumber(part[2]) or math.min(tonumber(ARGV[9]), now)
@@ -55,7 +57,7 @@ end
 
 -- Each once, though a bucket may show a job twice while Redis moves it.
 local function jobs_of_step()
-  local f, jobs, seen = read_filter(16, part_cut), {}, {}
+  local f, jobs, seen = read_filter(17, part_cut), {}, {}
   for i = FIRST, #ARGV do
     local id = ARGV[i]
     if not seen[id] then
