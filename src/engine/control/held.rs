@@ -191,7 +191,7 @@ impl Control {
     /// See [`DecisionError`].
     pub async fn reject(&self, scope: &Scope, id: JobId, by: Decider<'_>) -> Result<Job, DecisionError> {
         let failure = (FailureReason::Rejected, format!("rejected by {}", by.said()));
-        self.cancel_held(scope, id, HeldReason::Approval, failure).await
+        self.cancel_held(scope, id, HeldReason::Approval, failure, by).await
     }
 
     /// Says what became of an effect that nobody could tell of.
@@ -208,7 +208,7 @@ impl Control {
         let change = match resolution {
             Resolution::Discard => {
                 let failure = (FailureReason::OutcomeUnknown, format!("discarded by {}", by.said()));
-                return self.cancel_held(scope, id, HeldReason::OutcomeUnknown, failure).await;
+                return self.cancel_held(scope, id, HeldReason::OutcomeUnknown, failure, by).await;
             }
             Resolution::NotHappened => Unhold::NotHappened { by: by.said() },
             Resolution::Happened(receipt) => {
@@ -255,6 +255,7 @@ impl Control {
         id: JobId,
         reason: HeldReason,
         (kind, message): (FailureReason, String),
+        by: Decider<'_>,
     ) -> Result<Job, DecisionError> {
         let job = self.find(scope, id).await?.job;
         let failure = Failure::new(kind, &message, self.store.of(id).now().await?);
@@ -262,7 +263,7 @@ impl Control {
             Some(held) if held == reason => self.store.of(id).cancel_held(&job.queue, id, reason, &failure).await?,
             _ => Cancelled::NotHeld,
         };
-        tracing::info!(target: AUDIT, job_id = %id, reason = message, ?outcome, "cancel held");
+        tracing::info!(target: AUDIT, job_id = %id, by = by.name, note = by.note, %reason, ?outcome, "cancel held");
         if outcome == Cancelled::Now {
             return Ok(self.changed(scope, id).await?);
         }
