@@ -4,6 +4,7 @@
 //! changed here, with its reason, and not worked around.
 #![cfg(test)]
 
+mod audit;
 mod catalogue;
 mod chaos;
 mod checker;
