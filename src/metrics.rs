@@ -24,7 +24,7 @@ pub mod label {
     pub const QUEUE: &str = "queue";
     /// A registered job type's name.
     pub const TYPE: &str = "type";
-    /// A state of jobs: `scheduled`, `running`, `held`, `dead`, `parked`, or a terminal one.
+    /// A state of jobs: `scheduled`, `running`, `held`, `dead`, `parked`, `paused`, or a terminal one.
     pub const STATE: &str = "state";
     /// How an attempt ended: `succeeded`, `retried`, `released`, `held`, `cancelled`, `stale`, or
     /// the reason of a final failure.
@@ -161,7 +161,7 @@ catalogue! {
     WORKERS_DEAF = "windlass_workers_deaf" Gauge Fleet Count [QUEUE] &[],
         "Live worker processes that serve the queue and whose claim loop does not come around, as their heartbeats say.";
     JOBS = "windlass_jobs" Gauge Fleet Count [QUEUE, STATE] &[],
-        "Jobs by state; state=\"parked\" counts those in line behind a cap or a pause.";
+        "Jobs by state; state=\"parked\" counts those in line behind a block, \"paused\" those of them behind a pause.";
     JOBS_FINISHED = "windlass_jobs_finished_total" Counter Fleet Count [QUEUE, STATE] &[],
         "Jobs that reached a terminal state since the queue exists.";
     HELD_JOBS = "windlass_held_jobs" Gauge Fleet Count [QUEUE, REASON] &[],
@@ -169,7 +169,7 @@ catalogue! {
     OUTCOME_UNKNOWN = "windlass_outcome_unknown_total" Counter Fleet Count [QUEUE] &[],
         "Jobs that were held because nobody could tell whether an effect happened.";
     OLDEST_PENDING = "windlass_oldest_pending_seconds" Gauge Fleet Seconds [QUEUE] &[],
-        "Age of the job that is next in line, 0 for an empty line.";
+        "How long the job that is next in line could have run, 0 for an empty line.";
     LEASE_EXPIRIES = "windlass_lease_expiries_total" Counter Fleet Count [QUEUE] &[],
         "Leases that ran out because their worker stopped renewing.";
     QUEUE_PAUSED = "windlass_queue_paused" Gauge Fleet Count [QUEUE] &[],
@@ -195,7 +195,7 @@ catalogue! {
         "Open WebSockets.";
 
     JOB_WAIT = "windlass_job_wait_seconds" Histogram Process Seconds [QUEUE] WAIT_SECONDS,
-        "Time from when a job could first run to its handler's start, for first attempts.";
+        "Time from when a job could first run to its handler's start, for the first attempt that any worker made.";
     JOB_RUN = "windlass_job_run_seconds" Histogram Process Seconds [TYPE] RUN_SECONDS,
         "Run time of one attempt.";
     ATTEMPTS = "windlass_attempts_total" Counter Process Count [TYPE, OUTCOME] &[],

@@ -243,7 +243,7 @@ def objectives():
     paths = 'path=~"/ai/jobs(/.*)?"'
     failed = f'(sum(increase(http_requests_total{{{paths}, status=~"5.."}}[30d])) or vector(0))'
     drained = f'(sum(increase(windlass_http_problems_total{{{paths}, code="queue_draining"}}[30d])) or vector(0))'
-    late = "1 - sum by (queue) (increase(windlass_job_wait_seconds_bucket{le=\"60\"}[30d])) / sum by (queue) (increase(windlass_job_wait_seconds_count[30d]))"
+    late = "1 - sum by (queue) (increase(windlass_job_wait_seconds_bucket{le=~\"60|60.0\"}[30d])) / sum by (queue) (increase(windlass_job_wait_seconds_count[30d]))"
     left = {"mode": "absolute", "steps": [{"color": "red", "value": None}, {"color": "orange", "value": 0.1}, {"color": "green", "value": 0.25}]}
     return dashboard("windlass-slo", "Windlass: objectives", [
         panel("Job API: error budget left of 30 days", "percentunit",

@@ -136,9 +136,23 @@ if command -v flock >/dev/null && ! flock -n 9; then
   say "another backup into $folder is under way"
   exit 1
 fi
+# What a killed run has left; by the lock nobody else is in here.
+if command -v flock >/dev/null; then rm -rf "$folder"/.staged.* "$folder"/windlass-*.part; fi
 stage=$(mktemp -d "$folder/.staged.XXXXXX")
-trap 'rm -rf "$stage" "$stage.log"' EXIT
-failed=
+failed='' archive='' whole=''
+
+# No half archive stays behind, and no end is silent.
+leave() {
+  local code=$?
+  rm -rf "$stage" "$stage.log"
+  if [ -z "$whole" ]; then
+    if [ -n "$archive" ]; then rm -f "$archive.part" "$archive.sha256.part" "$archive" "$archive.sha256"; fi
+    say "failed, and left no archive; $(df -Ph "$folder" | awk 'NR == 2 { print $4 }') are free in $folder"
+  fi
+  exit "$code"
+}
+trap leave EXIT
+trap 'exit 1' INT TERM HUP
 
 redis_link || exit $?
 : >"$stage/MANIFEST.head"
@@ -170,9 +184,12 @@ rm "$stage/MANIFEST.head"
 
 archive=$folder/windlass-$stamp.tar.gz
 tar -C "$stage" -czf "$archive.part" .
+sum=$(sha256sum <"$archive.part")
+printf '%s  %s\n' "${sum%% *}" "$(basename "$archive")" >"$archive.sha256.part"
+mv "$archive.sha256.part" "$archive.sha256"
 mv "$archive.part" "$archive"
-(cd "$folder" && sha256sum "$(basename "$archive")" >"$archive.sha256")
 ln -sfn "$(basename "$archive")" "$folder/latest.tar.gz"
+whole=1
 say "$archive: $number of Redis, $(du -h "$archive" | cut -f 1)"
 if [ -n "${AWS_BUCKET-}" ] && ! upload "$archive"; then
   say "not uploaded; the archive is in $folder"

@@ -172,7 +172,7 @@ put_aside() {
   mkdir -m 0700 "$data/$1"
   for entry in "$data"/* "$data"/.[!.]*; do
     case ${entry##*/} in
-      before-restore-* | nodes*.conf | lost+found | '*' | '.[!.]*') ;;
+      before-restore-* | .restoring.* | nodes*.conf | lost+found | '*' | '.[!.]*') ;;
       *) mv "$entry" "$data/$1/" ;;
     esac
   done
@@ -181,18 +181,35 @@ put_aside() {
 }
 
 # The snapshot for either way that Redis may start: as the base of an append-only file, or alone. Behind the base one
-# command takes the epoch away, before anybody can connect; the first process to come gives a new one.
-put_in_place() {
+# command takes the epoch away, before anybody can connect; the first process to come gives a new one. Made beside what is
+# there, which is not touched before this is whole: a disk may be full.
+prepare() {
   local base="$append_file.1.base.rdb" log="$append_file.1.incr.aof"
-  mkdir "$data/$append_dir"
-  cp "$stage/$snapshot" "$data/$append_dir/$base"
-  ln "$data/$append_dir/$base" "$data/$db_file" 2>/dev/null || cp "$stage/$snapshot" "$data/$db_file"
+  ready=$(mktemp -d "$data/.restoring.XXXXXX")
+  mkdir "$ready/$append_dir"
+  if ! cp "$stage/$snapshot" "$ready/$append_dir/$base"; then refuse "no room for $snapshot in $data; nothing was changed"; fi
+  ln "$ready/$append_dir/$base" "$ready/$db_file" 2>/dev/null || cp "$stage/$snapshot" "$ready/$db_file"
   {
     wire SELECT "$(fact database)"
     wire DEL "${epochs[@]}"
-  } >"$data/$append_dir/$log"
-  printf 'file %s seq 1 type b\nfile %s seq 1 type i\n' "$base" "$log" >"$data/$append_dir/$append_file.manifest"
-  chown -R --reference="$data" "$data/$append_dir" "$data/$db_file" 2>/dev/null || true
+  } >"$ready/$append_dir/$log"
+  printf 'file %s seq 1 type b\nfile %s seq 1 type i\n' "$base" "$log" >"$ready/$append_dir/$append_file.manifest"
+  chown -R --reference="$data" "$ready/$append_dir" "$ready/$db_file" 2>/dev/null || true
+}
+
+put_in_place() {
+  mv "$ready/$append_dir" "$ready/$db_file" "$data/"
+}
+
+# Whatever ends it: says whether the data were touched, and leaves no part of a restore.
+leave() {
+  local code=$?
+  rm -rf "$stage" ${ready:+"$ready"}
+  if [ -n "$moving" ]; then
+    say "interrupted while files were moved: do not start Redis; take back what was there by"
+    say "  restore.sh --data-dir $data --back $stamp"
+  fi
+  exit "$code"
 }
 
 # There are 64 shards at most, and which of them this server had, its snapshot knows.
@@ -264,8 +281,10 @@ start() {
 }
 
 umask 077
+ready='' moving=''
 stage=$(mktemp -d)
-trap 'rm -rf "$stage"' EXIT
+trap leave EXIT
+trap 'exit 1' INT TERM HUP
 redis_link || exit $?
 stamp=before-restore-$(date -u +%Y%m%dT%H%M%SZ)
 if [ -z "$check" ]; then
@@ -280,9 +299,11 @@ if [ -n "$back" ]; then
   from=$data/$(basename "${from:-none}")
   [ -d "$from" ] || refuse "nothing was put aside in $data"
   take_down
+  moving=1
   put_aside "$stamp"
   find "$from" -mindepth 1 -maxdepth 1 -exec mv {} "$data/" \;
   rmdir "$from"
+  moving=''
   say "back to what was there before"
   start
   say "Redis is up: $(ask DBSIZE) keys"
@@ -297,8 +318,11 @@ if [ -n "$check" ]; then
 fi
 take_down
 restore_others
+prepare
+moving=1
 put_aside "$stamp"
 put_in_place
+moving=
 start
 forget_epochs
 health

@@ -324,7 +324,7 @@ impl ClaimLoop {
     fn start_all(&mut self, claims: Claims, sent: Instant) {
         for claimed in claims.jobs {
             let job = &claimed.job;
-            if job.attempt == 1 && job.crashes == 0 {
+            if claimed.is_new {
                 let able = job.run_at.unwrap_or(job.created_at).max(job.created_at);
                 let waited = claims.now.since(able).as_secs_f64();
                 ::metrics::histogram!(metrics::JOB_WAIT.name, "queue" => job.queue.to_string()).record(waited);

@@ -115,6 +115,7 @@ fn render_queues(out: &mut String, queues: &[QueueSummary]) {
             ("held", q.held),
             ("dead", q.dead),
             ("parked", q.parked),
+            ("paused", q.behind_pause),
         ];
         let labels = |state| vec![("queue", q.name.as_str()), ("state", state)];
         jobs.extend(states.map(|(state, count)| (labels(state), number(count))));
@@ -180,6 +181,7 @@ mod tests {
             paused: None,
             draining: None,
             wait_for_worker: 0,
+            behind_pause: 1,
             paused_parts: Vec::new(),
             read_at: crate::domain::Timestamp::from_unix_ms(0),
         }
@@ -195,6 +197,7 @@ mod tests {
             "ai_queue_dequeue_total{queue=\"default\"} 0",
             "ai_queue_workers{queue=\"default\"} 0",
             "windlass_jobs{queue=\"default\",state=\"parked\"} 1",
+            "windlass_jobs{queue=\"default\",state=\"paused\"} 1",
             "windlass_jobs_finished_total{queue=\"default\",state=\"expired\"} 0",
             "windlass_queue_paused{queue=\"default\"} 0",
             "windlass_held_jobs{queue=\"default\",reason=\"outcome_unknown\"} 0",

@@ -41,6 +41,8 @@ pub struct Claimed {
     pub job: Arc<Job>,
     /// The fence.
     pub attempt_id: AttemptId,
+    /// Whether no worker had it before. The first attempt after a redrive, or after a hold, is not.
+    pub is_new: bool,
     /// Its record without the input: what is kept on success.
     pub(super) head: Arc<str>,
 }
@@ -96,12 +98,12 @@ pub(super) fn read_claims(store: &Store, value: Value, token: AttemptId) -> Resu
     while !found.is_empty() {
         let (id, record) = (found.value()?, found.value()?);
         let (id, record) = (text_of(&id)?, text_of(&record)?);
-        let entry = again.get(&*id).unwrap_or(&first);
+        let (entry, is_new) = again.get(&*id).map_or((&first, true), |entry| (entry, false));
         let decoded = id.parse::<JobId>().map_err(|_| corrupt("a job id"));
         match decoded.and_then(|id| codec::live_job(id, &record, entry, "", "")) {
             Ok((job, _)) => {
                 let head = codec::without_input(&record).into();
-                jobs.push(Claimed { job: job.into(), attempt_id: token, head });
+                jobs.push(Claimed { job: job.into(), attempt_id: token, is_new, head });
             }
             // Its neighbours run; it comes back when its lease has run out, uncharged.
             Err(error) => {

@@ -145,6 +145,7 @@ fn add(sum: QueueSummary, part: QueueSummary) -> QueueSummary {
         depth: sum.depth + part.depth,
         parked: sum.parked + part.parked,
         wait_for_worker: sum.wait_for_worker + part.wait_for_worker,
+        behind_pause: sum.behind_pause + part.behind_pause,
         scheduled: sum.scheduled + part.scheduled,
         running: sum.running + part.running,
         held: sum.held + part.held,

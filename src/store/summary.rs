@@ -62,6 +62,7 @@ impl Store {
         let stats: BTreeMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
         let blocked: BTreeMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
         let wait_for_worker = reply.text()?.parse().unwrap_or_default();
+        let behind_pause = reply.text()?.parse().unwrap_or_default();
         let total = |field: &str| stats.get(field).and_then(|n| n.parse().ok()).unwrap_or_default();
         let ended = JobState::ALL.iter().filter(|s| s.is_terminal()).map(|s| (s.as_str(), total(s.as_str())));
         let held_by = HeldReason::ALL.iter().map(|r| (r.as_str(), total(&format!("held:{r}")))).collect();
@@ -70,6 +71,7 @@ impl Store {
             depth,
             parked,
             wait_for_worker,
+            behind_pause,
             scheduled,
             running,
             held,

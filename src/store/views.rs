@@ -220,6 +220,8 @@ pub struct QueueSummary {
     pub parked: u64,
     /// Of the parked ones, those that wait for another kind of worker, or for one without a suspect.
     pub wait_for_worker: u64,
+    /// Of the parked ones, those whose type or workspace is paused; of 100 pauses at most.
+    pub behind_pause: u64,
     /// Waiting for a time.
     pub scheduled: u64,
     /// Under a lease.
@@ -242,7 +244,7 @@ pub struct QueueSummary {
     pub lease_expiries_total: u64,
     /// Terminal transitions by state.
     pub finished_total: BTreeMap<&'static str, u64>,
-    /// Age of the job that is next in line, an approximation of the oldest.
+    /// How long the job that is next in line could have run, an approximation of the oldest.
     pub oldest_pending: Option<Duration>,
     /// Set while paused.
     pub paused: Option<SwitchedBy>,

@@ -263,7 +263,7 @@ impl Control {
             Some(held) if held == reason => self.store.of(id).cancel_held(&job.queue, id, reason, &failure).await?,
             _ => Cancelled::NotHeld,
         };
-        tracing::info!(target: AUDIT, job_id = %id, by = by.name, note = by.note, reason = message, ?outcome, "cancel held");
+        tracing::info!(target: AUDIT, job_id = %id, by = by.name, note = by.note, %reason, ?outcome, "cancel held");
         if outcome == Cancelled::Now {
             return Ok(self.changed(scope, id).await?);
         }

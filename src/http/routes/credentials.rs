@@ -182,6 +182,7 @@ pub(in crate::http) async fn test(
     while asked.told > 0 && clock::now() < until {
         if let Some(Verified { accepted, detail }) = store.credentials().verification(&demand).await? {
             if accepted == Some(true) {
+                tracing::info!(target: AUDIT, tenant_id = %demand.workspace, credential = %demand.name, by = caller.name(), "credential found well");
                 release_needing_reauth(store, &demand.workspace).await?;
             }
             return Ok(Json(CredentialCheck { accepted, detail }));

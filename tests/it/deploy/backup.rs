@@ -1,5 +1,7 @@
 //! `backup.sh`: what is in an archive, what is not, and which are kept.
 
+use std::collections::BTreeSet;
+
 use super::archive::Yard;
 use crate::support::redis::TestRedis;
 
@@ -118,4 +120,21 @@ async fn of_a_cluster_every_primary_is_saved_and_can_be_restored() {
 fn held(redis: &mut TestRedis, key: &str) -> String {
     let owner = redis.servers().owner(key);
     redis.servers().ask(owner, &["GET", key])
+}
+
+#[tokio::test]
+async fn a_backup_that_finds_no_room_says_so_and_leaves_neither_half_an_archive_nor_another_latest() {
+    let (redis, yard) = (TestRedis::start_with(AT_ONCE).await, Yard::new());
+    let listing = || {
+        let names = std::fs::read_dir(yard.path("out")).expect("a folder").map(|e| e.expect("an entry").file_name());
+        names.map(|name| name.into_string().expect("text")).filter(|name| name != ".lock").collect::<BTreeSet<_>>()
+    };
+    // What a run that was killed has left is cleared away.
+    std::fs::create_dir(yard.path("out/.staged.abcdef")).expect("a folder");
+    yard.write("out/windlass-20200101T000000Z.tar.gz.part", "half");
+    yard.program("tar", "echo half >\"$4\"; echo 'tar: No space left on device' >&2; exit 2");
+    let said = yard.run("backup.sh", &redis.url(), &[], &[]);
+    said.says(2, "No space left on device");
+    said.says(2, "backup: failed, and left no archive");
+    assert!(listing().is_empty(), "{:?}", listing());
 }

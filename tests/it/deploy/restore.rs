@@ -1,5 +1,7 @@
 //! `restore.sh`: what comes back, what is refused, and the way back.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use windlass::clock;
@@ -172,4 +174,36 @@ async fn what_was_there_is_put_aside_and_taken_again() {
     yard.run("restore.sh", &redis.url(), &["--check", &yard.latest()], &[]).ok();
     redis.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     yard.run("restore.sh", &redis.url(), &["--check", &yard.latest()], &[]).says(1, "not noeviction");
+}
+
+#[tokio::test]
+async fn a_restore_that_finds_no_room_has_touched_nothing_and_one_that_is_cut_short_says_how_to_go_back() {
+    let (mut redis, yard) = (TestRedis::start_with(AT_ONCE).await, Yard::new());
+    fill(&redis).await;
+    yard.back_up(&redis).ok();
+    let expected = digest(&redis);
+    redis.kill();
+    let folder = redis.folder().to_path_buf();
+    let listing = || {
+        let names = std::fs::read_dir(&folder).expect("a folder").map(|e| e.expect("an entry").file_name());
+        names.map(|name| name.into_string().expect("text")).collect::<BTreeSet<_>>()
+    };
+    let (before, data) = (listing(), folder.display().to_string());
+    let arguments = ["--yes", "--data-dir", &data, &yard.latest()];
+    let restore = |settings: &[(&str, &str)]| yard.run("restore.sh", &redis.url(), &arguments, settings);
+
+    yard.program("cp", "echo half >\"${@: -1}\"; echo 'cp: No space left on device' >&2; exit 1");
+    restore(&[]).says(4, "nothing was changed");
+    assert_eq!(listing(), before);
+
+    // The last move fails: it is half done, and says so.
+    std::fs::remove_file(yard.path("bin/cp")).expect("a file");
+    yard.program("mv", "case \"$*\" in *restoring*) exit 1 ;; esac; exec /bin/mv \"$@\"");
+    let said = restore(&[]);
+    said.says(1, "do not start Redis");
+    std::fs::remove_file(yard.path("bin/mv")).expect("a file");
+    let back = said.text.lines().find_map(|line| line.split_once("--back ")).expect("the way back").1;
+    yard.run("restore.sh", &redis.url(), &["--yes", "--data-dir", &data, "--back", back], &[]).ok();
+    redis.launch().await;
+    assert_eq!(digest(&redis), expected);
 }

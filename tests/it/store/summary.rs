@@ -1,11 +1,13 @@
 //! Verb `summary`.
 
+use std::time::Duration;
+
 use windlass::domain::QueueName;
 use windlass::store::Switch;
 
 use crate::support::audit::Snapshot;
 use crate::support::jobs::{
-    TestWorker, death, enqueue_many, enqueue_new, from_now, hold, kind, queue, shaped, success,
+    TestWorker, death, enqueue_ago, enqueue_many, enqueue_new, from_now, hold, kind, queue, shaped, success, workspace,
 };
 use crate::support::redis::TestRedis;
 
@@ -80,4 +82,48 @@ async fn figures_read_under_load_add_up_at_every_moment() {
         }
     };
     tokio::join!(reads, worker.work_off(&store, 3));
+}
+
+#[tokio::test]
+async fn a_job_is_as_old_as_it_could_run_and_not_as_it_was_made() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let worker = TestWorker::register(&store).await;
+    let (day, minute) = (Duration::from_secs(86_400), Duration::from_secs(60));
+    let oldest = async || store.summary(&queue()).await.unwrap().oldest_pending.unwrap();
+    let id = enqueue_ago(&redis, &store, "r", day).await.to_string();
+    assert!(oldest().await >= day);
+    // Made yesterday, for a minute ago.
+    let due = from_now(&store, -60_000).await.unix_ms();
+    let record = redis.cli(&["HGET", "ai:jobs", &id]);
+    redis.cli(&["HSET", "ai:jobs", &id, &record.replace("\tr\n", &format!("\tR{due}\tr\n"))]);
+    assert!(oldest().await >= minute && oldest().await < day / 2, "{:?}", oldest().await);
+    let claimed = worker.claim_one(&store).await;
+    assert!(claimed.is_new);
+    // Dead, and redriven: it waits since then.
+    worker.end(&store, &claimed, death()).await;
+    store.redrive(&queue(), claimed.job.id, None).await.unwrap();
+    assert!(oldest().await < minute, "{:?}", oldest().await);
+    let again = worker.claim_one(&store).await;
+    assert_eq!((again.job.attempt, again.job.crashes, again.is_new), (1, 0, false));
+}
+
+#[tokio::test]
+async fn jobs_behind_a_pause_are_told_from_those_behind_a_cap() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let slow = |request: &str| shaped("ws", request, |s| s.job_type = kind("slow"));
+    enqueue_new(&store, slow("before")).await;
+    store.pause(&queue(), &Switch::Type(kind("slow")), "op", "").await.unwrap();
+    store.pause(&queue(), &Switch::Workspace(workspace("away")), "op", "").await.unwrap();
+    enqueue_new(&store, slow("after")).await;
+    enqueue_many(&store, "away", "r", 3, |_| {}).await;
+    let s = store.summary(&queue()).await.unwrap();
+    assert_eq!((s.depth, s.parked, s.behind_pause), (5, 4, 4), "one was in line before, and nobody has met it yet");
+    // A worker that does not know the type meets it all the same.
+    assert!(TestWorker::register(&store).await.claim(&store, 5).await.is_empty());
+    let s = store.summary(&queue()).await.unwrap();
+    assert_eq!((s.depth, s.behind_pause), (5, 5));
+    store.resume(&queue(), &[Switch::Type(kind("slow"))]).await.unwrap();
+    assert_eq!(store.summary(&queue()).await.unwrap().behind_pause, 3);
 }
