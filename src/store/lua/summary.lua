@@ -4,7 +4,8 @@
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue
 -- Returns: now ms, depth, parked, scheduled, running, held, dead, workers, created ms of the next in line or '',
---          stats (flat), blocked (flat), parked ones that wait for a worker unlike those that claim
+--          stats (flat), blocked (flat), parked ones that wait for a worker unlike those that claim, scheduled ones whose
+--          time has come, leases that have ended
 -- Guarantee: all figures are of the same moment.
 local oldest = nil
 for _, band in ipairs(bands) do
@@ -21,4 +22,5 @@ return {
   redis.call('ZCOUNT', qkey('workers'), now_text, '+inf'), oldest and int(oldest) or '',
   redis.call('HGETALL', stats_key), redis.call('HGETALL', qkey('blocked')),
   redis.call('HGET', qkey('parked'), 'waiting') or '0',
+  redis.call('ZCOUNT', qkey('scheduled'), '-inf', now_text), redis.call('ZCOUNT', qkey('running'), '-inf', now_text),
 }
