@@ -111,7 +111,7 @@ pub struct QueueWhyView {
     pub switched_off: Option<SwitchView>,
     /// Set while the queue takes no new jobs.
     pub draining: Option<SwitchView>,
-    /// Jobs in line.
+    /// Jobs in line, and those that the next claim puts there: their time has come, or their worker was lost.
     pub waiting: u64,
     /// The same by what they wait for; most first.
     pub counts: Vec<WaitingView>,

@@ -24,6 +24,9 @@ pub async fn run(cli: Cli, environment: &Environment, shutdown: CancellationToke
     let Cli { global, command } = cli;
     let stdout = std::io::stdout().is_terminal();
     let mut out = Output::new(global.output).painted(paint(&global, environment, stdout));
+    if is_dumb(environment) {
+        out = out.plain();
+    }
     match command {
         Command::Serve(args) => {
             let config = load(&global, environment, serve_flags(&args))?;
@@ -51,15 +54,21 @@ pub async fn run(cli: Cli, environment: &Environment, shutdown: CancellationToke
             Ok(fake_llm::run(&args, shutdown).await?)
         }
         other => tokio::select! {
-            () = shutdown.cancelled() => Err(Failure::new(Code::Failure, "interrupted")),
+            () = shutdown.cancelled() => Err(Failure::new(Code::Interrupted, "interrupted")),
             done = Box::pin(look(other, &global, environment, &mut out)) => done,
         },
     }
 }
 
+/// Whether the terminal knows no escape sequences, as in an editor's shell: it is written to as a pipe is.
+fn is_dumb(environment: &Environment) -> bool {
+    environment.get("TERM") == Some("dumb")
+}
+
 /// The colours of a stream, which is a terminal or not.
 #[must_use]
 pub fn paint(global: &Global, environment: &Environment, terminal: bool) -> Paint {
+    let terminal = terminal && !is_dumb(environment);
     Paint::decide(global.color, terminal, environment.get("NO_COLOR").is_some(), environment.get("CLICOLOR"))
 }
 

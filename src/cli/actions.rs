@@ -75,7 +75,8 @@ pub(super) async fn run(command: ActionsCommand, client: &Client, out: &mut Outp
         ActionsCommand::Enable(of) => client.switch_actions(&of.workspace, true).await?,
         ActionsCommand::Remove(of) => {
             client.remove_actions(&of.workspace).await?;
-            return out.note(&format!("no rules of {} are left", of.workspace));
+            let gone = serde_json::json!({"removed": of.workspace.to_string()});
+            return out.done(&gone, &format!("no rules of {} are left", of.workspace));
         }
     };
     let header = ["ACTION", "DECISION", "RULE", "LIMITS", "WHY"];

@@ -31,7 +31,7 @@ const EXAMPLES: &str = "Examples:
   windlass why default                            the same for the jobs of a queue
 
 The operator commands speak to WINDLASS_URL with the key in WINDLASS_API_KEY.
-Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 refused, 5 unreachable.";
+Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 refused, 5 unreachable, 130 interrupted.";
 
 /// Heading of the options that every command has, so that those of one stand together.
 const GLOBAL: &str = "Global options";
@@ -68,7 +68,7 @@ pub struct Global {
     /// Tables for people, or JSON for scripts
     #[arg(long, short, global = true, help_heading = GLOBAL, value_enum, default_value_t = Format::Table)]
     pub output: Format,
-    /// Colours on a terminal [env: NO_COLOR, CLICOLOR=0]
+    /// Colours on a terminal [env: NO_COLOR, CLICOLOR=0, TERM=dumb]
     #[arg(long, global = true, help_heading = GLOBAL, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
     pub color: ColorWhen,
     /// API to talk to [env: WINDLASS_URL]

@@ -160,7 +160,8 @@ pub(super) async fn run(command: CredentialsCommand, client: &Client, out: &mut 
         }
         CredentialsCommand::Remove { name, workspace } => {
             client.remove_credential(&workspace, &name).await?;
-            out.note(&format!("{name} is removed"))
+            let gone = serde_json::json!({"removed": name.to_string(), "workspace": workspace.to_string()});
+            out.done(&gone, &format!("{name} is removed"))
         }
         CredentialsCommand::Rotate => rotate(client, out).await,
     }

@@ -50,15 +50,20 @@ pub(super) async fn run(args: DrainArgs, client: &Client, out: &mut Output) -> R
         then: args.then.as_ref().map(ToString::to_string),
     };
     let queue = client.drain(&args.queue, &command).await?;
-    match &queue.already {
-        Some(first) => out.note(&already(&args.queue, first, args.deadline.is_some()))?,
-        None => out.note(&format!("{} takes no new jobs{}", args.queue, then(queue.draining.as_ref())))?,
-    }
+    let text = match &queue.already {
+        Some(first) => already(&args.queue, first, args.deadline.is_some()),
+        None => format!("{} takes no new jobs{}", args.queue, then(queue.draining.as_ref())),
+    };
     if args.wait {
+        out.note(&text)?;
+        out.note(&format!(
+            "Ctrl-C ends the watching only; `windlass queues resume {}` opens the intake again",
+            args.queue
+        ))?;
         let last = wait(&args.queue, queue, client, out).await?;
-        out.text(&last, |last| format!("{} is drained{}", last.name, held(last)))?;
+        return out.text(&last, |last| format!("{} is drained{}", last.name, held(last)));
     }
-    Ok(())
+    out.done(&queue, &text)
 }
 
 fn already(queue: &QueueName, first: &SwitchView, asked_for_deadline: bool) -> String {

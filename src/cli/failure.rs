@@ -17,6 +17,8 @@ pub enum Code {
     Refused = 4,
     /// No answer, or Redis behind the server is down.
     Unreachable = 5,
+    /// Someone ended it with Ctrl-C or SIGTERM, as a shell reports SIGINT.
+    Interrupted = 130,
 }
 
 /// What went wrong. The message says it in one line; the hint says what to do.
@@ -59,7 +61,12 @@ fn hint_for(problem: &Problem) -> String {
         "wrong_state" => "`windlass jobs show JOB`, or `windlass operations show ID`, tells the state it is in",
         "superseded" => "`windlass jobs list --id ID` shows the job that has the id now",
         "redis_unavailable" | "redis_unsafe" | "redis_full" => "`windlass doctor` says more",
-        "queue_draining" => "`windlass queues resume QUEUE` opens it again",
+        "queue_draining" => {
+            let queue = problem.detail.split('`').nth(1).unwrap_or("QUEUE");
+            return format!(
+                "`windlass why {queue}` says who closed it, `windlass queues resume {queue}` opens it again"
+            );
+        }
         "queue_full" | "too_many_queues" => "`windlass queues list` shows them all, and `windlass top` what moves",
         "timeout" | "overloaded" | "internal" => "try again in a moment; `windlass doctor` looks at the server",
         "too_many_operations" => "`windlass operations list --state running` shows them; stop one, or wait for one",

@@ -51,11 +51,11 @@ pub(super) async fn run(command: KeysCommand, client: &Client, out: &mut Output)
             out.table(&list, &header, |list| list.keys.iter().map(row).collect())
         }
         KeysCommand::Revoke { ids } => {
-            for id in ids {
-                client.revoke_key(&id).await?;
-                out.note(&format!("{} is revoked", super::output::clean(&id)))?;
+            for id in &ids {
+                client.revoke_key(id).await?;
+                out.note(&format!("{} is revoked", super::output::clean(id)))?;
             }
-            Ok(())
+            if out.is_json() { out.json(&serde_json::json!({"revoked": ids})) } else { Ok(()) }
         }
     }
 }

@@ -59,7 +59,8 @@ pub(super) async fn run(command: LogsCommand, client: &Client, out: &mut Output)
     let LogsCommand::Level(args) = command;
     if args.reset {
         client.reset_log_level().await?;
-        return out.note("every process logs by its own settings again within two seconds");
+        let shown = client.log_level().await?;
+        return out.done(&shown, "every process logs by its own settings again within two seconds");
     }
     let shown = if args.level.is_none() && args.targets.is_empty() {
         client.log_level().await?

@@ -1,8 +1,8 @@
 //! The command line: what it accepts, and the operator commands that speak HTTP to the API.
 //!
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 usage, 3 not
-//! found, 4 refused, 5 unreachable. Text from the server is cleaned of control characters before it
-//! reaches a terminal.
+//! found, 4 refused, 5 unreachable, 130 interrupted. Text from the server is cleaned of control characters
+//! before it reaches a terminal.
 
 mod actions;
 mod args;

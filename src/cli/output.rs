@@ -32,6 +32,12 @@ impl Output {
         Self { paint, ..self }
     }
 
+    /// The same as for a pipe.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { terminal: false, ..self }
+    }
+
     /// Whether people read this on a terminal.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
@@ -130,6 +136,15 @@ impl Output {
         let written = pieces.iter().try_for_each(|piece| stdout.write_all(piece)).and_then(|()| stdout.flush());
         self.closed |= matches!(&written, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
         accept_closed_pipe(written)
+    }
+
+    /// Says on stderr what was done; scripts get `data` on stdout.
+    ///
+    /// # Errors
+    /// When stdout cannot be written, a closed pipe excepted.
+    pub fn done<T: Serialize>(&mut self, data: &T, text: &str) -> Result<(), Failure> {
+        self.note(text)?;
+        if self.is_json() { self.json(data) } else { Ok(()) }
     }
 
     /// Says something to people, on stderr, where it never mixes with data.

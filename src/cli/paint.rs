@@ -5,7 +5,7 @@ use clap::ValueEnum;
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
-    /// On a terminal, unless NO_COLOR is set or CLICOLOR is 0.
+    /// On a terminal, unless NO_COLOR is set, CLICOLOR is 0 or TERM is dumb.
     #[default]
     Auto,
     /// Always.

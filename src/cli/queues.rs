@@ -60,6 +60,13 @@ pub struct SwitchArgs {
 }
 
 impl SwitchArgs {
+    /// `mail`, or `smtp.send in mail`.
+    fn what(&self) -> String {
+        let part = self.job_type.as_ref().map(ToString::to_string);
+        let part = part.or_else(|| self.workspace.as_ref().map(|name| format!("workspace {name}")));
+        part.map_or_else(|| self.queue.to_string(), |part| format!("{part} in {}", self.queue))
+    }
+
     fn body(&self) -> QueueCommand {
         QueueCommand {
             job_type: self.job_type.as_ref().map(ToString::to_string),
@@ -81,14 +88,15 @@ pub(super) async fn run(command: QueuesCommand, client: &Client, out: &mut Outpu
         QueuesCommand::Show { queue } => super::queue::show(&queue, client, out).await,
         QueuesCommand::Pause(args) => {
             let queue = client.queue_command(&args.queue, "pause", &args.body()).await?;
-            out.note(&match &queue.already {
-                Some(first) => format!("{} is paused already, {}", args.queue, by(first)),
-                None => format!("{} is paused", args.queue),
-            })
+            let text = match &queue.already {
+                Some(first) => format!("{} is paused already, {}", args.what(), by(first)),
+                None => format!("{} is paused", args.what()),
+            };
+            out.done(&queue, &text)
         }
         QueuesCommand::Resume(args) => {
-            client.queue_command(&args.queue, "resume", &args.body()).await?;
-            out.note(&format!("{} goes on", args.queue))
+            let queue = client.queue_command(&args.queue, "resume", &args.body()).await?;
+            out.done(&queue, &format!("{} goes on", args.what()))
         }
         QueuesCommand::Drain(args) => drain::run(args, client, out).await,
         QueuesCommand::Stats { queue, drain_within } => {

@@ -11,7 +11,7 @@ use super::span::{self, brief};
 use crate::api::worker::WorkerView;
 use crate::client::Client;
 use crate::clock::{self, Instant};
-use crate::domain::{Order, Timestamp, WorkerId};
+use crate::domain::{Order, Timestamp, WorkerId, WorkerState};
 
 /// Between two looks at the fleet.
 const LOOK: Duration = Duration::from_millis(250);
@@ -45,6 +45,8 @@ struct Stopped {
     /// When it was told, or when it was gone.
     since: Instant,
     gone: bool,
+    /// Whether this restart stopped it. One that was about to end before counts as away, and may have no successor.
+    ours: bool,
 }
 
 /// The state of the restart.
@@ -91,10 +93,15 @@ impl Restart {
             return Err(Failure::new(Code::Failure, what)
                 .hint("workers of an older version are replaced on their machine, with SIGTERM; nothing was stopped"));
         }
+        let stops = |worker: &WorkerView| worker.state == WorkerState::Stopping.as_str();
+        let total = todo.len();
+        let away = todo.extract_if(.., |worker| stops(worker));
+        let away = away.map(|worker| Stopped { worker, since: clock::now(), gone: false, ours: false });
+        let stopped: Vec<Stopped> = away.collect();
         todo.sort_by(|a, b| a.started_at.cmp(&b.started_at));
         let before = args.started_before.map_or(list.at, |before| before.to_string());
         let known = list.workers.iter().map(|worker| worker.id.clone()).collect();
-        Ok(Self { total: todo.len(), todo, stopped: Vec::new(), known, replaced: 0, before })
+        Ok(Self { total, todo, stopped, known, replaced: 0, before })
     }
 
     /// Notes who is gone and who took a place.
@@ -123,10 +130,16 @@ impl Restart {
     }
 
     /// Gives up when one takes too long.
-    fn check(&self, args: &RestartArgs, out: &mut Output) -> Result<(), Failure> {
-        let Some(late) = self.stopped.iter().find(|stopped| stopped.since.elapsed() >= args.wait) else {
+    fn check(&mut self, args: &RestartArgs, out: &mut Output) -> Result<(), Failure> {
+        let Some(at) = self.stopped.iter().position(|stopped| stopped.since.elapsed() >= args.wait) else {
             return Ok(());
         };
+        if self.stopped[at].gone && !self.stopped[at].ours {
+            let worker = self.stopped.remove(at).worker;
+            self.total -= 1;
+            return out.note(&format!("{} was about to end before, and nothing took its place", worker.id));
+        }
+        let late = &self.stopped[at];
         out.note(&format!("{} of {} processes were replaced", self.replaced, self.total))?;
         let (worker, wait) = (&late.worker, brief(args.wait));
         let what = match late.gone {
@@ -156,7 +169,7 @@ impl Restart {
                 Err(error) if error.code() == Some("not_found") => {}
                 Err(error) => return Err(error.into()),
             }
-            self.stopped.push(Stopped { worker, since: clock::now(), gone: false });
+            self.stopped.push(Stopped { worker, since: clock::now(), gone: false, ours: true });
         }
         Ok(())
     }
@@ -165,4 +178,34 @@ impl Restart {
 /// A successor serves at least the queues of its predecessor.
 fn serves_as(live: &WorkerView, before: &WorkerView) -> bool {
     before.queues.iter().all(|queue| live.queues.iter().any(|served| served.name == queue.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::Format;
+    use super::*;
+
+    fn stopped(ours: bool) -> Stopped {
+        let worker = serde_json::from_value(serde_json::json!({
+            "id": "01dYbQxCuc9WqkFEDcvbzN", "host": "h", "pid": 7, "version": "0", "queues": [], "types": [],
+            "slots": 8, "busy": 0, "status": "draining", "state": "stopping",
+            "started_at": "2026-01-01T00:00:00.000Z", "seen_at": "2026-01-01T00:00:00.000Z",
+        }));
+        Stopped { worker: worker.expect("a worker"), since: clock::now(), gone: true, ours }
+    }
+
+    #[test]
+    fn only_a_process_that_this_restart_stopped_has_to_come_back() {
+        let args =
+            RestartArgs { rolling: true, max_unavailable: 1, wait: Duration::ZERO, started_before: None, host: None };
+        let mut out = Output::new(Format::Table);
+        for ours in [true, false] {
+            let before = String::new();
+            let stopped = vec![stopped(ours)];
+            let mut restart =
+                Restart { todo: Vec::new(), stopped, known: BTreeSet::new(), replaced: 0, total: 1, before };
+            assert_eq!(restart.check(&args, &mut out).is_err(), ours);
+            assert_eq!((restart.stopped.len(), restart.total), (usize::from(ours), usize::from(ours)));
+        }
+    }
 }

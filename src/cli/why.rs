@@ -51,7 +51,7 @@ fn job(why: &WhyView) -> String {
         let higher = why.ahead.as_ref().map_or(0, |ahead| ahead.higher_bands);
         lines.push(format!("{} ahead of it, {} live workers on its queue", position + higher, why.workers));
     }
-    lines.extend(why.switched_off.as_ref().map(switched_off));
+    lines.extend(switched_off(&why.blocker, why.switched_off.as_ref()));
     lines.extend(why.since.as_ref().map(|since| format!("since {since}")));
     lines.extend(why.until.as_ref().map(|until| format!("until {until}")));
     lines.extend(next(why.next.as_deref(), &why.runbook));
@@ -72,7 +72,7 @@ fn queue(why: &QueueWhyView) -> String {
     if let (Some(taken), Some(handed)) = (why.enqueue_rate, why.dequeue_rate) {
         lines.push(format!("{taken:.1} jobs/s come in, {handed:.1} jobs/s are handed out"));
     }
-    lines.extend(why.switched_off.as_ref().map(switched_off));
+    lines.extend(switched_off(&why.blocker, why.switched_off.as_ref()));
     lines.extend(why.draining.as_ref().map(|by| format!("the intake was closed by {} at {}", clean(&by.by), by.at)));
     lines.extend(why.until.as_ref().map(|until| format!("until {until}")));
     lines.extend(next(why.next.as_deref(), &why.runbook));
@@ -85,8 +85,11 @@ fn crew(crew: &CrewView) -> String {
     format!("{} workers claim, {} of {} slots busy{others}", crew.active, crew.busy, crew.slots)
 }
 
-fn switched_off(by: &SwitchView) -> String {
-    format!("switched off by {} at {}: {}", clean(&by.by), by.at, clean(&by.reason))
+/// A switch that something more urgent hides; the sentence about a pause has said it all.
+fn switched_off(blocker: &str, by: Option<&SwitchView>) -> Option<String> {
+    let by = by.filter(|_| !blocker.ends_with("_paused"))?;
+    let reason = if by.reason.is_empty() { String::new() } else { format!(": {}", clean(&by.reason)) };
+    Some(format!("behind that, switched off by {} at {}{reason}", clean(&by.by), by.at))
 }
 
 fn next(next: Option<&str>, runbook: &str) -> impl Iterator<Item = String> {

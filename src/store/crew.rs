@@ -12,6 +12,7 @@ impl Crew {
     /// first of them; `wanted`: the type that is asked about.
     pub(super) fn of(about: &[WorkerAbout], leases: u64, running: &[String], wanted: Option<&JobType>) -> Self {
         let mut crew = Self { running: by_type(running), ..Self::default() };
+        let mut of_others = 0;
         for worker in about {
             let state = WorkerState::from_status(&worker.status);
             *crew.states.entry(state.as_str()).or_default() += 1;
@@ -20,15 +21,18 @@ impl Crew {
                 crew.busy += u64::from(worker.busy);
                 continue;
             }
+            of_others += u64::from(worker.busy);
             let by = &worker.told_by;
             if !by.is_empty() && !crew.told_by.contains(by) {
                 crew.told_by.push(by.clone());
             }
-            let offers = |wanted: &JobType| worker.types.iter().any(|name| name == wanted.as_str());
-            crew.offered_by_others += u64::from(wanted.is_some_and(offers));
+            let offers = wanted.is_some_and(|wanted| worker.types.iter().any(|name| name == wanted.as_str()));
+            crew.offered_by_others += u64::from(offers);
+            crew.offered_by_quiet += u64::from(offers && state == WorkerState::Quiet);
         }
-        // What a worker says of its slots is as old as its last heartbeat; leases are of this moment.
-        crew.busy = crew.busy.max(leases).min(crew.slots);
+        // What a worker says of its slots is as old as its last heartbeat; leases are of this moment. What those run that
+        // do not claim takes no slot of the others.
+        crew.busy = crew.busy.max(leases.saturating_sub(of_others)).min(crew.slots);
         crew
     }
 
@@ -114,7 +118,9 @@ mod tests {
         assert_eq!((crew.told_by.as_slice(), crew.absent(3)), (["alice".to_owned()].as_slice(), None));
         assert_eq!(crew.running, [(JobType::new("echo").unwrap(), 1)]);
         assert!(is_offered(&about, "echo") && !is_offered(&about, "mail") && !crew.is_full());
-        assert!(Crew::of(&about, 9, &[], None).is_full(), "leases are newer than heartbeats");
+        assert!(Crew::of(&about, 10, &[], None).is_full(), "leases are newer than heartbeats");
+        assert_eq!(Crew::of(&about, 7, &[], None).busy, 1, "the others run 6 of them");
+        assert_eq!(crew.offered_by_quiet, 1, "the one that ends does not come back");
     }
 
     #[test]

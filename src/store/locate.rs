@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Job, JobId, JobState};
+use crate::domain::{Job, JobId, JobState, Timestamp};
 
 use super::crew::{by_workspace, is_offered, read_about};
 use super::heartbeat::WorkerAbout;
 use super::pause::switched_by;
-use super::reply::Reply;
+use super::reply::{Reply, whole_ms};
 use super::views::{Ahead, Blocker, Crew, Scope, Why};
 use super::{Store, StoreError};
 
@@ -26,8 +26,12 @@ impl Store {
             job.priority.as_str().into(),
         ];
         let place = Place::read(&job, self.run(&self.inner.scripts.locate, args).await?)?;
+        let lost = place.lease.filter(|end| job.state == JobState::Running && *end <= place.now);
         let blocker = match job.state {
             JobState::Pending => place.in_line(&job),
+            // The next claim puts it in line: until then it waits for what those in line wait for.
+            JobState::Scheduled if job.run_at.is_some_and(|at| at <= place.now) => place.in_line(&job),
+            JobState::Running if lost.is_some() => place.in_line(&job),
             JobState::Scheduled => match job.run_at {
                 Some(at) if job.attempt > 0 || job.crashes > 0 || job.failure.is_some() => Blocker::Backoff(at),
                 Some(at) => Blocker::RunAt(at),
@@ -37,8 +41,8 @@ impl Store {
             _ => Blocker::None,
         };
         let position = if job.state == JobState::Pending { place.rank } else { None };
-        let Place { workers, crew, ahead, .. } = place;
-        Ok(Some(Why { job, blocker, position, workers, crew, ahead }))
+        let Place { workers, crew, ahead, now, .. } = place;
+        Ok(Some(Why { job, blocker, position, workers, crew, ahead, lost, now }))
     }
 }
 
@@ -52,6 +56,8 @@ struct Place {
     about: Vec<WorkerAbout>,
     crew: Crew,
     ahead: Ahead,
+    now: Timestamp,
+    lease: Option<Timestamp>,
 }
 
 impl Place {
@@ -67,8 +73,10 @@ impl Place {
         let higher = reply.text()?.parse().unwrap_or_default();
         let kinds = reply.nested()?.texts()?;
         let weights: BTreeMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
+        let mut time = || reply.text().map(|text| text.parse::<f64>().ok().map(whole_ms));
+        let (now, lease) = (time()?.unwrap_or(Timestamp::from_unix_ms(0)), time()?);
         let ahead = Ahead { higher, in_band: rank.unwrap_or_default(), of: by_workspace(&kinds, &weights) };
-        Ok(Self { parked, rank, blocked, limits, workers, about, crew, ahead })
+        Ok(Self { parked, rank, blocked, limits, workers, about, crew, ahead, now, lease })
     }
 
     /// The order is that of [`crate::domain::WaitReason`].

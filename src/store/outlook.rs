@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use crate::domain::{JobId, QueueName, Timestamp};
+use crate::domain::{JobId, JobType, QueueName, Timestamp};
 
 use super::crew::{is_offered, read_about};
 use super::heartbeat::WorkerAbout;
-use super::reply::Reply;
+use super::reply::{Reply, whole_ms};
 use super::views::{Blocker, Crew, QueueSummary, QueueWhy, Waiting, WorkspaceLimits};
 use super::{Shards, Store, StoreError, Switch};
 
@@ -19,6 +19,8 @@ struct Outlook {
     about: Vec<WorkerAbout>,
     running: Vec<String>,
     next_due: Option<Timestamp>,
+    /// A job that the next claim puts in line.
+    moves: Option<JobId>,
     ordered: u64,
     /// Of each band: the first job, its workspace and type.
     heads: Vec<(String, String)>,
@@ -33,9 +35,8 @@ impl Store {
         let live = u64::try_from(reply.int()?).unwrap_or_default();
         let about = read_about(&reply.nested()?.texts()?);
         let running = reply.nested()?.texts()?;
-        let next_due = reply.text()?.parse::<f64>().ok();
-        #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "a score is whole milliseconds")]
-        let next_due = next_due.map(|ms| Timestamp::from_unix_ms(ms as i64));
+        let next_due = reply.text()?.parse::<f64>().ok().map(whole_ms);
+        let moves = reply.text()?.parse().ok();
         let ordered = u64::try_from(reply.int()?).unwrap_or_default();
         let heads = reply.nested()?.pairs()?;
         let mut rest = reply.nested()?;
@@ -45,7 +46,7 @@ impl Store {
             let blocker = field.split_once(':').map_or("", |(_, blocker)| blocker).to_owned();
             parked.push((blocker, jobs.parse().unwrap_or_default(), first.parse().ok()));
         }
-        Ok(Outlook { live, about, running, next_due, ordered, heads, parked })
+        Ok(Outlook { live, about, running, next_due, moves, ordered, heads, parked })
     }
 }
 
@@ -63,11 +64,17 @@ impl Shards {
         let crew = Crew::of(&first.about, summary.running, &running, None);
         let live = parts.iter().map(|part| part.live).max().unwrap_or_default();
         let mut waiting = match whole(&summary, &crew, live) {
-            Some(blocker) => vec![Waiting { blocker, subject: None, jobs: summary.depth, sample: sample(&parts) }],
+            Some(blocker) => vec![Waiting { blocker, subject: None, jobs: summary.waiting(), sample: sample(&parts) }],
             None => self.by_blocker(&summary, &crew, &parts).await?,
         };
         waiting.retain(|part| part.jobs > 0);
         waiting.sort_by_key(|part| std::cmp::Reverse(part.jobs));
+        let crew = match waiting.first() {
+            Some(Waiting { blocker: Blocker::TypeNotOffered, subject: Some(name), .. }) => {
+                Crew::of(&first.about, summary.running, &running, JobType::new(name).ok().as_ref())
+            }
+            _ => crew,
+        };
         let now = summary.read_at;
         let next_due = parts.iter().filter_map(|part| part.next_due).min();
         Ok(Some(QueueWhy { oldest: oldest(&summary, &parts, now), summary, now, crew, waiting, next_due }))
@@ -98,6 +105,10 @@ impl Shards {
             waiting.push(Waiting { blocker, subject, jobs, sample });
         }
         waiting.extend(ordered(summary, crew, parts));
+        // Claims come round in a moment, unless every slot is taken.
+        let blocker = if crew.is_full() { Blocker::SlotsBusy } else { Blocker::InLine };
+        let sample = parts.iter().find_map(|part| part.moves);
+        waiting.push(Waiting { blocker, subject: None, jobs: summary.due + summary.orphaned, sample });
         Ok(joined(waiting))
     }
 
@@ -181,7 +192,8 @@ fn met(
 /// The first of a band, or else of a parked set.
 fn sample(parts: &[Outlook]) -> Option<JobId> {
     let heads = parts.iter().flat_map(|part| &part.heads).filter_map(|(id, _)| id.parse().ok());
-    heads.chain(parts.iter().flat_map(|part| &part.parked).filter_map(|(_, _, first)| *first)).next()
+    let parked = parts.iter().flat_map(|part| &part.parked).filter_map(|(_, _, first)| *first);
+    heads.chain(parked).chain(parts.iter().filter_map(|part| part.moves)).next()
 }
 
 /// An id says when its job was made.

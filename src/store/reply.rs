@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use fred::prelude::Value;
 
 use super::StoreError;
+use crate::domain::Timestamp;
 
 /// A cursor over an array reply.
 pub(super) struct Reply {
@@ -65,6 +66,12 @@ pub(super) fn text(value: Value) -> Result<String, StoreError> {
         Value::Null => Ok(String::new()),
         other => other.into_string().ok_or_else(|| corrupt("expected text")),
     }
+}
+
+/// A score that is a time: whole milliseconds.
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "scores of times are below 2^53")]
+pub(super) fn whole_ms(score: f64) -> Timestamp {
+    Timestamp::from_unix_ms(score as i64)
 }
 
 /// The text of a value, without a copy.

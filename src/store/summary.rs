@@ -63,6 +63,8 @@ impl Store {
         let blocked: BTreeMap<String, String> = reply.nested()?.pairs()?.into_iter().collect();
         let wait_for_worker = reply.text()?.parse().unwrap_or_default();
         let behind_pause = reply.text()?.parse().unwrap_or_default();
+        let mut count = || reply.int().map(|n| u64::try_from(n).unwrap_or_default());
+        let (due, orphaned) = (count()?, count()?);
         let total = |field: &str| stats.get(field).and_then(|n| n.parse().ok()).unwrap_or_default();
         let ended = JobState::ALL.iter().filter(|s| s.is_terminal()).map(|s| (s.as_str(), total(s.as_str())));
         let held_by = HeldReason::ALL.iter().map(|r| (r.as_str(), total(&format!("held:{r}")))).collect();
@@ -73,7 +75,9 @@ impl Store {
             wait_for_worker,
             behind_pause,
             scheduled,
+            due,
             running,
+            orphaned,
             held,
             held_by,
             outcome_unknown_total: total("outcome_unknown"),

@@ -149,6 +149,10 @@ pub struct Why {
     pub crew: Crew,
     /// What is ahead of it, while it is in line.
     pub ahead: Ahead,
+    /// When its lease ended, of a running job whose worker died or is cut off: the next claim puts it back in line.
+    pub lost: Option<Timestamp>,
+    /// When this was read, by Redis' time.
+    pub now: Timestamp,
 }
 
 /// The live workers of a queue; of more than 100 only 100 are looked at.
@@ -166,6 +170,8 @@ pub struct Crew {
     pub running: Vec<(JobType, u64)>,
     /// Workers that offer the type of the job, though they do not claim.
     pub offered_by_others: u64,
+    /// Of these, those that were told to be quiet: one order brings them back.
+    pub offered_by_quiet: u64,
 }
 
 /// What is ahead of a job in line.
@@ -188,7 +194,7 @@ pub struct QueueWhy {
     pub now: Timestamp,
     /// Its workers.
     pub crew: Crew,
-    /// Jobs in line by what they wait for, most first.
+    /// Jobs by what they wait for, most first: those in line, and those that the next claim puts there.
     pub waiting: Vec<Waiting>,
     /// When the next job that waits for a time is due.
     pub next_due: Option<Timestamp>,
@@ -224,8 +230,12 @@ pub struct QueueSummary {
     pub behind_pause: u64,
     /// Waiting for a time.
     pub scheduled: u64,
+    /// Of these, those whose time has come: the next claim puts them in line.
+    pub due: u64,
     /// Under a lease.
     pub running: u64,
+    /// Of these, those whose lease has ended: the next claim puts them back in line.
+    pub orphaned: u64,
     /// Set aside.
     pub held: u64,
     /// Of these, by reason; every reason is there. What an older version held is not counted.
@@ -254,6 +264,15 @@ pub struct QueueSummary {
     pub paused_parts: Vec<(Switch, SwitchedBy)>,
     /// When this was read, by Redis' time.
     pub read_at: Timestamp,
+}
+
+impl QueueSummary {
+    /// Jobs that a worker could have, or that the next claim puts in line. Without a claim nothing moves, so with no
+    /// worker alive the line itself does not show jobs whose time has come, nor those of a worker that died.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.depth + self.due + self.orphaned
+    }
 }
 
 /// A live worker process.

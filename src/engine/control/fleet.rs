@@ -122,7 +122,8 @@ fn claimable(queue: &QueueSummary, nobody_claims: bool) -> u64 {
     if queue.paused.is_some() {
         return 0;
     }
-    let ordered = queue.depth.saturating_sub(queue.parked);
+    // What the next claim puts in line needs someone who claims: with nobody there its time would never come.
+    let ordered = queue.depth.saturating_sub(queue.parked) + queue.due;
     if nobody_claims { ordered + queue.wait_for_worker } else { ordered }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::llm::BlockKind;
-use crate::domain::{FailureReason, Job, JobId, JobState, QueueName, WaitReason, WorkerState};
+use crate::domain::{FailureReason, Job, JobId, QueueName, WaitReason, WorkerState};
 use crate::store::{Blocker, QueueWhy, Scope, StoreError, Why};
 
 use super::super::findings::{Findings, Level};
@@ -78,7 +78,10 @@ impl Control {
         let Some(why) = self.store.why(scope, id).await? else { return Ok(None) };
         let redis = RedisTrouble::of(&guard.findings());
         let own = of_job(&why.blocker, &why.job);
-        let reason = if why.job.state == JobState::Pending { first(own, redis.as_ref()) } else { own };
+        let reason = match why.blocker {
+            Blocker::RunAt(_) | Blocker::Backoff(_) | Blocker::Held | Blocker::None => own,
+            _ => first(own, redis.as_ref()),
+        };
         Ok(Some(Reason { reason, why, redis }))
     }
 

@@ -1,7 +1,7 @@
 //! Why a job or a queue waits, in words: the cause in one sentence, and the command that goes on from there.
 
 use crate::api::why::{AheadOf, AheadView, CrewView, QueueWhyView, WaitingView, WhyView};
-use crate::domain::{HeldReason, Job, QueueName, Rates, Timestamp, WaitReason};
+use crate::domain::{HeldReason, Job, JobState, QueueName, Rates, Timestamp, WaitReason};
 use crate::engine::{QueueReason, Reason, RedisTrouble, of_blocker};
 use crate::store::{Ahead, Blocker, Crew, Scope, SwitchedBy, Waiting};
 
@@ -47,7 +47,7 @@ pub(in crate::http) fn queue_why(of: &QueueReason, rates: Option<Rates>) -> Queu
         until,
         switched_off: most.and_then(|part| switched(&part.blocker)).map(switch),
         draining: queue.draining.as_ref().map(switch),
-        waiting: queue.depth,
+        waiting: queue.waiting(),
         counts: why.waiting.iter().map(waiting).collect(),
         crew: crew(&why.crew),
         oldest_ms: why.oldest.map(millis),
@@ -103,6 +103,10 @@ fn switched(blocker: &Blocker) -> Option<&SwitchedBy> {
     }
 }
 
+fn jobs(n: u64) -> String {
+    if n == 1 { "1 job".to_owned() } else { format!("{n} jobs") }
+}
+
 /// By whom, when and why, behind what is paused.
 fn paused(what: &str, by: Option<&SwitchedBy>) -> String {
     let Some(SwitchedBy { by, at, reason, .. }) = by else { return format!("{what} is paused") };
@@ -142,7 +146,24 @@ fn of_all(reason: WaitReason, queue: &QueueName, crew: &Crew, redis: Option<&Red
     })
 }
 
+/// What is behind a state that nothing has moved on yet, and the sentence.
 fn detail(of: &Reason, ahead: Option<&AheadView>) -> String {
+    let (why, job) = (&of.why, &of.why.job);
+    let text = cause(of, ahead);
+    let waits = matches!(job.state, JobState::Pending | JobState::Scheduled);
+    match (why.lost, job.run_at, job.expires_at) {
+        (Some(at), ..) => format!("its worker was lost, and its lease ended at {at}; {text}"),
+        (_, _, at) if waits && at <= why.now => {
+            format!("{text}; its last moment in line was {at}: it will expire")
+        }
+        (_, Some(at), _) if job.state == JobState::Scheduled && at <= why.now => {
+            format!("its time came at {at}; {text}")
+        }
+        _ => text,
+    }
+}
+
+fn cause(of: &Reason, ahead: Option<&AheadView>) -> String {
     let (why, job) = (&of.why, &of.why.job);
     if let Some(text) = of_all(of.reason, &job.queue, &why.crew, of.redis.as_ref()) {
         return text;
@@ -153,7 +174,9 @@ fn detail(of: &Reason, ahead: Option<&AheadView>) -> String {
         Blocker::WorkspacePaused(by) => paused(&format!("the workspace in queue {}", job.queue), Some(by)),
         Blocker::RunAt(at) => format!("it is not to run before {at}"),
         Blocker::Backoff(at) => backoff(job, of.reason, *at),
-        Blocker::WorkspaceCap { max_running } => format!("its workspace already runs the {max_running} jobs it may"),
+        Blocker::WorkspaceCap { max_running } => {
+            format!("its workspace already runs the {} it may", jobs(u64::from(*max_running)))
+        }
         Blocker::TypeNotOffered => not_offered(&job.queue, job.job_type.as_str(), &why.crew),
         Blocker::Suspect { crashes } => {
             format!("it was running at {crashes} crashes, so it waits to run as the only suspect")
@@ -189,7 +212,7 @@ fn in_line(ahead: Option<&AheadView>) -> String {
     if ahead.higher_bands + ahead.in_band == 0 {
         return "it is next in line".to_owned();
     }
-    let mut text = format!("it waits for its turn, behind {} jobs of its band", ahead.in_band);
+    let mut text = format!("it waits for its turn, behind {} of its band", jobs(ahead.in_band));
     if ahead.higher_bands > 0 {
         text.push_str(&format!(" and {} of higher ones", ahead.higher_bands));
     }
@@ -225,7 +248,7 @@ fn next(of: &Reason) -> String {
     match of.reason {
         WaitReason::TypePaused => format!("windlass queues resume {queue} --type {}", job.job_type),
         WaitReason::WorkspacePaused => format!("windlass queues resume {queue} --workspace {}", job.workspace),
-        WaitReason::TypeNotOffered if of.why.crew.offered_by_others > 0 => "windlass workers resume --all".to_owned(),
+        WaitReason::TypeNotOffered if of.why.crew.offered_by_quiet > 0 => "windlass workers resume --all".to_owned(),
         WaitReason::TypeNotOffered => "windlass workers list".to_owned(),
         WaitReason::WorkspaceCap => format!("windlass workspaces limits {} --max-running none", job.workspace),
         WaitReason::Budget => format!("windlass workspaces limits {}", job.workspace),
@@ -255,10 +278,11 @@ fn queue_detail(of: &QueueReason) -> String {
     let (why, queue) = (&of.why, &of.why.summary);
     let name = &queue.name;
     let Some(most) = why.waiting.first() else { return idle(of) };
-    let of_most = |text: String| match most.jobs == queue.depth {
-        true if queue.depth == 1 => format!("{text}; the one job in line waits for that"),
-        true => format!("{text}; all {} jobs in line wait for that{}", queue.depth, parked(of)),
-        false => format!("{text}; {} of {} jobs in line wait for that{}", most.jobs, queue.depth, parked(of)),
+    let all = queue.waiting();
+    let of_most = |text: String| match most.jobs == all {
+        true if all == 1 => format!("{text}; the one job in line waits for that{}", moved(of)),
+        true => format!("{text}; all {all} jobs in line wait for that{}", moved(of)),
+        false => format!("{text}; {} of {all} jobs in line wait for that{}", most.jobs, moved(of)),
     };
     if let Some(text) = of_all(of.reason, name, &why.crew, of.redis.as_ref()) {
         return of_most(text);
@@ -269,7 +293,7 @@ fn queue_detail(of: &QueueReason) -> String {
         Blocker::TypePaused(by) => paused(&format!("{subject} in queue {name}"), Some(by)),
         Blocker::WorkspacePaused(by) => paused(&format!("workspace {subject} in queue {name}"), Some(by)),
         Blocker::WorkspaceCap { max_running } => {
-            format!("workspace {subject} already runs the {max_running} jobs it may")
+            format!("workspace {subject} already runs the {} it may", jobs(u64::from(*max_running)))
         }
         Blocker::TypeNotOffered => not_offered(name, subject, &why.crew),
         Blocker::Suspect { .. } => "they crashed their worker twice, and run as the only suspect of one".to_owned(),
@@ -277,19 +301,31 @@ fn queue_detail(of: &QueueReason) -> String {
     })
 }
 
-/// Said when nothing in line could be claimed.
-fn parked(of: &QueueReason) -> &'static str {
+/// Said when nothing in line could be claimed, and of jobs that are counted to the line before a claim puts them there.
+fn moved(of: &QueueReason) -> String {
     let queue = &of.why.summary;
-    if queue.parked == queue.depth { "; all are parked" } else { "" }
+    let mut text = String::new();
+    if queue.parked > 1 && queue.parked == queue.waiting() {
+        text.push_str("; all are parked");
+    }
+    if queue.due > 0 {
+        text.push_str(&format!("; {} had a time that has come", queue.due));
+    }
+    if queue.orphaned > 0 {
+        text.push_str(&format!("; {} ran on a worker that was lost", queue.orphaned));
+    }
+    text
 }
 
 /// Nothing is in line.
 fn idle(of: &QueueReason) -> String {
     let queue = &of.why.summary;
     let mut text = match (of.reason, of.why.next_due) {
-        (WaitReason::RunAt, Some(at)) => format!("{} jobs wait for a time; the next is due at {at}", queue.scheduled),
-        (WaitReason::Held, _) => format!("{} jobs wait for a decision", queue.held),
-        (WaitReason::None, _) => format!("nothing waits; {} jobs run", queue.running),
+        (WaitReason::RunAt, Some(at)) => {
+            format!("waiting for a time: {}; the next is due at {at}", jobs(queue.scheduled))
+        }
+        (WaitReason::Held, _) => format!("waiting for a decision: {}", jobs(queue.held)),
+        (WaitReason::None, _) => format!("nothing waits; running: {}", jobs(queue.running)),
         _ => "nothing waits".to_owned(),
     };
     if let Some(drain) = &queue.draining {
@@ -306,6 +342,7 @@ fn queue_next(of: &QueueReason) -> String {
         WaitReason::TypePaused => format!("windlass queues resume {name} --type {subject}"),
         WaitReason::WorkspacePaused => format!("windlass queues resume {name} --workspace {subject}"),
         WaitReason::WorkspaceCap => format!("windlass workspaces limits {subject} --max-running none"),
+        WaitReason::TypeNotOffered if why.crew.offered_by_quiet > 0 => "windlass workers resume --all".to_owned(),
         WaitReason::TypeNotOffered => "windlass workers list".to_owned(),
         reason => next_of_all(reason, name).unwrap_or_else(|| match most.and_then(|part| part.sample) {
             Some(id) => format!("windlass why {id}"),

@@ -5,7 +5,8 @@
 -- ARGV: 1 queue, 2 id, 3 workspace, 4 type, 5 band
 -- Returns: blocker ('' in order, '-' not in line), rank in its band or '', blocked (flat), limits of the workspace,
 --          live workers of the queue, their descriptions, leases, workspace and type of the first 50 leases, jobs in
---          order in higher bands, workspace and type of the next 50 ahead of it, their limits (flat)
+--          order in higher bands, workspace and type of the next 50 ahead of it, their limits (flat), now ms, when its
+--          lease ends or ''
 -- Guarantee: one moment; at most 100 workers are looked at.
 local id, band = ARGV[2], ARGV[5]
 local rank, blocker = redis.call('ZRANK', qkey('order:' .. band), id), '-'
@@ -32,8 +33,11 @@ if rank then
     ahead = kinds_of(redis.call('ZRANGE', qkey('order:' .. band), '0', int(math.min(rank, LOOKED_AT) - 1)))
   end
 end
+local token = string.match(redis.call('HGET', attempts_key, id) or '', '^%a\t%d+\t%d+\t%d*\t[^\t]*\t([^\t]*)')
+local lease = token and redis.call('ZSCORE', qkey('running'), id .. ':' .. token)
 return {
   blocker, rank and int(rank) or '', redis.call('HGETALL', qkey('blocked')),
   redis.call('HGET', base .. ':limits', ARGV[3]) or '', live, about,
   redis.call('ZCOUNT', qkey('running'), '-inf', '(+inf'), running_kinds(), int(higher), ahead, limits_of(ahead),
+  now_text, lease or '',
 }

@@ -4,11 +4,13 @@
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue
 -- Returns: live workers, their descriptions, workspace and type of the first 50 leases, when the next scheduled job is
---          due or '', then of the order: jobs, and id, workspace and type of the first 20 of each band (flat); then of
+--          due or '', the first job that the next claim puts in line or '', then of the order: jobs, and id, workspace and type of the first 20 of each band (flat); then of
 --          each of 100 blockers at most: band:blocker, jobs, id of the first (flat)
 -- Guarantee: one moment, bounded work.
 local about, live = workers_about()
 local due = redis.call('ZRANGE', qkey('scheduled'), '0', '0', 'WITHSCORES')
+local moves = redis.call('ZRANGEBYSCORE', qkey('scheduled'), '-inf', now_text, 'LIMIT', '0', '1')[1]
+  or redis.call('ZRANGEBYSCORE', qkey('running'), '-inf', now_text, 'LIMIT', '0', '1')[1]
 local ordered, heads, ids = 0, {}, {}
 for _, band in ipairs(bands) do
   ordered = ordered + redis.call('ZCARD', qkey('order:' .. band))
@@ -32,4 +34,4 @@ for i = 1, #fields, 2 do
     parked[n + 1], parked[n + 2], parked[n + 3] = fields[i], fields[i + 1], first or ''
   end
 end
-return { live, about, running_kinds(), due[2] or '', ordered, heads, parked }
+return { live, about, running_kinds(), due[2] or '', string.sub(moves or '', 1, 22), ordered, heads, parked }

@@ -5,7 +5,7 @@
 -- ARGV: 1 queue
 -- Returns: now ms, depth, parked, scheduled, running, held, dead, workers, since when the next in line could run in ms
 --          or '', stats (flat), blocked (flat), parked ones that wait for a worker unlike those that claim, parked ones
---          whose type or workspace is paused
+--          whose type or workspace is paused, scheduled ones whose time has come, leases that have ended
 -- Guarantee: all figures are of the same moment.
 
 -- When a job was made, became due, or came back into line: by a retry, a release or a redrive. A job for tomorrow is not
@@ -44,4 +44,5 @@ return {
   redis.call('ZCARD', qkey('held')), redis.call('ZCARD', qkey('dead')),
   redis.call('ZCOUNT', qkey('workers'), now_text, '+inf'), oldest and int(oldest) or '',
   redis.call('HGETALL', stats_key), blocked, redis.call('HGET', qkey('parked'), 'waiting') or '0', int(paused),
+  redis.call('ZCOUNT', qkey('scheduled'), '-inf', now_text), redis.call('ZCOUNT', qkey('running'), '-inf', now_text),
 }

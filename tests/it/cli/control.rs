@@ -6,6 +6,7 @@ use windlass::domain::{JobSpec, JobType, RawJson};
 use windlass::store::Store;
 
 use super::process::Server;
+use super::pty::Pty;
 use crate::support::jobs::{enqueue_new, spec};
 use crate::support::processes::{Process, ids, stat, wait_for, wait_long_for};
 use crate::support::redis::TestRedis;
@@ -147,4 +148,27 @@ async fn a_drain_is_watched_until_the_queue_is_empty() {
     assert!(unknown.code == 3 && unknown.stderr.contains("there are default"), "{}", unknown.stderr);
     assert_eq!(server.run(&["queues", "drain", "default", "--then", "hold"]).code, 2, "then needs a deadline");
     drop(worker);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switches_name_what_they_cover_are_json_for_scripts_and_a_watched_drain_outlives_ctrl_c() {
+    let redis = TestRedis::start().await;
+    let (server, store) = (Server::start(&redis).await, redis.store().await);
+    let paused = server.run(&["queues", "pause", "default", "--type", "echo", "-o", "json"]);
+    assert!(paused.stderr.contains("echo in default is paused"), "{}", paused.stderr);
+    assert_eq!(paused.json()["paused_parts"][0]["type"], "echo");
+    let said = server.run(&["queues", "resume", "default", "--workspace", "acme"]).stderr;
+    assert!(said.contains("workspace acme in default goes on"), "{said}");
+    assert_eq!(server.run(&["queues", "resume", "default", "-o", "json"]).json()["name"], "default");
+    lasting(&store, 1, 1).await;
+    server.run(&["queues", "pause", "default", "--reason", "a look"]).ok();
+    let why = server.run(&["why", "default"]).ok();
+    assert_eq!(why.matches("a look").count(), 1, "a pause is told once: {why}");
+    let mut watched = Pty::run(&server.url, &["queues", "drain", "default", "--wait"]);
+    watched.wait_for(0, "Ctrl-C ends the watching only");
+    watched.press("\u{3}");
+    assert_eq!(watched.ended(), Some(130));
+    assert!(server.run(&["queues", "drain", "default", "-o", "json"]).json()["draining"].is_object());
+    let refused = server.run(&["jobs", "submit", "echo", "--workspace", "acme"]);
+    assert!(refused.code == 4 && refused.stderr.contains("`windlass queues resume default`"), "{}", refused.stderr);
 }

@@ -22,12 +22,17 @@ pub(super) struct Pty {
 impl Pty {
     /// Runs the binary against the API at `url`.
     pub(super) fn run(url: &str, arguments: &[&str]) -> Self {
+        Self::on("xterm", url, arguments)
+    }
+
+    /// The same on a terminal of this kind (`TERM`).
+    pub(super) fn on(term: &str, url: &str, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pair = openpty(Some(&size), None).unwrap();
         let (master, slave) = (File::from(pair.master), File::from(pair.slave));
         let end = || Stdio::from(slave.try_clone().unwrap());
-        let plain = windlass(dir.path(), &[("WINDLASS_URL", url), ("WINDLASS_API_KEY", ADMIN_KEY), ("TERM", "xterm")]);
+        let plain = windlass(dir.path(), &[("WINDLASS_URL", url), ("WINDLASS_API_KEY", ADMIN_KEY), ("TERM", term)]);
         // A session of its own with this terminal, so that it is told when the size changes.
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait"]).arg(plain.get_program()).args(arguments).env_clear();

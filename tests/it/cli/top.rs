@@ -126,3 +126,17 @@ async fn a_key_that_may_not_look_and_a_bad_interval_are_told_before_the_screen_c
     let away = run(&["top", "--once"], &[("WINDLASS_URL", "http://127.0.0.1:9"), ("WINDLASS_API_KEY", ADMIN_KEY)]);
     assert_eq!(away.code, 5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_knows_no_escapes_gets_one_plain_frame() {
+    let redis = TestRedis::start().await;
+    let server = Server::start(&redis).await;
+    let mut dumb = Pty::on("dumb", &server.url, &["top", "--interval", "250ms"]);
+    dumb.wait_for(0, "QUEUE");
+    assert_eq!(dumb.ended(), Some(0));
+    assert!(!dumb.text().contains('\u{1b}'), "{:?}", dumb.text());
+    let mut refused = Pty::on("dumb", &server.url, &["queues", "drain", "typo"]);
+    refused.wait_for(0, "hint:");
+    assert_eq!(refused.ended(), Some(3));
+    assert!(!refused.text().contains('\u{1b}'), "{:?}", refused.text());
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::api::{ADMIN, Api};
-use crate::support::jobs::{TestWorker, enqueue_many};
+use crate::support::jobs::{TestWorker, enqueue_many, enqueue_new, from_now, shaped, until_past};
 
 /// The value at a path such as `queues.default.pending`, as a scaler looks it up.
 fn at<'a>(stats: &'a Value, path: &str) -> &'a Value {
@@ -55,4 +55,19 @@ async fn what_runs_is_never_scaled_in_and_a_paused_line_wants_nobody() {
     api.command(ADMIN, "/queues/default/pause").await;
     let paused = api.get(ADMIN, "/queues/stats?drain_seconds=1").await.json();
     assert_eq!(at(&paused, "queues.default.suggested_workers"), &json!(3));
+}
+
+#[tokio::test]
+async fn a_job_whose_time_has_come_wants_a_worker_when_there_is_none() {
+    let api = Api::start().await;
+    let at = from_now(&api.store, 1500).await;
+    enqueue_new(&api.store, shaped("acme", "later", |spec| spec.run_at = Some(at))).await;
+    let wanted = async || {
+        let stats = api.get(ADMIN, "/queues/stats").await.json();
+        let figure = |name: &str| stats["queues"]["default"][name].clone();
+        (figure("pending"), figure("suggested_workers"))
+    };
+    assert_eq!(wanted().await, (json!(0), json!(0)), "its time is not there yet");
+    until_past(&api.store, at).await;
+    assert_eq!(wanted().await, (json!(0), json!(1)), "only a claim puts it in line");
 }

@@ -9,7 +9,7 @@ use windlass::store::{Ending, WorkspaceLimits};
 
 use crate::support::api::{ADMIN, Api};
 use crate::support::fleet::until;
-use crate::support::jobs::{TestWorker, from_now, hold, success, workspace};
+use crate::support::jobs::{TestWorker, enqueue_new, from_now, hold, shaped, success, until_past, workspace};
 
 struct Asked {
     api: Api,
@@ -95,6 +95,14 @@ async fn types_caps_slots_and_places_in_line() {
     let sleeper = TestWorker::offering(&api.store, &["sleep"]).await;
     let first = asked.submit("r1").await;
     asked.both(first, WaitReason::TypeNotOffered, "windlass workers list", "runs echo").await;
+    let mut quiet = TestWorker::unregistered();
+    stands(api, &mut quiet, WorkerState::Deaf).await;
+    let next = "windlass workers list";
+    asked.both(first, WaitReason::TypeNotOffered, next, "1 that do not claim would").await;
+    stands(api, &mut quiet, WorkerState::Quiet).await;
+    let next = "windlass workers resume --all";
+    asked.both(first, WaitReason::TypeNotOffered, next, "1 that do not claim would").await;
+    api.redis.forget_worker(quiet.id);
     api.redis.forget_worker(sleeper.id);
     let worker = TestWorker::register(&api.store).await;
     let limits = WorkspaceLimits { weight: 1, max_running: Some(1) };
@@ -103,7 +111,7 @@ async fn types_caps_slots_and_places_in_line() {
     let claimed = worker.claim(&api.store, 2).await.remove(0);
     let capped = if claimed.job.id == first { second } else { first };
     let next = "windlass workspaces limits acme --max-running none";
-    asked.both(capped, WaitReason::WorkspaceCap, next, "already runs the 1 jobs it may").await;
+    asked.both(capped, WaitReason::WorkspaceCap, next, "already runs the 1 job it may").await;
     let limits = WorkspaceLimits { weight: 2, max_running: None };
     api.store.set_workspace_limits(&workspace("acme"), limits).await.unwrap();
     let other = api.client_key("other").await;
@@ -159,6 +167,31 @@ async fn times_limits_budgets_breakers_decisions_and_nothing() {
     worker.end(&api.store, &claimed, success()).await;
     assert_eq!(asked.job(id).await["blocker"], "none");
     assert_eq!(api.get(ADMIN, "/queues/other/why").await.code(), "not_found");
+}
+
+#[tokio::test]
+async fn what_nothing_has_moved_on_yet_is_told_with_what_it_waits_for() {
+    let asked = Asked::start().await;
+    let api = &asked.api;
+    let worker = TestWorker::register(&api.store).await;
+    let lost = asked.submit("lost").await;
+    assert_eq!(worker.claim_and_lose(&api.store, 1).await.len(), 1);
+    api.redis.forget_worker(worker.id);
+    let next = "windlass worker --queues default";
+    asked.both(lost, WaitReason::NoWorker, next, "no worker is alive").await;
+    let told = |why: &Value| why["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(told(&asked.job(lost).await).starts_with("its worker was lost, and its lease ended at 20"));
+    assert!(
+        told(&asked.queue().await).ends_with("the one job in line waits for that; 1 ran on a worker that was lost")
+    );
+    let at = from_now(&api.store, 1500).await;
+    let later = enqueue_new(&api.store, shaped("acme", "later", |spec| spec.run_at = Some(at))).await;
+    until_past(&api.store, at).await;
+    assert!(told(&asked.job(later).await).starts_with(&format!("its time came at {at}; no worker is alive")));
+    let at = from_now(&api.store, 1500).await;
+    let late = enqueue_new(&api.store, shaped("acme", "late", |spec| spec.expires_at = Some(at))).await;
+    until_past(&api.store, at).await;
+    assert!(told(&asked.job(late).await).ends_with(&format!("its last moment in line was {at}: it will expire")));
 }
 
 #[tokio::test]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use windlass::domain::{JobId, Priority, WorkerState};
-use windlass::store::{Blocker, Scope, Store, Switch, WorkspaceLimits};
+use windlass::domain::{JobId, JobState, Priority, WorkerState};
+use windlass::store::{Blocker, Scope, Shards, Store, Switch, WorkspaceLimits};
 
 use crate::support::audit::Snapshot;
 use crate::support::jobs::{
     TestWorker, enqueue_many, enqueue_new, from_now, hold, kind, queue, retry, shaped, spec, spec_of, success,
-    workspace,
+    until_past, workspace,
 };
 use crate::support::redis::TestRedis;
 
@@ -119,6 +119,32 @@ async fn held_ended_and_suspect_jobs_say_so() {
     let running = worker.claim(&store, 5).await.remove(0).job.id;
     let waiting = suspects.into_iter().find(|id| *id != running).unwrap();
     assert_eq!(blocker(&store, waiting).await, Blocker::Suspect { crashes: 2 });
+}
+
+#[tokio::test]
+async fn a_job_whose_time_came_or_whose_worker_was_lost_waits_for_what_the_line_waits_for() {
+    let redis = TestRedis::start().await;
+    let store = redis.store().await;
+    let worker = TestWorker::register(&store).await;
+    let lost = enqueue_new(&store, spec("lost")).await;
+    assert_eq!(worker.claim_and_lose(&store, 1).await.len(), 1);
+    redis.forget_worker(worker.id);
+    let why = store.why(&Scope::All, lost).await.unwrap().unwrap();
+    assert_eq!((why.job.state, why.blocker), (JobState::Running, Blocker::NoWorker));
+    assert!(why.lost.is_some_and(|end| end <= why.now), "{:?} {}", why.lost, why.now);
+    let at = from_now(&store, 1500).await;
+    let later = enqueue_new(&store, shaped("ws", "later", |s| s.run_at = Some(at))).await;
+    until_past(&store, at).await;
+    let why = store.why(&Scope::All, later).await.unwrap().unwrap();
+    assert_eq!((why.job.state, why.blocker), (JobState::Scheduled, Blocker::NoWorker));
+    let queue_why = Shards::from(store.clone()).queue_why(&queue()).await.unwrap().unwrap();
+    let all: Vec<_> = queue_why.waiting.iter().map(|part| (part.blocker.clone(), part.jobs)).collect();
+    assert_eq!((all, queue_why.summary.depth), (vec![(Blocker::NoWorker, 2)], 0));
+    assert_eq!(queue_why.waiting[0].sample, Some(later), "there is one to ask about");
+    let next = TestWorker::register(&store).await;
+    assert_eq!(next.claim(&store, 5).await.len(), 2);
+    let why = store.why(&Scope::All, lost).await.unwrap().unwrap();
+    assert_eq!((why.blocker, why.lost), (Blocker::None, None), "it runs again");
 }
 
 #[tokio::test]
