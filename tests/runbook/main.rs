@@ -75,11 +75,13 @@ fn enter(block: &blocks::Block, within: &mut Option<Within>, stack: &mut Stack, 
     };
     let before = stack.environment.clone();
     let entered = catch_unwind(AssertUnwindSafe(|| (situation.enter)(stack)));
-    *within = Some((situation, before));
     if entered.is_err() {
         report.wrong(format!("line {}: `{name}` could not be provoked", block.line));
+        clear_away(&before, stack, report);
+        return false;
     }
-    entered.is_ok()
+    *within = Some((situation, before));
+    true
 }
 
 /// Shows that it is over.
@@ -87,6 +89,15 @@ fn leave(within: &mut Option<Within>, stack: &mut Stack, report: &mut Report) {
     let Some((situation, before)) = within.take() else { return };
     if catch_unwind(AssertUnwindSafe(|| (situation.leave)(stack))).is_err() {
         report.wrong(format!("`{}` was not mended by what the text says", situation.name));
+        clear_away(&before, stack, report);
     }
     stack.set("JOB_ID", &before["JOB_ID"]);
+}
+
+/// One thing that goes wrong is one line of the report.
+fn clear_away(before: &BTreeMap<String, String>, stack: &mut Stack, report: &mut Report) {
+    stack.set("JOB_ID", &before["JOB_ID"]);
+    if catch_unwind(AssertUnwindSafe(|| situations::clear_away(stack))).is_err() {
+        report.wrong("and could not be cleared away; what follows may be wrong because of it".to_owned());
+    }
 }

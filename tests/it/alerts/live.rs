@@ -1,7 +1,5 @@
 //! A stack is broken in four ways at once, and mended.
 
-use std::net::TcpListener;
-
 use windlass::client::Client;
 use windlass::domain::{JobId, JobSpec, QueueName, RawJson};
 use windlass::store::{Enqueued, Store};
@@ -9,6 +7,7 @@ use windlass::store::{Enqueued, Store};
 use super::dashboards;
 use crate::support::jobs::{kind, spec};
 use crate::support::monitoring::Monitoring;
+use crate::support::ports::Reserved;
 use crate::support::processes::{ADMIN, Process, wait_for};
 use crate::support::redis::TestRedis;
 
@@ -20,11 +19,6 @@ const TOLD: [(&str, &str, &str); 4] = [
     ("dying", "AI jobs of queue dying died in 15 minutes*", "of queue dying died"),
     ("silent", "*Every AI worker of queue silent is alive and claims nothing (1)*", "worker of queue silent is alive"),
 ];
-
-/// A port that was free a moment ago.
-fn free_port() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
 
 fn worker(redis: &TestRedis, queue: &str, port: &str, slots: &str) -> Process {
     let settings = [("QUEUES", queue), ("WORKER_PORT", port), ("WORKER_CONCURRENCY", slots), ("LEASE_MS", "2000")];
@@ -93,7 +87,8 @@ async fn told_of_all(monitoring: &Monitoring, over: bool) {
 async fn what_breaks_reaches_slack_through_prometheus_and_alertmanager_and_so_does_its_end() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
-    let ports: [String; 4] = std::array::from_fn(|_| free_port());
+    let reserved: [Reserved; 4] = std::array::from_fn(|_| Reserved::new());
+    let ports = reserved.each_ref().map(|reserved| reserved.port().to_string());
     let (_api, url) = Process::serve(&redis, MODEL);
     let stalled = worker(&redis, "stalled", &ports[0], "4");
     let _others = [("deep", "1"), ("dying", "4"), ("silent", "4")];

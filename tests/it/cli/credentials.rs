@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::process::{ADMIN_KEY, Patience, Ran, Role, run, run_fed};
+use super::roles::worker;
 use crate::support::oauth::OAuthServer;
 use crate::support::redis::TestRedis;
 
@@ -22,13 +23,10 @@ fn credentials(server: &Role, arguments: &[&str], input: &str) -> Ran {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_credential_is_added_tested_listed_and_removed_and_no_secret_gets_out() {
     let (redis, oauth) = (TestRedis::start().await, OAuthServer::start().await);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let google = format!("{}/token", oauth.url);
     let settings = [("CREDENTIALS_KEY", OLD), ("GOOGLE_TOKEN_URL", &google), ("SMTP_URL", "smtps://u:smtp-canary@x")];
     let server = serve(&redis, &settings);
-    let url = redis.url();
-    let own = [("REDIS_URL", url.as_str()), ("HOST", "127.0.0.1"), ("WORKER_PORT", &port), ("LOG_LEVEL", "trace")];
-    let worker = Role::start(&["worker"], &[&settings[..], &own[..]].concat());
+    let worker = worker(&redis, &[&settings[..], &[("LOG_LEVEL", "trace")]].concat());
     server.wait_ready().await;
     worker.wait_ready().await;
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::process::{ADMIN_KEY, Patience, Role, http, run};
-use super::roles::{free_port, worker};
+use super::roles::worker;
+use crate::support::ports::Reserved;
 use crate::support::redis::TestRedis;
 
 fn lines(text: &str) -> Vec<Value> {
@@ -176,7 +177,8 @@ async fn a_folder_that_is_gone_stops_nothing_and_is_told_of_once() {
 #[tokio::test]
 async fn a_pipe_that_nobody_reads_holds_up_neither_requests_nor_the_end() {
     let redis = TestRedis::start().await;
-    let (url, port, dir) = (redis.url(), free_port(), tempfile::tempdir().unwrap());
+    let (url, reserved, dir) = (redis.url(), Reserved::new(), tempfile::tempdir().unwrap());
+    let port = reserved.port().to_string();
     let settings = [("REDIS_URL", url.as_str()), ("WINDLASS_ADMIN_KEY", ADMIN_KEY), ("PORT", &port)];
     let mut command = super::process::windlass(dir.path(), &settings);
     let mut child =

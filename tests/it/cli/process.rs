@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use windlass::client::Client;
 
+use crate::support::ports::Reserved;
 use crate::support::redis::TestRedis;
 
 /// A bootstrap key for tests.
@@ -19,9 +20,9 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Half a minute for something that takes well under a second.
+    /// A minute for something that takes well under a second.
     pub(super) fn for_what(what: &'static str) -> Self {
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
         Self { what, until, last_seen: String::new() }
     }
 
@@ -119,6 +120,7 @@ pub(super) struct Role {
     pub(super) child: Child,
     pub(super) url: String,
     dir: tempfile::TempDir,
+    port: Option<Reserved>,
 }
 
 impl Role {
@@ -129,7 +131,7 @@ impl Role {
         let file = |name| std::fs::File::create(dir.path().join(name)).unwrap();
         let mut command = windlass(dir.path(), variables);
         let child = command.args(arguments).stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap();
-        let mut role = Self { child, url: String::new(), dir };
+        let mut role = Self { child, url: String::new(), dir, port: None };
         let patience = Patience::for_what("an address");
         while role.url.is_empty() {
             assert_eq!(role.child.try_wait().unwrap(), None, "{}", role.stderr());
@@ -137,6 +139,12 @@ impl Role {
             patience.pause_here();
         }
         role
+    }
+
+    /// Keeps its port for as long as it runs.
+    pub(super) fn on(mut self, port: Reserved) -> Self {
+        self.port = Some(port);
+        self
     }
 
     /// The address in the log line that says where it listens.
@@ -206,7 +214,11 @@ pub(super) struct Server {
 impl Server {
     /// Starts it on a free port and waits until it is ready.
     pub(super) async fn start(redis: &TestRedis) -> Self {
-        let role = Role::serve(redis, &[("WINDLASS_ADMIN_KEY", ADMIN_KEY)]);
+        Self::of(Role::serve(redis, &[("WINDLASS_ADMIN_KEY", ADMIN_KEY)])).await
+    }
+
+    /// The same of one that was started already.
+    pub(super) async fn of(role: Role) -> Self {
         role.wait_ready().await;
         Self { url: role.url.clone(), role }
     }

@@ -1,16 +1,14 @@
 //! `windlass providers` against a server and a worker.
 
 use super::process::{ADMIN_KEY, Patience, Role, run};
+use super::roles::worker;
 use crate::support::receiver::{Receiver, answer};
 use crate::support::redis::TestRedis;
 
 async fn roles(redis: &TestRedis, llm: &str) -> (Role, Role) {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let settings = [("LLM_URL", llm), ("LLM_MODEL", "qwen"), ("LLM_API_KEY", "sk-canary")];
     let server = Role::serve(redis, &[&settings[..], &[("WINDLASS_ADMIN_KEY", ADMIN_KEY)]].concat());
-    let url = redis.url();
-    let own = [("REDIS_URL", url.as_str()), ("HOST", "127.0.0.1"), ("WORKER_PORT", port.as_str())];
-    let worker = Role::start(&["worker"], &[&settings[..], &own[..]].concat());
+    let worker = worker(redis, &settings);
     server.wait_ready().await;
     worker.wait_ready().await;
     (server, worker)

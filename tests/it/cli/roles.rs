@@ -3,18 +3,15 @@
 use windlass::client::Client;
 
 use super::process::{ADMIN_KEY, Patience, Role, Server, run};
+use crate::support::ports::Reserved;
 use crate::support::redis::TestRedis;
 
-/// A port that was free a moment ago.
-pub(super) fn free_port() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
-
 pub(super) fn worker(redis: &TestRedis, extra: &[(&str, &str)]) -> Role {
-    let (url, port) = (redis.url(), free_port());
+    let (url, reserved) = (redis.url(), Reserved::new());
+    let port = reserved.port().to_string();
     let mut variables = vec![("REDIS_URL", url.as_str()), ("HOST", "127.0.0.1"), ("WORKER_PORT", port.as_str())];
     variables.extend(extra);
-    Role::start(&["worker"], &variables)
+    Role::start(&["worker"], &variables).on(reserved)
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use super::process::{ADMIN_KEY, Patience, Role, Server, windlass};
+use crate::support::ports::Reserved;
 use crate::support::redis::TestRedis;
 
 /// A tail that runs; killed when dropped.
@@ -87,17 +88,20 @@ async fn scripts_get_a_line_of_json_for_each() {
 #[tokio::test]
 async fn a_tail_comes_back_after_a_restart_of_the_server_and_misses_nothing() {
     let redis = TestRedis::start().await;
-    let server = Server::start(&redis).await;
-    let port = server.url.rsplit(':').next().unwrap().to_owned();
+    // Nobody else gets the port while no server listens on it.
+    let reserved = Reserved::new();
+    let (port, url) = (reserved.port().to_string(), redis.url());
+    let serve = ["serve", "--host", "127.0.0.1", "--port", &port];
+    let variables = [("REDIS_URL", url.as_str()), ("WINDLASS_ADMIN_KEY", ADMIN_KEY)];
+    let server = Server::of(Role::start(&serve, &variables)).await;
     let tail = Tail::start(&server.url, &["--workspace", "acme", "--output", "json"]);
     let first = submit(&server, "mail");
     tail.wait_for("stdout", "pending");
     drop(server);
     tail.wait_for("stderr", "connection lost");
-    let (store, url) = (redis.store().await, redis.url());
+    let store = redis.store().await;
     let missed = crate::support::jobs::enqueue_new(&store, crate::support::jobs::spec_of("acme", "meanwhile")).await;
-    let variables = [("REDIS_URL", url.as_str()), ("WINDLASS_ADMIN_KEY", ADMIN_KEY)];
-    let again = Role::start(&["serve", "--host", "127.0.0.1", "--port", &port], &variables);
+    let again = Role::start(&serve, &variables);
     again.wait_ready().await;
     tail.wait_for("stderr", "connected again");
     store.cancel(&crate::support::jobs::queue(), missed).await.unwrap();

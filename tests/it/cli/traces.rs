@@ -15,7 +15,8 @@ use windlass::domain::{JobId, SpanRef};
 use windlass::engine::tasks;
 
 use super::process::{ADMIN_KEY, Patience, Role, http};
-use super::roles::{free_port, worker};
+use super::roles::worker;
+use crate::support::ports::Reserved;
 use crate::support::redis::TestRedis;
 
 /// What arrived: spans with the name of their service, and the heads of requests.
@@ -184,7 +185,8 @@ async fn a_job_is_one_trace_from_its_enqueue_to_its_effect_over_two_processes() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_down_costs_one_line_and_no_job() {
     let redis = TestRedis::start().await;
-    let closed = format!("http://127.0.0.1:{}", free_port());
+    let nobody = Reserved::new();
+    let closed = format!("http://{}", nobody.address());
     let own = [("OTEL_EXPORTER_OTLP_ENDPOINT", closed.as_str()), ("WINDLASS_ADMIN_KEY", ADMIN_KEY)];
     let (server, worker) = (Role::serve(&redis, &own), worker(&redis, &own));
     server.wait_ready().await;

@@ -41,8 +41,8 @@ async fn handlers_that_block_every_thread_do_not_starve_the_lease_keeper() {
         }
     });
     let ids = [enqueue_new(&store, spec("a")).await, enqueue_new(&store, spec("b")).await];
-    let worker = start(&store, &registry, short_lease(600));
-    outlive_the_lease(&redis, 600.0);
+    let worker = start(&store, &registry, short_lease(2000));
+    outlive_the_lease(&redis, 2000.0);
     enough.store(true, Ordering::Relaxed);
     for id in ids {
         assert_eq!(reaches(&store, id, JobState::Succeeded).await.attempt, 1);

@@ -23,7 +23,7 @@ async fn a_job_whose_claim_got_no_reply_comes_back_uncharged() {
     let id = enqueue_new(&store, spec("r")).await;
     // The list of types, as only claims send it.
     proxy.swallow_reply_to("\r\n$4\r\necho\r\n");
-    let worker = start(&through, &jobs.registry, short_lease(600));
+    let worker = start(&through, &jobs.registry, short_lease(2000));
     proxy.swallowed().await;
     let context = jobs.began().await;
     assert_eq!((context.id, context.attempt), (id, 1));
@@ -40,7 +40,7 @@ async fn a_job_whose_completion_got_no_reply_never_runs_again() {
     let mut proxy = Proxy::start(&redis).await;
     let (store, through) = (redis.store().await, proxy.store().await);
     let mut jobs = Gated::new();
-    let worker = start(&through, &jobs.registry, short_lease(600));
+    let worker = start(&through, &jobs.registry, short_lease(2000));
     let id = enqueue_new(&store, spec("r")).await;
     jobs.began().await;
     proxy.swallow_reply_to("\"done\"");

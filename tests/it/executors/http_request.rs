@@ -12,6 +12,7 @@ use windlass::engine::{Disposition, Executor};
 use windlass::executors::actions::{Cooldowns, CredentialKind, HttpRequest, HttpRequestOptions, Means, Secret};
 
 use crate::support::context::{FakeJob, run, run_job};
+use crate::support::ports::Reserved;
 use crate::support::receiver::{Receiver, answer};
 use crate::support::vault::{FixedVault, credential};
 
@@ -128,16 +129,16 @@ async fn a_post_whose_answer_is_lost_is_held_and_not_sent_again() {
 #[tokio::test]
 async fn a_post_that_times_out_is_held_and_one_that_never_left_is_tried_again() {
     let receiver = Receiver::start(String::new()).await;
-    let options = HttpRequestOptions { timeout: Duration::from_millis(100), ..options(&receiver) };
+    // Long enough for a busy machine to have sent the request by then.
+    let options = HttpRequestOptions { timeout: Duration::from_secs(2), ..options(&receiver) };
     let requester = HttpRequest::new(&options).unwrap();
     assert_eq!(run(&requester, post(&receiver)).await.unwrap_err().1, HELD);
     let get = run(&requester, json!({"url": receiver.url("/")})).await.unwrap_err();
     assert_eq!((get.0, get.1), (Timeout, RETRY));
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let allow_internal = vec![address.to_string().parse().unwrap()];
+    let nobody = Reserved::new();
+    let address = nobody.address();
+    let allow_internal = vec![address.parse().unwrap()];
     let requester = HttpRequest::new(&HttpRequestOptions { allow_internal, ..HttpRequestOptions::default() }).unwrap();
     let failed = run(&requester, json!({"method": "POST", "url": format!("http://{address}/")})).await.unwrap_err();
     assert_eq!((failed.0, failed.1), (Error, RETRY), "{}", failed.2);

@@ -15,6 +15,7 @@ use windlass::executors::llm::fake::{FakeLlmOptions, serve};
 use windlass::executors::llm::{LlmChat, LlmOptions};
 
 use crate::support::context::{FakeJob, run, run_job};
+use crate::support::ports::Reserved;
 use crate::support::receiver::Receiver;
 
 /// A fake provider that lives as long as the test.
@@ -54,7 +55,7 @@ impl Fake {
     }
 
     pub(crate) fn options(&self) -> LlmOptions {
-        LlmOptions { idle_timeout: Duration::from_millis(200), ..LlmOptions::new(self.url(""), "fake-small") }
+        LlmOptions::new(self.url(""), "fake-small")
     }
 }
 
@@ -139,15 +140,18 @@ fn faults() -> Vec<(Value, FailureReason, Disposition)> {
 #[tokio::test]
 async fn every_fault_has_its_own_outcome_after_exactly_one_call() {
     let fake = Fake::start(FakeLlmOptions::default()).await;
-    let chat = chat(fake.options());
+    let patient = chat(fake.options());
+    // Only for what stalls: a busy machine pauses for as long elsewhere.
+    let impatient = chat(LlmOptions { idle_timeout: Duration::from_millis(200), ..fake.options() });
     for (number, (fault, reason, disposition)) in faults().into_iter().enumerate() {
         fake.fault(fault.clone()).await;
-        let failed = run(&chat, say("a canary prompt")).await.unwrap_err();
+        let chat = if fault["kind"] == "stall" { &impatient } else { &patient };
+        let failed = run(chat, say("a canary prompt")).await.unwrap_err();
         assert_eq!((failed.0, failed.1), (reason, disposition), "{fault}: {}", failed.2);
         assert!(!failed.2.contains("canary"), "{}", failed.2);
         assert_eq!(fake.get("/requests").await["count"], number + 1, "{fault}: the queue alone retries");
     }
-    assert!(run(&chat, say("well again")).await.is_ok());
+    assert!(run(&patient, say("well again")).await.is_ok());
 }
 
 #[tokio::test]
@@ -170,10 +174,8 @@ async fn a_provider_that_does_not_begin_to_answer_is_given_up_on() {
 
 #[tokio::test]
 async fn a_provider_that_is_down_is_tried_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let failed = run(&chat(LlmOptions::new(format!("http://{address}"), "m")), say("x")).await.unwrap_err();
+    let nobody = Reserved::new();
+    let failed = run(&chat(LlmOptions::new(format!("http://{}", nobody.address()), "m")), say("x")).await.unwrap_err();
     assert_eq!((failed.0, failed.1), (Error, retry(None)));
     assert!(failed.2.starts_with("cannot connect to the provider"), "{}", failed.2);
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use windlass::clock;
 use windlass::domain::{FailureReason, JobSpec, JobState, JobType, RawJson};
 use windlass::engine::{AllowList, Control, Disposition, Registry};
 use windlass::executors::llm::fake::FakeLlmOptions;
@@ -16,7 +15,7 @@ use super::llm_routing::{model, provider, say};
 use crate::support::api::Api;
 use crate::support::book::Book;
 use crate::support::context::{FakeJob, run_job};
-use crate::support::fleet::{options, reaches, start};
+use crate::support::fleet::{options, reaches, short_lease, start};
 use crate::support::jobs::{enqueue_new, spec};
 use crate::support::receiver::Receiver;
 use crate::support::redis::TestRedis;
@@ -73,23 +72,22 @@ async fn jobs_go_round_a_provider_that_is_down_and_each_call_is_accounted_for() 
 }
 
 #[tokio::test]
-async fn a_cancel_reaches_the_provider_and_the_account_within_a_second() {
+async fn a_cancel_reaches_the_provider_and_the_account_at_once() {
     let redis = TestRedis::start().await;
     let store = redis.store().await;
     let mut silent = Receiver::start(String::new()).await;
     let (book, mut settled) = Book::new();
     let providers = vec![provider("a", silent.url(""), vec![model("m")])];
     let llm = LlmOptions { fleet: Some(book), ..LlmOptions::with_providers(providers) };
-    let worker = start(&store, &registry(&llm), options());
+    // With heartbeats 200 s apart only the inbox can be this quick.
+    let worker = start(&store, &registry(&llm), short_lease(600_000));
     let id = enqueue_new(&store, chat_job("x")).await;
     while silent.received().is_empty() {
         tokio::task::yield_now().await;
     }
-    let began = clock::now();
     Control::new(store.clone()).cancel(&Scope::All, id, "test").await.unwrap();
-    silent.hang_ups.recv().await.unwrap();
-    let end = settled.recv().await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    let told = async { (silent.hang_ups.recv().await.unwrap(), settled.recv().await.unwrap()) };
+    let (_, end) = tokio::time::timeout(Duration::from_secs(60), told).await.expect("well before a heartbeat");
     assert_eq!((end.job, end.status, end.usage.estimated), (id, "cancelled", true));
     worker.stop().await;
 }

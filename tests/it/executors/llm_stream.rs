@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use windlass::clock;
 use windlass::domain::FailureReason::{
     self, ContentFilter, Error, Invalid, Permanent, RateLimited, Timeout, Truncated,
 };
@@ -16,6 +15,7 @@ use super::llm::Fake;
 use crate::support::context::{Failed, FakeJob};
 use crate::support::receiver::{Receiver, answer};
 
+/// Only for what stalls: a busy machine pauses for as long elsewhere.
 const IDLE: Duration = Duration::from_millis(200);
 
 /// What a reader of the stream sees.
@@ -33,9 +33,11 @@ impl DeltaSink for Followed {
 }
 
 fn chat(url: String) -> LlmChat {
-    let timeouts =
-        LlmOptions { idle_timeout: IDLE, first_token_timeout: Duration::from_secs(5), ..LlmOptions::new(url, "m") };
-    LlmChat::new(&timeouts).unwrap()
+    LlmChat::new(&LlmOptions::new(url, "m")).unwrap()
+}
+
+fn with_idle(url: String, idle_timeout: Duration) -> LlmChat {
+    LlmChat::new(&LlmOptions { idle_timeout, ..LlmOptions::new(url, "m") }).unwrap()
 }
 
 fn say(text: &str) -> Value {
@@ -70,12 +72,13 @@ async fn a_streamed_answer_is_the_answer_of_a_whole() {
 #[tokio::test]
 async fn faults_that_are_none_do_not_spoil_a_stream() {
     let fake = Fake::start(FakeLlmOptions::default()).await;
-    let chat = chat(fake.url(""));
+    // Less than the late first token takes.
+    let chat = with_idle(fake.url(""), Duration::from_millis(1500));
     for fault in [
         json!({"kind": "keep_alive"}),
         json!({"kind": "no_done"}),
         json!({"kind": "usage_with_choices"}),
-        json!({"kind": "slow_first_token", "delay_ms": 400}),
+        json!({"kind": "slow_first_token", "delay_ms": 2000}),
         json!({"kind": "finish", "finish_reason": "eos"}),
     ] {
         fake.fault(fault.clone()).await;
@@ -132,17 +135,18 @@ fn faults() -> Vec<(Value, FailureReason, Disposition, &'static str)> {
 #[tokio::test]
 async fn every_fault_of_a_stream_has_its_own_outcome_after_exactly_one_call() {
     let fake = Fake::start(FakeLlmOptions::default()).await;
-    let chat = chat(fake.url(""));
+    let (patient, impatient) = (chat(fake.url("")), with_idle(fake.url(""), IDLE));
     let prompt = format!("a canary {} prompt", "word".repeat(500));
     for (number, (fault, reason, disposition, part)) in faults().into_iter().enumerate() {
         fake.fault(fault.clone()).await;
-        let (outcome, _) = follow(&chat, &say(&prompt)).await;
+        let stalls = ["stall", "only_keep_alive"].iter().any(|kind| fault["kind"] == *kind);
+        let (outcome, _) = follow(if stalls { &impatient } else { &patient }, &say(&prompt)).await;
         let failed = outcome.unwrap_err();
         assert_eq!((failed.0, failed.1), (reason, disposition), "{fault}: {}", failed.2);
         assert!(failed.2.contains(part) && !failed.2.contains("canary"), "{fault}: {}", failed.2);
         assert_eq!(fake.get("/requests").await["count"], number + 1, "{fault}: the queue alone retries");
     }
-    assert!(follow(&chat, &say("well again")).await.0.is_ok());
+    assert!(follow(&patient, &say("well again")).await.0.is_ok());
 }
 
 #[tokio::test]
@@ -219,7 +223,7 @@ async fn an_event_named_error_is_an_error() {
 }
 
 #[tokio::test]
-async fn dropping_a_stream_hangs_up_on_the_provider_within_a_second() {
+async fn dropping_a_stream_hangs_up_on_the_provider() {
     let fake = Fake::start(FakeLlmOptions::default()).await;
     let faults = [json!({"kind": "stall"}), json!({"kind": "slow_first_token", "delay_ms": 3_600_000})];
     for (number, fault) in faults.into_iter().enumerate() {
@@ -231,9 +235,9 @@ async fn dropping_a_stream_hangs_up_on_the_provider_within_a_second() {
         });
         while fake.get("/requests").await["count"] != number + 1 {}
         attempt.abort();
-        let began = clock::now();
-        while fake.get("/requests").await["left"] != number + 1 {
-            assert!(began.elapsed() < Duration::from_secs(1), "{fault}: the provider still writes");
-        }
+        // By itself it would write for an hour.
+        let left = async { while fake.get("/requests").await["left"] != number + 1 {} };
+        let left = tokio::time::timeout(Duration::from_secs(60), left).await;
+        assert!(left.is_ok(), "{fault}: the provider still writes");
     }
 }

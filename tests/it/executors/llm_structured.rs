@@ -1,7 +1,5 @@
 //! Structured output of `llm.chat`: a good answer, the one request to mend a bad one, and the end of patience.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use windlass::domain::FailureReason::{Error, Truncated};
 use windlass::engine::{Disposition, Executor};
@@ -15,8 +13,7 @@ const GOOD: &str = "{\"name\": \"Ada\", \"age\": 36}";
 const BAD: &str = "{\"name\": \"a canary\", \"age\": \"old\"}";
 
 fn chat(fake: &Fake) -> LlmChat {
-    let idle_timeout = Duration::from_millis(500);
-    LlmChat::new(&LlmOptions { idle_timeout, ..LlmOptions::new(fake.url(""), "m") }).unwrap()
+    LlmChat::new(&LlmOptions::new(fake.url(""), "m")).unwrap()
 }
 
 fn ask(stream: bool) -> Value {

@@ -9,6 +9,7 @@ use windlass::engine::{Disposition, Executor};
 use windlass::executors::actions::{CredentialKind, MailOptions, Secret, SmtpSecurity, SmtpSend};
 
 use crate::support::context::{FakeJob, run, run_job};
+use crate::support::ports::Reserved;
 use crate::support::smtp::{SmtpFake, Trouble};
 use crate::support::vault::FixedVault;
 
@@ -115,7 +116,8 @@ async fn a_mail_whose_receipt_died_with_its_worker_is_not_sent_again() {
 
 #[tokio::test]
 async fn silence_is_given_up_on_and_told_apart_by_the_dot() {
-    let options = MailOptions { timeout: Duration::from_millis(300), ..MailOptions::default() };
+    // Long enough for a busy machine to have taken the steps before.
+    let options = MailOptions { timeout: Duration::from_secs(2), ..MailOptions::default() };
     for (step, reason, disposition) in [("RCPT", Timeout, RETRY), (".", OutcomeUnknown, UNKNOWN)] {
         let server = SmtpFake::start(&[(step, Trouble::Silence)], &[]).await;
         let vault = FixedVault::smtp(server.address.port(), SmtpSecurity::None, None);
@@ -156,15 +158,13 @@ async fn starttls_that_is_not_offered_sends_nothing() {
 
 #[tokio::test]
 async fn a_server_that_is_down_is_tried_again_and_a_metadata_service_never() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    let nobody = Reserved::new();
     for (host, reason, disposition) in [
         ("127.0.0.1", Error, RETRY),
         ("169.254.169.254", NotAllowed, Disposition::Dead),
         ("[fe80::1]", NotAllowed, Disposition::Dead),
     ] {
-        let vault = FixedVault::smtp_at(host, port, SmtpSecurity::None, None);
+        let vault = FixedVault::smtp_at(host, nobody.port(), SmtpSecurity::None, None);
         let sender = SmtpSend::new(&MailOptions::default(), Some(vault)).unwrap();
         let failed = run(&sender, mail()).await.unwrap_err();
         assert_eq!((failed.0, failed.1), (reason, disposition), "{host}: {}", failed.2);

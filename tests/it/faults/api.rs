@@ -72,7 +72,7 @@ async fn with_every_worker_dead_the_queue_still_shows_in_the_metrics() {
     let (_serve, url) = Process::serve(&redis, &[]);
     let caller = Caller::new(url);
     caller.becomes("/ready", 200).await;
-    let worker = Process::worker(&redis, &[("LEASE_MS", "600")]);
+    let worker = Process::worker(&redis, &[("LEASE_MS", "2000")]);
     let first = caller.post(&echo("first")).await.json::<Value>().await.unwrap();
     let id = first["id"].as_str().unwrap().parse().unwrap();
     reaches(&redis.store().await, id, JobState::Succeeded).await;

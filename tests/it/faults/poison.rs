@@ -8,7 +8,8 @@ use crate::support::jobs::{enqueue_new, spec};
 use crate::support::processes::{Process, wait_for};
 use crate::support::redis::TestRedis;
 
-const SETTINGS: &[(&str, &str)] = &[("LEASE_MS", "600"), ("WORKER_CONCURRENCY", "4")];
+/// The crashes of a worker that lives would be counted too, were it starved for as long as a lease.
+const SETTINGS: &[(&str, &str)] = &[("LEASE_MS", "2000"), ("WORKER_CONCURRENCY", "4")];
 
 fn lasting(request: &str, ms: u64) -> JobSpec {
     let input = RawJson::from_compact(format!("{{\"ms\":{ms}}}"));

@@ -30,7 +30,8 @@ async fn a_worker_finishes_what_runs_leaves_the_rest_and_exits_with_0() {
     let worker = Process::worker(&redis, &[("WORKER_CONCURRENCY", "2")]);
     let mut jobs = Vec::new();
     for n in 0..4 {
-        jobs.push(enqueue_new(&store, lasting(&format!("r{n}"), 700)).await);
+        // The signal has to come before the first of them ends.
+        jobs.push(enqueue_new(&store, lasting(&format!("r{n}"), 5_000)).await);
     }
     wait_for("two jobs run", || running(&redis) == 2);
     worker.signal(Signal::SIGTERM);

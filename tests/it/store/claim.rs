@@ -7,6 +7,7 @@ use windlass::domain::{AttemptId, JobState, Priority, QueueName, Timestamp};
 use windlass::store::{Answer, Scope, Switch, WorkspaceLimits};
 
 use crate::support::audit::{ENDING_KEYS, LINE_KEYS, Snapshot, audit, refuses_wrong_types};
+use crate::support::calls::START;
 use crate::support::jobs::{
     TestWorker, enqueue_ago, enqueue_many, enqueue_new, from_now, kind, queue, retry, shaped, spec, state, success,
     until_past, workspace,
@@ -194,12 +195,12 @@ async fn a_capped_workspace_goes_on_after_its_next_job_is_cancelled() {
 
 #[tokio::test]
 async fn a_scheduled_job_enters_the_line_when_its_time_comes() {
-    let redis = TestRedis::start().await;
+    let redis = TestRedis::start_halted(START).await;
     let store = redis.store().await;
     let worker = TestWorker::register(&store).await;
     let at = from_now(&store, 30).await;
     let ids = enqueue_many(&store, "ws", "r", 150, |s| s.run_at = Some(at)).await;
-    until_past(&store, at).await;
+    redis.set_clock(at.unix_ms() + 1);
     assert_eq!(worker.claim(&store, 0).await.len(), 0);
     assert_eq!(redis.cli_int(&["LLEN", "ai:queue:pending"]), 100, "a bounded part");
     let claims = worker.claims(&store, 0).await;
@@ -212,7 +213,7 @@ async fn a_scheduled_job_enters_the_line_when_its_time_comes() {
 
 #[tokio::test]
 async fn an_expired_job_is_not_started_wherever_it_waits() {
-    let redis = TestRedis::start().await;
+    let redis = TestRedis::start_halted(START).await;
     let store = redis.store().await;
     let worker = TestWorker::register(&store).await;
     let end = from_now(&store, 20).await;
@@ -222,7 +223,7 @@ async fn an_expired_job_is_not_started_wherever_it_waits() {
     store.pause(&queue(), &Switch::Type(kind("paused")), "op", "").await.unwrap();
     let parked = shaped("ws", "parked", |s| (s.job_type, s.expires_at) = (kind("paused"), Some(end)));
     let parked = enqueue_new(&store, parked).await;
-    until_past(&store, end).await;
+    redis.set_clock(end.unix_ms() + 1);
     assert!(worker.claim(&store, 5).await.is_empty());
     for id in [in_order, later, parked] {
         assert_eq!(state(&store, id).await, JobState::Expired);
@@ -235,13 +236,13 @@ async fn an_expired_job_is_not_started_wherever_it_waits() {
 
 #[tokio::test]
 async fn a_retried_job_past_its_end_expires_instead_of_starting() {
-    let redis = TestRedis::start().await;
+    let redis = TestRedis::start_halted(START).await;
     let store = redis.store().await;
     let worker = TestWorker::register(&store).await;
     let end = from_now(&store, 500).await;
     let id = enqueue_new(&store, shaped("ws", "r1", |s| s.expires_at = Some(end))).await;
     let claimed = worker.claim_one(&store).await;
-    until_past(&store, end).await;
+    redis.set_clock(end.unix_ms() + 1);
     assert_eq!(worker.end(&store, &claimed, retry(Duration::ZERO)).await, Answer::Done, "a running job never expires");
     assert!(worker.claim(&store, 1).await.is_empty());
     assert_eq!(state(&store, id).await, JobState::Expired);

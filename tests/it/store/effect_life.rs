@@ -6,8 +6,9 @@ use windlass::domain::{EffectClass, EffectState, HeldReason, JobId, JobState, Ra
 use windlass::store::{Claimed, EffectBegun, Ending, Redriven, Scope, Store};
 
 use crate::support::audit::{assert_no_leak, audit};
+use crate::support::calls::START;
 use crate::support::jobs::{
-    TestWorker, death, enqueue_new, from_now, hold, queue, retry, shaped, spec, state, success, until_past,
+    TestWorker, death, enqueue_new, from_now, hold, queue, retry, shaped, spec, state, success,
 };
 use crate::support::redis::TestRedis;
 
@@ -70,7 +71,7 @@ async fn a_redriven_job_finds_what_it_did_before_it_was_cancelled_or_died() {
 
 #[tokio::test]
 async fn a_job_that_expires_between_attempts_keeps_its_intent_for_a_redrive() {
-    let redis = TestRedis::start().await;
+    let redis = TestRedis::start_halted(START).await;
     let store = redis.store().await;
     let worker = TestWorker::register(&store).await;
     let end = from_now(&store, 300).await;
@@ -78,7 +79,7 @@ async fn a_job_that_expires_between_attempts_keeps_its_intent_for_a_redrive() {
     let claimed = worker.claim_one(&store).await;
     begin(&store, &claimed, "send", EffectClass::Once).await;
     worker.end(&store, &claimed, retry(Duration::ZERO)).await;
-    until_past(&store, end).await;
+    redis.set_clock(end.unix_ms() + 1);
     worker.claims(&store, 1).await;
     assert_eq!(state(&store, id).await, JobState::Expired);
     let bucket = store.stored(&Scope::All, id).await.unwrap().unwrap().bucket.unwrap();

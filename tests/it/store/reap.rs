@@ -6,6 +6,7 @@ use windlass::domain::{FailureReason, JobId, JobState};
 use windlass::store::{Answer, Claimed, Scope, Store, WorkspaceLimits};
 
 use crate::support::audit::{Snapshot, audit};
+use crate::support::calls::START;
 use crate::support::jobs::{TestWorker, enqueue_many, enqueue_new, queue, spec, state, success, until_past, workspace};
 use crate::support::redis::TestRedis;
 
@@ -115,11 +116,12 @@ async fn a_heartbeat_after_the_deadline_saves_a_lease_that_nobody_took() {
 
 #[tokio::test]
 async fn a_worker_whose_last_heartbeat_fell_behind_a_claim_is_charged_the_crash() {
-    let redis = TestRedis::start().await;
+    let redis = TestRedis::start_halted(START).await;
     let store = redis.store().await;
     let id = enqueue_new(&store, spec("r1")).await;
-    let dead = TestWorker::register(&store).await;
-    dead.claim_and_lose(&store, 1).await;
+    let dead = TestWorker { lease: Duration::from_millis(1), ..TestWorker::register(&store).await };
+    dead.claim_one(&store).await;
+    redis.set_clock(START + 2);
     let registered = Duration::from_secs(2);
     dead.heartbeat(&store, registered).await;
     let end = store.now().await.unwrap().plus(registered);
@@ -128,7 +130,7 @@ async fn a_worker_whose_last_heartbeat_fell_behind_a_claim_is_charged_the_crash(
     assert!(claims.jobs.is_empty() && claims.next_due.is_some_and(|wait| wait <= registered));
     assert_eq!(state(&store, id).await, JobState::Running, "not known yet");
     audit(&redis);
-    until_past(&store, end).await;
+    redis.set_clock(end.unix_ms() + 1);
     let claimed = other.claim_one(&store).await;
     assert_eq!((claimed.job.id, claimed.job.crashes), (id, 1));
     assert_eq!(redis.cli_int(&["HGET", "ai:queue:stats", "lease_expiries"]), 1);

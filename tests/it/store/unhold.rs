@@ -8,9 +8,8 @@ use windlass::domain::{
 use windlass::store::{Claimed, EffectBegun, Ending, Scope, Shards, Store, StoreError, Unheld, Unhold};
 
 use crate::support::audit::{LINE_KEYS, Snapshot, assert_no_leak, audit, refuses_wrong_types};
-use crate::support::jobs::{
-    TestWorker, enqueue_new, from_now, hold, queue, shaped, spec, spec_of, state, until_past, workspace,
-};
+use crate::support::calls::START;
+use crate::support::jobs::{TestWorker, enqueue_new, from_now, hold, queue, shaped, spec, spec_of, state, workspace};
 use crate::support::redis::TestRedis;
 
 fn held_for(reason: HeldReason) -> Ending {
@@ -172,7 +171,7 @@ async fn many_decisions_at_once_are_one() {
 
 #[tokio::test]
 async fn a_decision_that_comes_too_late_does_not_run_the_job_unless_its_effect_happened() {
-    let redis = TestRedis::start().await;
+    let redis = TestRedis::start_halted(START).await;
     let store = redis.store().await;
     let end = from_now(&store, 300).await;
     let mut ids = Vec::new();
@@ -183,7 +182,7 @@ async fn a_decision_that_comes_too_late_does_not_run_the_job_unless_its_effect_h
         begin(&store, &claimed).await;
         worker.end(&store, &claimed, hold()).await;
     }
-    until_past(&store, end).await;
+    redis.set_clock(end.unix_ms() + 1);
     store.unhold(&queue(), ids[0], None, not_happened()).await.unwrap();
     let receipt = RawJson::from_compact("1");
     let happened = Unhold::Happened { step: "send".into(), by: "ann".into(), receipt };
@@ -196,7 +195,7 @@ async fn a_decision_that_comes_too_late_does_not_run_the_job_unless_its_effect_h
 
 #[tokio::test]
 async fn a_job_that_waits_again_expires_at_its_time_again() {
-    let redis = TestRedis::start().await;
+    let redis = TestRedis::start_halted(START).await;
     let store = redis.store().await;
     let end = from_now(&store, 400).await;
     let id = enqueue_new(&store, shaped("ws", "r1", |s| s.expires_at = Some(end))).await;
@@ -206,7 +205,7 @@ async fn a_job_that_waits_again_expires_at_its_time_again() {
     store.unhold(&queue(), id, None, Unhold::Release).await.unwrap();
     assert_eq!(redis.cli_int(&["ZSCORE", "ai:queue:expiring", &id.to_string()]), end.unix_ms());
     audit(&redis);
-    until_past(&store, end).await;
+    redis.set_clock(end.unix_ms() + 1);
     worker.claims(&store, 0).await;
     assert_eq!(state(&store, id).await, JobState::Expired);
 }

@@ -24,6 +24,7 @@ pub(crate) mod monitoring;
 pub(crate) mod oauth;
 pub(crate) mod operations;
 pub(crate) mod outside;
+pub(crate) mod ports;
 #[expect(clippy::disallowed_methods, reason = "tests start processes of their own")]
 pub(crate) mod processes;
 pub(crate) mod proxy;

@@ -11,6 +11,7 @@ use windlass::domain::JobId;
 use windlass::engine::tasks;
 
 use crate::support::fleet::{a_moment, until};
+use crate::support::ports::Reserved;
 use crate::support::processes::{ADMIN, Process, wait_for};
 
 const SERVER: &str = "the-password-of-the-servers";
@@ -22,13 +23,15 @@ const DATABASE: u8 = 1;
 struct Server {
     child: Child,
     port: u16,
+    _reserved: Reserved,
     password: &'static str,
     _dir: TempDir,
 }
 
 impl Server {
     #[expect(clippy::disallowed_methods, reason = "tests start their own servers")]
-    fn start(port: u16, password: &'static str, config: &str, mode: &[&str]) -> Self {
+    fn start(reserved: Reserved, password: &'static str, config: &str, mode: &[&str]) -> Self {
+        let port = reserved.port();
         let dir = TempDir::new().expect("a temporary folder");
         let file = dir.path().join("redis.conf");
         let common = format!("port {port}\nbind 127.0.0.1\ndir {}\nrequirepass {password}\n", dir.path().display());
@@ -39,12 +42,12 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server is installed");
-        let server = Self { child, port, password, _dir: dir };
+        let server = Self { child, port, _reserved: reserved, password, _dir: dir };
         wait_for("it answers", || server.ask(&["PING"]) == "PONG");
         server
     }
 
-    fn redis(port: u16, more: &str) -> Self {
+    fn redis(port: Reserved, more: &str) -> Self {
         let config = format!(
             "masterauth {SERVER}\nappendonly yes\nsave \"\"\nmaxmemory 256mb\nmaxmemory-policy noeviction\n\
              repl-diskless-sync-delay 0\n{more}\n"
@@ -52,7 +55,7 @@ impl Server {
         Self::start(port, SERVER, &config, &[])
     }
 
-    fn sentinel(port: u16, primary: u16) -> Self {
+    fn sentinel(port: Reserved, primary: u16) -> Self {
         let config = format!(
             "sentinel monitor jobs 127.0.0.1 {primary} 2\nsentinel auth-pass jobs {SERVER}\n\
              sentinel sentinel-pass {SENTINEL}\nsentinel down-after-milliseconds jobs 1000\n\
@@ -83,12 +86,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Ports that are free now.
-fn ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
-    held.map(|listener| listener.local_addr().expect("an address").port())
 }
 
 fn url(sentinels: &[Server]) -> String {
@@ -154,9 +151,10 @@ struct Installation {
 
 impl Installation {
     fn start() -> Self {
-        let [first, second, a, b, c] = ports();
-        let servers = [Server::redis(first, ""), Server::redis(second, &format!("replicaof 127.0.0.1 {first}"))];
-        let sentinels = [a, b, c].map(|port| Server::sentinel(port, first));
+        let first = Server::redis(Reserved::new(), "");
+        let primary = first.port;
+        let servers = [first, Server::redis(Reserved::new(), &format!("replicaof 127.0.0.1 {primary}"))];
+        let sentinels = [(); 3].map(|()| Server::sentinel(Reserved::new(), primary));
         know_all(&sentinels);
         let url = url(&sentinels);
         let folder = TempDir::new().expect("a temporary folder");
