@@ -33,7 +33,7 @@ pub(super) fn brief(span: Duration) -> String {
 
 /// A moment as seen from `now`: `just now`, `2m ago`, `in 5m`. The clocks of two machines differ: what is less than a
 /// second away is now.
-fn relative(moment: Timestamp, now: Timestamp) -> String {
+pub(super) fn relative(moment: Timestamp, now: Timestamp) -> String {
     let (past, future) = (now.since(moment), moment.since(now));
     match (past.as_secs(), future.as_secs()) {
         (0, 0) => "just now".to_owned(),
