@@ -1,5 +1,7 @@
 //! Bulk operations over the shards of a cluster.
 
+use std::time::Duration;
+
 use windlass::domain::{JobId, OperationAction, OperationState, QueueName};
 use windlass::engine::Operations;
 use windlass::store::{Finished, Shards, Step};
@@ -64,6 +66,8 @@ async fn a_lost_shard_is_named_in_the_answers_and_told_of_the_stop_when_it_is_ba
     };
     // An operation of which each shard made a step, and has another one ready.
     let operation = begun(shards.first(), plan(OperationAction::Cancel)).await;
+    // Nobody else carries it on, the API neither.
+    while !shards.first().operation_turn(operation.id, "test", Duration::from_secs(600)).await.unwrap() {}
     let mut ready = Vec::new();
     for store in shards.all() {
         while store.operation_part(operation.id).await.unwrap().counts.done == 0 {
