@@ -206,7 +206,7 @@ async fn ctrl_c_stops_watching_and_stop_stops_the_operation() {
     let mut child = start(&server, dir.path(), &["dead", "redrive", "--all", "--yes", "--rate", "1"]);
     let id = begun(dir.path());
     signal(&child, "INT");
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
     let said = std::fs::read_to_string(dir.path().join("stderr")).unwrap();
     for words in ["goes on without this command", &format!("operations watch {id}"), &format!("operations stop {id}")] {
         assert!(said.contains(words), "{words}: {said}");

@@ -48,7 +48,7 @@ async fn an_interrupt_and_a_signal_give_the_terminal_back() {
     interrupted.press("\u{3}");
     assert_eq!(interrupted.ended(), Some(0));
     assert!(Command::new("kill").args(["-s", "TERM", &terminated.pid()]).status().unwrap().success());
-    assert_eq!(terminated.ended(), Some(1));
+    assert_eq!(terminated.ended(), Some(130));
     assert!(is_given_back(&interrupted) && is_given_back(&terminated), "{:?}", terminated.text());
 }
 
