@@ -11,11 +11,10 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use windlass::clock;
 
+use crate::support::processes::wait_long_for;
+
 /// A block that takes longer hangs: some are ten processes, each of which takes seconds on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
-
-/// Between two looks at whether it ended.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// What a block left behind.
 #[derive(Debug)]
@@ -36,10 +35,10 @@ pub(crate) fn run(script: &str, folder: &Path, environment: &BTreeMap<String, St
     let mut child = bash.spawn().expect("bash is installed");
     let end = clock::now() + LIMIT;
     let mut status = None;
-    while status.is_none() && clock::now() < end {
-        std::thread::sleep(LOOK);
+    wait_long_for("a block ends or its time is up", || {
         status = child.try_wait().expect("a status");
-    }
+        status.is_some() || clock::now() >= end
+    });
     // What it left in the background goes with it.
     let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
     let _ = child.wait();

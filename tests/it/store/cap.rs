@@ -5,7 +5,7 @@ use std::time::Duration;
 use windlass::domain::JobId;
 
 use crate::support::audit::refuses_wrong_types;
-use crate::support::jobs::{kind, workspace};
+use crate::support::jobs::{kind, until_past, workspace};
 use crate::support::redis::TestRedis;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -72,6 +72,8 @@ async fn a_number_that_was_lowered_holds_for_what_was_booked_before() {
     let caps = Caps::new().await;
     for n in 0..4 {
         assert_eq!(caps.ask(n, 4).await, None);
+        // Who was booked within the same millisecond is not told apart.
+        until_past(&caps.store, caps.store.now().await.unwrap()).await;
     }
     assert_eq!(caps.ask(0, 2).await, None, "the first two keep their place");
     assert!(caps.ask(3, 2).await.is_some(), "the last ones do not");

@@ -6,7 +6,6 @@ use windlass::domain::{HeldReason, JobId, JobState, OperationAction, RawJson, Sk
 use windlass::store::{Answer, Ending, Scope, Step, Store};
 
 use crate::support::audit::{ENDING_KEYS, LINE_KEYS, audit, refuses_wrong_types};
-use crate::support::calls::START;
 use crate::support::jobs::{
     TestWorker, death, enqueue_many, enqueue_new, failure, from_now, kind, retry, shaped, spec, state, success,
     until_past, workspace,
@@ -100,9 +99,10 @@ async fn a_fingerprint_and_a_reason_name_jobs_by_their_last_failure() {
 
 #[tokio::test]
 async fn a_held_job_waits_for_its_release_and_not_for_its_time_in_line() {
-    let redis = TestRedis::start_halted(START).await;
+    let redis = TestRedis::start().await;
     let store = redis.store().await;
-    let end = from_now(&store, 400).await;
+    // Long enough for a busy machine to have held it by then.
+    let end = from_now(&store, 5_000).await;
     let waits = enqueue_new(&store, shaped("ws", "waits", |s| s.expires_at = Some(end))).await;
     let at = from_now(&store, 600_000).await;
     let later = enqueue_new(&store, shaped("ws", "later", |s| s.run_at = Some(at))).await;
@@ -113,7 +113,7 @@ async fn a_held_job_waits_for_its_release_and_not_for_its_time_in_line() {
         assert_eq!((job.state, job.held_reason), (JobState::Held, Some(HeldReason::Operator)));
     }
     audit(&redis);
-    redis.set_clock(end.unix_ms() + 1);
+    until_past(&store, end).await;
     let worker = TestWorker::register(&store).await;
     assert!(worker.claim(&store, 5).await.is_empty());
     assert_eq!(state(&store, waits).await, JobState::Held);
