@@ -73,7 +73,8 @@ mod tests {
         render_family(&mut out, &JOBS, &samples);
         assert_eq!(
             out,
-            "# HELP windlass_jobs Jobs by state; state=\"parked\" counts those in line behind a cap or a pause.\n\
+            "# HELP windlass_jobs Jobs by state; state=\"parked\" counts those in line behind a block, \
+             \"paused\" those of them behind a pause.\n\
              # TYPE windlass_jobs gauge\n\
              windlass_jobs{queue=\"a\",state=\"held\"} 3\n\
              windlass_jobs{queue=\"b\",state=\"dead\"} 0.5\n"
