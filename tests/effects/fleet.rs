@@ -18,7 +18,7 @@ pub(crate) const WORKSPACE: &str = "letters";
 const WORKERS: usize = 3;
 /// Attempts of a process at once. Few, so that one that dies takes few jobs with it.
 pub(crate) const SLOTS: usize = 4;
-/// Without an answer that waits for this long, all work is done or waits for something else.
+/// Without an answer that waits for this long, no work is left, or it waits for something else.
 const QUIET: Duration = Duration::from_secs(20);
 
 /// Kills, by what they met.
@@ -89,10 +89,10 @@ impl Fleet {
         assert!(put.status().is_success(), "{}", put.text().await.unwrap_or_default());
     }
 
-    /// Kills a worker whenever answers wait, until enough were killed or nothing is left to do.
-    pub(crate) async fn kill_in_the_window(&mut self, plan: Plan, sinks: &Sinks) -> Kills {
-        let mut dice = StdRng::seed_from_u64(plan.seed);
-        let (mut kills, mut before) = (Kills::default(), sinks.orphaned());
+    /// Kills a worker whenever answers wait, until enough were killed or no work is left.
+    pub(crate) async fn kill_in_the_window(&mut self, plan: Plan, sinks: &Sinks, kills: &mut Kills) {
+        let mut dice = StdRng::seed_from_u64(plan.seed.wrapping_add(kills.all as u64));
+        let mut before = sinks.orphaned();
         while kills.inside < plan.kills {
             if tokio::time::timeout(QUIET, sinks.answer_waits()).await.is_err() {
                 break;
@@ -107,8 +107,6 @@ impl Fleet {
             kills.inside += usize::from(now > before);
             before = now;
         }
-        sinks.let_pass();
-        kills
     }
 
     /// Sends a document to the API.

@@ -17,12 +17,16 @@ mod workload;
 
 use clap::Parser;
 
+use fleet::Kills;
 use verdict::Report;
+
+/// The jobs that a plan names are submitted again when they run out before the kills are made, this often at most.
+const MOST_TIMES: usize = 10;
 
 /// How large a run is.
 #[derive(Clone, Copy, Debug, Parser)]
 pub(crate) struct Plan {
-    /// Jobs: as many mails over each of two ways, issues and webhooks.
+    /// Jobs at once: as many mails over each of two ways, issues and webhooks.
     #[arg(long, default_value_t = 400)]
     pub(crate) jobs: usize,
     /// Workers killed while an answer waited.
@@ -47,8 +51,13 @@ async fn main() -> std::process::ExitCode {
 async fn run(plan: Plan) -> Report {
     let sinks = sinks::Sinks::start(plan.seed).await;
     let mut fleet = fleet::Fleet::start(plan, &sinks).await;
-    let ids = workload::submit(&fleet, &sinks, plan.jobs).await;
-    let kills = fleet.kill_in_the_window(plan, &sinks).await;
+    let (mut ids, mut kills) = (Vec::new(), Kills::default());
+    // On a slow machine the others have done all there is while a killed worker's successor starts.
+    while kills.inside < plan.kills && ids.len() < MOST_TIMES * plan.jobs {
+        ids.extend(workload::submit(&fleet, &sinks, ids.len()..ids.len() + plan.jobs).await);
+        fleet.kill_in_the_window(plan, &sinks, &mut kills).await;
+    }
+    sinks.let_pass();
     let ends = workload::wait_for_ends(&fleet, &ids).await;
     let decided = workload::decide_what_is_held(&fleet, &sinks, &ends).await;
     let after = workload::wait_for_ends(&fleet, &ids).await;

@@ -1,6 +1,7 @@
 //! The jobs: how they come in, how they end, and how a person decides those that are in doubt.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::{Value, json};
 use windlass::api::job::CreateJob;
@@ -50,11 +51,11 @@ fn input(number: usize, sinks_hook: &str) -> Value {
     }
 }
 
-/// Submits all jobs; their ids by number.
-pub(crate) async fn submit(fleet: &Fleet, sinks: &Sinks, count: usize) -> Vec<JobId> {
-    let mut ids = Vec::with_capacity(count);
-    for start in (0..count).step_by(BATCH) {
-        let numbers = start..count.min(start + BATCH);
+/// Submits the jobs of these numbers; their ids by number.
+pub(crate) async fn submit(fleet: &Fleet, sinks: &Sinks, numbers: Range<usize>) -> Vec<JobId> {
+    let (mut ids, end) = (Vec::with_capacity(numbers.len()), numbers.end);
+    for start in numbers.step_by(BATCH) {
+        let numbers = start..end.min(start + BATCH);
         let jobs: Vec<CreateJob> = numbers.map(|number| request(number, &sinks.hook())).collect();
         let result = fleet
             .client
