@@ -79,7 +79,7 @@ pub struct WorkerDetail {
     pub worker: WorkerView,
     /// The jobs that it holds leases of, by Redis and not by its heartbeat.
     pub jobs: Vec<JobInHand>,
-    /// False if there may be more of them: 1,000 leases of a queue are looked at, and 100 jobs shown.
+    /// False if there may be more of them: of each shard 1,000 leases of a queue are looked at, and 100 jobs shown.
     pub jobs_complete: bool,
     /// When this was read, by Redis' time.
     #[schema(format = DateTime)]

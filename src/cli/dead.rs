@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::bulk::{self, Filter, How};
 use super::failure::{Code, Failure};
-use super::output::{Output, clean};
+use super::output::{Output, facts};
 use crate::api::dead::{DeadGroupView, DeadList};
 use crate::api::filter::{FilterView, fingerprint};
 use crate::api::operation::{BeginOperation, WorkspaceCount};
@@ -143,6 +143,5 @@ fn group(group: &DeadGroupView) -> String {
         rows.push(("attempt", format!("{} of {}", job.attempt, job.max_attempts)));
         rows.extend(job.failure.as_ref().map(|failure| ("failure", failure.message.clone())));
     }
-    let line = |(name, value): &(&str, String)| format!("{name:<10} {}", clean(value));
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    facts(&rows)
 }

@@ -2,7 +2,7 @@
 
 use crate::api::Problem;
 use crate::client::ClientError;
-use crate::domain::clip_text;
+use crate::domain::{QueueName, clip_text};
 
 /// Exit codes, fixed for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,8 @@ fn hint_for(problem: &Problem) -> String {
         "superseded" => "`windlass jobs list --id ID` shows the job that has the id now",
         "redis_unavailable" | "redis_unsafe" | "redis_full" => "`windlass doctor` says more",
         "queue_draining" => {
-            let queue = problem.detail.split('`').nth(1).unwrap_or("QUEUE");
+            let named = problem.detail.split('`').nth(1).and_then(|name| QueueName::new(name).ok());
+            let queue = named.as_ref().map_or("QUEUE", QueueName::as_str);
             return format!(
                 "`windlass why {queue}` says who closed it, `windlass queues resume {queue}` opens it again"
             );
@@ -178,5 +179,8 @@ mod tests {
         let problem = Problem::new(ErrorCode::Internal, "\u{1b}]0;owned\u{7}");
         let failure = Failure::from(ClientError::Problem(Box::new(problem)));
         assert!(!failure.message.contains('\u{1b}') && !failure.message.contains('\u{7}'));
+        let draining = |name: &str| hint_for(&Problem::new(ErrorCode::QueueDraining, format!("queue `{name}` drains")));
+        assert!(draining("mail").contains("windlass queues resume mail`"));
+        assert!(draining("\u{1b}[31m").contains("windlass queues resume QUEUE`"));
     }
 }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::value::RawValue;
 
 use super::failure::{Code, Failure};
-use super::output::{Output, clean};
+use super::output::{Output, facts};
 use crate::api::held::{Approve, EffectView, EffectsView, Outcome, Reason, Resolve};
 use crate::api::job::JobView;
 use crate::client::Client;
@@ -123,7 +123,7 @@ fn describe(view: &EffectsView) -> String {
     );
     rows.extend(view.digest.clone().map(|digest| ("digest", digest)));
     rows.extend(view.effects.iter().map(|effect| ("effect", line(effect))));
-    let mut text: Vec<String> = rows.iter().map(|(name, value)| format!("{name:<10} {}", clean(value))).collect();
+    let mut text = vec![facts(&rows)];
     if let Some(input) = &view.input {
         text.push("arguments".to_owned());
         text.push(pretty(input));

@@ -297,6 +297,5 @@ fn describe(job: &JobView) -> String {
     rows.extend(job.failure.as_ref().map(|f| ("failure", format!("{}: {}", f.reason, f.message))));
     rows.extend(job.progress.as_ref().map(|p| ("progress", p.get().to_owned())));
     rows.extend(job.result.as_ref().map(|r| ("result", r.get().to_owned())));
-    let line = |(name, value): &(&str, String)| format!("{name:<10} {}", super::output::clean(value));
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    super::output::facts(&rows)
 }

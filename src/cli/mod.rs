@@ -21,7 +21,6 @@ mod operations;
 mod output;
 mod paint;
 mod providers;
-mod queue;
 mod queues;
 mod restart;
 mod shell;

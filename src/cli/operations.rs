@@ -7,7 +7,7 @@ use indicatif::HumanCount;
 
 use super::bulk::{self, parse_rate};
 use super::failure::{Code, Failure};
-use super::output::{Output, clean};
+use super::output::{Output, facts};
 use crate::api::operation::{OperationView, ResumeOperation};
 use crate::client::Client;
 use crate::domain::{JobId, OperationState};
@@ -125,17 +125,14 @@ fn describe(operation: &OperationView) -> String {
         ("done", HumanCount(operation.done).to_string()),
     ];
     rows.extend(operation.skipped.iter().map(|(why, n)| ("skipped", format!("{why} {}", HumanCount(*n)))));
-    rows.extend(
-        Some(&operation.missing_shards)
-            .filter(|all| !all.is_empty())
-            .map(|all| ("missing", bulk::missing(all.clone()))),
-    );
+    if !operation.missing_shards.is_empty() {
+        rows.push(("missing", bulk::missing(operation.missing_shards.iter().copied())));
+    }
     rows.push(("rate", format!("{} a second at most", operation.rate)));
     rows.push(("begun", format!("{} by {}", operation.created_at, operation.by)));
     let changed = operation.changed_at.as_ref().zip(operation.changed_by.as_ref());
     rows.extend(changed.map(|(at, by)| ("changed", format!("{at} by {by}"))));
     rows.extend(operation.finished_at.clone().map(|at| ("finished", at)));
     rows.extend(Some(operation.note.clone()).filter(|note| !note.is_empty()).map(|note| ("note", note)));
-    let line = |(name, value): &(&str, String)| format!("{name:<10} {}", clean(value));
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    facts(&rows)
 }

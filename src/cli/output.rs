@@ -165,6 +165,12 @@ fn accept_closed_pipe(result: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
+/// What is known of one thing, a line each: a name, and what it is, without control characters.
+pub(super) fn facts(rows: &[(&str, String)]) -> String {
+    let line = |(name, value): &(&str, String)| format!("{name:<10} {}", clean(value));
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// A table without frames: easy to read, and to cut with the usual tools. The header may be empty.
 #[must_use]
 pub fn render(header: &[&str], rows: Vec<Vec<String>>) -> String {

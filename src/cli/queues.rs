@@ -1,5 +1,7 @@
 //! `windlass queues …`.
 
+mod show;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -85,7 +87,7 @@ pub(super) async fn run(command: QueuesCommand, client: &Client, out: &mut Outpu
                 ["QUEUE", "DEPTH", "PARKED", "SCHEDULED", "RUNNING", "HELD", "DEAD", "WORKERS", "OLDEST", "SWITCHES"];
             out.table(&list, &header, |list| list.queues.iter().map(row).collect())
         }
-        QueuesCommand::Show { queue } => super::queue::show(&queue, client, out).await,
+        QueuesCommand::Show { queue } => show::show(&queue, client, out).await,
         QueuesCommand::Pause(args) => {
             let queue = client.queue_command(&args.queue, "pause", &args.body()).await?;
             let text = match &queue.already {
@@ -125,7 +127,7 @@ fn figures_row((name, of): (&str, &QueueFigures)) -> Vec<String> {
 }
 
 /// `by alice at … reason`.
-pub(super) fn by(switch: &SwitchView) -> String {
+fn by(switch: &SwitchView) -> String {
     let mut text = format!("by {} at {}", switch.by, switch.at);
     if !switch.reason.is_empty() {
         text.push_str(&format!(" {}", switch.reason));
@@ -137,7 +139,7 @@ pub(super) fn by(switch: &SwitchView) -> String {
 }
 
 /// `llm.chat paused by alice at …`.
-pub(super) fn part(part: &PausedPart) -> String {
+fn part(part: &PausedPart) -> String {
     let what = part.job_type.as_ref().or(part.workspace.as_ref()).map_or("", String::as_str);
     format!("{what} paused {}", by(&part.switch))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::failure::{Code, Failure};
-use super::output::{Output, clean, render};
+use super::output::{Output, clean, facts, render};
 use super::restart::{self, RestartArgs};
 use super::span::relative;
 use crate::api::worker::{JobInHand, OrderView, WorkerDetail, WorkerView};
@@ -119,8 +119,7 @@ fn describe(found: &WorkerDetail) -> String {
     }
     let more = if found.jobs_complete { "" } else { " or more" };
     rows.push(("jobs", format!("{}{more}", found.jobs.len())));
-    let line = |(name, value): &(&str, String)| format!("{name:<8} {}", clean(value));
-    let mut text = rows.iter().map(line).collect::<Vec<_>>().join("\n");
+    let mut text = facts(&rows);
     if !found.jobs.is_empty() {
         let since = |job: &JobInHand| job.started_at.as_ref().map(|at| moment(at, &found.at)).unwrap_or_default();
         let row = |job: &JobInHand| {

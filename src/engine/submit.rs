@@ -88,6 +88,14 @@ struct Waiting {
     reply: oneshot::Sender<Result<Enqueued, StoreError>>,
 }
 
+/// The same as its client sees it.
+struct HandedIn {
+    /// What it is called, unless it is another's repeat.
+    id: JobId,
+    ticket: Arc<Ticket>,
+    reply: oneshot::Receiver<Result<Enqueued, StoreError>>,
+}
+
 /// A lane per queue of each shard, by the shard's number.
 type Lanes = Arc<[Mutex<HashMap<QueueName, mpsc::Sender<Waiting>>>]>;
 
@@ -125,11 +133,15 @@ impl Submitter {
         let began = clock::unix_nanos();
         self.admit()?;
         let spec = Arc::new(spec);
-        let (ticket, reply) = self.hand_in(Arc::clone(&spec)).await?;
+        let HandedIn { id, ticket, reply } = self.hand_in(Arc::clone(&spec)).await?;
         let outcome = match tokio::time::timeout(patience(self.shards.options()), reply).await {
-            Ok(outcome) => outcome.map_err(|_| StoreError::Unknown("the process is stopping".to_owned()))??,
-            Err(_) => return Err(ticket.give_up().into()),
+            Ok(outcome) => outcome.unwrap_or_else(|_| Err(StoreError::Unknown("the process is stopping".to_owned()))),
+            Err(_) => Err(ticket.give_up()),
         };
+        if let Err(error @ StoreError::Unknown(_)) = &outcome {
+            tracing::warn!(job_id = %id, tenant_id = %spec.workspace, %error, "nobody knows whether a job was enqueued");
+        }
+        let outcome = outcome?;
         let submitted = self.answer(&spec, outcome).await?;
         if !submitted.replayed {
             self.trace(&submitted.job, spec.origin, began);
@@ -160,18 +172,16 @@ impl Submitter {
         })
     }
 
-    async fn hand_in(
-        &self,
-        spec: Arc<JobSpec>,
-    ) -> Result<(Arc<Ticket>, oneshot::Receiver<Result<Enqueued, StoreError>>), SubmitError> {
+    async fn hand_in(&self, spec: Arc<JobSpec>) -> Result<HandedIn, SubmitError> {
         let store = self.shards.of_request(&spec.workspace, &spec.request_id);
         let lane = self.lane(store, &spec.queue).await?;
         let (reply, receiver) = oneshot::channel();
         let made = u64::try_from(store.now_estimate().unix_ms()).unwrap_or_default();
         let ticket = Arc::<Ticket>::default();
-        let waiting = Waiting { id: JobId::new(made, store.shard()), spec, ticket: Arc::clone(&ticket), reply };
+        let id = JobId::new(made, store.shard());
+        let waiting = Waiting { id, spec, ticket: Arc::clone(&ticket), reply };
         lane.try_send(waiting).map_err(|_| StoreError::Unavailable("too many enqueues are waiting".to_owned()))?;
-        Ok((ticket, receiver))
+        Ok(HandedIn { id, ticket, reply: receiver })
     }
 
     async fn lane(&self, store: &Store, queue: &QueueName) -> Result<mpsc::Sender<Waiting>, SubmitError> {

@@ -2,8 +2,8 @@
 //!
 //! The fleet's families come from Redis on every scrape and are written by hand, so that they are
 //! there with no worker alive, and so that a counter that went backwards (Redis restored or failed
-//! over) is seen as a reset. While Redis is away the last known values are repeated for
-//! a minute ([`LastReading`]), so that a failover does not make alerts flap; after that the series end, which
+//! over) is seen as a reset. While Redis is away the last known values are repeated for a minute
+//! ([`LastReading`]), so that a failover does not make alerts flap; after that the series end, which
 //! is what an alert on absence is for.
 
 use std::time::Duration;

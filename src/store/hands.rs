@@ -13,7 +13,7 @@ use super::{Shards, Store, StoreError, codec};
 pub struct InHand {
     /// The jobs, soonest end of the lease first; 100 per shard at most.
     pub jobs: Vec<Job>,
-    /// False if there may be more: only the first 1,000 leases of a queue are looked at, and 100 jobs shown.
+    /// False if there may be more: of a shard only the first 1,000 leases of a queue are looked at.
     pub complete: bool,
 }
 

@@ -42,16 +42,20 @@ impl Mended {
     /// to replace its connection, and what it is given in between waits for the new one, however long that takes.
     pub(super) fn stands(&self) -> bool {
         let replacing = *self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        // An order is looked after at once; a client that is connected long after it has its new connection.
-        self.client.is_connected() && replacing.is_none_or(|since| since.elapsed() > ORDERED)
+        self.client.is_connected() && !self.is_under_way(replacing)
+    }
+
+    /// Whether an order to replace the connection is not carried out yet. fred looks after it at once; a client that is
+    /// connected long after it has its new connection.
+    fn is_under_way(&self, ordered: Option<Instant>) -> bool {
+        ordered.is_some_and(|at| !self.client.is_connected() || at.elapsed() <= ORDERED)
     }
 
     /// Drops the connection and makes a new one, in the background. Commands under way on it end as
     /// unknown. `false` when it is being replaced already.
     pub(super) fn replace(&self, why: &str) -> bool {
         let mut replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        if replacing.is_some_and(|_| !self.client.is_connected()) || replacing.is_some_and(|at| at.elapsed() <= ORDERED)
-        {
+        if self.is_under_way(*replacing) {
             return false;
         }
         *replacing = Some(clock::now());

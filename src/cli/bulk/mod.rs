@@ -44,7 +44,7 @@ pub enum BulkCommand {
     Release(Box<JobsArgs>),
     /// Set jobs aside until someone releases them
     #[command(after_help = EXAMPLES)]
-    Hold(Box<HoldArgs>),
+    Hold(Box<FilterArgs>),
     /// Put jobs into another queue
     #[command(after_help = EXAMPLES)]
     Move(Box<MoveArgs>),
@@ -64,9 +64,9 @@ pub struct JobsArgs {
     how: How,
 }
 
-/// Options of `jobs hold`.
+/// Jobs by filter alone.
 #[derive(Debug, Args)]
-pub struct HoldArgs {
+pub struct FilterArgs {
     #[command(flatten)]
     states: flags::States,
     #[command(flatten)]
@@ -82,7 +82,7 @@ pub struct MoveArgs {
     #[arg(long = "to", value_name = "QUEUE")]
     target: QueueName,
     #[command(flatten)]
-    those: HoldArgs,
+    those: FilterArgs,
 }
 
 /// Runs one of the commands.

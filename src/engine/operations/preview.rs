@@ -37,13 +37,18 @@ struct Found {
     cut_short: bool,
 }
 
+/// Adds counts of one part to those of all.
+fn add<K: Ord>(sum: &mut BTreeMap<K, u64>, part: BTreeMap<K, u64>) {
+    part.into_iter().for_each(|(of, n)| *sum.entry(of).or_default() += n);
+}
+
 /// Looks at all shards at once.
 pub(super) async fn preview(store: &Shards, plan: &OperationPlan) -> Result<Preview, StoreError> {
     if let Some(mut found) = by_groups(store, &plan.filter).await? {
         if plan.filter.fingerprint.is_some() && !found.groups.is_empty() {
             let end = clock::now() + CURIOSITY;
             for part in try_join_all(store.all().iter().map(|store| look(store, plan, end))).await? {
-                part.workspaces.into_iter().for_each(|(of, n)| *found.workspaces.entry(of).or_default() += n);
+                add(&mut found.workspaces, part.workspaces);
             }
         }
         return Ok(sum([found]));
@@ -96,8 +101,8 @@ async fn look(store: &Store, plan: &OperationPlan, end: Instant) -> Result<Found
                 let what = Survey { plan, cut: None, look: LOOK, want, count: true };
                 let page = store.survey(&place, &from, what).await?;
                 found.sample.extend(page.found);
-                page.workspaces.into_iter().for_each(|(of, n)| *found.workspaces.entry(of).or_default() += n);
-                page.groups.into_iter().for_each(|(group, n)| *found.groups.entry(group).or_default() += n);
+                add(&mut found.workspaces, page.workspaces);
+                add(&mut found.groups, page.groups);
                 position = page.next;
             }
         }
@@ -111,8 +116,8 @@ fn sum(parts: impl IntoIterator<Item = Found>) -> Preview {
     for part in parts {
         preview.complete &= !part.cut_short;
         preview.sample.extend(part.sample);
-        part.groups.into_iter().for_each(|(group, n)| *groups.entry(group).or_default() += n);
-        part.workspaces.into_iter().for_each(|(of, n)| *workspaces.entry(of).or_default() += n);
+        add(&mut groups, part.groups);
+        add(&mut workspaces, part.workspaces);
     }
     preview.workspaces = workspaces.into_iter().collect();
     preview.workspaces.sort_by_key(|(_, count)| std::cmp::Reverse(*count));

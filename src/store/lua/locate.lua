@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Purpose: where one live job waits, and what it waits behind.
--- Uses: base line park look
+-- Uses: base record line park look
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue, 2 id, 3 workspace, 4 type, 5 band
 -- Returns: blocker ('' in order, '-' not in line), rank in its band or '', blocked (flat), limits of the workspace,
@@ -33,8 +33,7 @@ if rank then
     ahead = kinds_of(redis.call('ZRANGE', qkey('order:' .. band), '0', int(math.min(rank, LOOKED_AT) - 1)))
   end
 end
-local token = string.match(redis.call('HGET', attempts_key, id) or '', '^%a\t%d+\t%d+\t%d*\t[^\t]*\t([^\t]*)')
-local lease = token and redis.call('ZSCORE', qkey('running'), id .. ':' .. token)
+local lease = redis.call('ZSCORE', qkey('running'), id .. ':' .. entry_of(redis.call('HGET', attempts_key, id)).token)
 return {
   blocker, rank and int(rank) or '', redis.call('HGETALL', qkey('blocked')),
   redis.call('HGET', base .. ':limits', ARGV[3]) or '', live, about,

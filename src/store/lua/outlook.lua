@@ -4,8 +4,9 @@
 -- KEYS: 1 <base>:jobs
 -- ARGV: 1 queue
 -- Returns: live workers, their descriptions, workspace and type of the first 50 leases, when the next scheduled job is
---          due or '', the first job that the next claim puts in line or '', then of the order: jobs, and id, workspace and type of the first 20 of each band (flat); then of
---          each of 100 blockers at most: band:blocker, jobs, id of the first (flat)
+--          due or '', the first job that the next claim puts in line or '', then of the order: jobs, and id, workspace
+--          and type of the first 20 of each band (flat); then of each of 100 blockers at most: band:blocker, jobs, id of
+--          the first (flat)
 -- Guarantee: one moment, bounded work.
 local about, live = workers_about()
 local due = redis.call('ZRANGE', qkey('scheduled'), '0', '0', 'WITHSCORES')

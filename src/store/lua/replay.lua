@@ -6,7 +6,8 @@
 --       `step` says
 -- Returns: 1 done or 0 refused, and the operation's part on this shard (flat)
 -- Guarantee: only the step that is next changes anything, so each is made once, and only for who carries the operation
---            on since it was last stopped; a job that is not what the filter names any more is skipped, and counted so. A full Redis refuses it whole.
+--            on since it was last stopped; a job that is not what the filter names any more is skipped, and counted so.
+--            A full Redis refuses it whole.
 local home, hour, target, done, groups = queue, ARGV[11], ARGV[12], 0, {}
 local answer = refused()
 if answer then

@@ -49,7 +49,7 @@ async fn a_queue_and_a_worker_are_shown_with_what_they_do() {
     let claimed = worker.claim_one(&store).await;
     let id = worker.id.to_string();
     let text = server.run(&["workers", "show", &id]).ok();
-    for said in [&id, "slots ", "heard ", "jobs     1", &claimed.job.id.to_string(), "acme"] {
+    for said in [&id, "slots ", "heard ", "jobs       1", &claimed.job.id.to_string(), "acme"] {
         assert!(text.contains(said), "{said} is not in\n{text}");
     }
     let found = server.run(&["workers", "show", &id, "-o", "json"]).json();

@@ -127,7 +127,7 @@ async fn without_redis_the_api_says_so_and_recovers_without_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_redis_gets_true_answers_and_thaws_with_nothing_lost_or_doubled() {
     let redis = TestRedis::start_durable().await;
-    let (_serve, url) = Process::serve(&redis, &[("REDIS_COMMAND_TIMEOUT_SECONDS", "1")]);
+    let (serve, url) = Process::serve(&redis, &[("REDIS_COMMAND_TIMEOUT_SECONDS", "1")]);
     let caller = Caller::new(url);
     caller.becomes("/ready", 200).await;
     assert_eq!(caller.post(&echo("warm")).await.status().as_u16(), 202);
@@ -143,6 +143,11 @@ async fn a_frozen_redis_gets_true_answers_and_thaws_with_nothing_lost_or_doubled
     let said = |code: &str| answers.iter().filter(|(_, said)| said == code).count();
     assert!(said("outcome_unknown") > 0, "{answers:?}");
     assert_eq!(said("outcome_unknown") + said("redis_unavailable"), 50, "{answers:?}");
+    let (mut named, tells) = (0, |line: &&str| line.contains("nobody knows whether") && line.contains("\"job_id\":\""));
+    wait_for("the log names each job that may have been made", || {
+        named += serve.log().lines().filter(tells).count();
+        named == said("outcome_unknown")
+    });
     for path in ["/keys", "/queues", "/workers", "/dead-letters", "/operations", "/queues/default/why"] {
         let (status, body) = caller.get(path).await;
         assert!(status == 503 && body.contains("\"redis_unavailable\""), "{path}: {status} {body}");

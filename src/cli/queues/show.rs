@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::failure::Failure;
-use super::output::{Output, clean, render};
-use super::queues::{by, part};
-use super::span::brief;
+use super::super::failure::Failure;
+use super::super::output::{Output, facts, render};
+use super::super::span::brief;
+use super::super::workers;
+use super::{by, part};
 use crate::api::queue::QueueView;
 use crate::api::why::QueueWhyView;
 use crate::api::worker::WorkerView;
@@ -56,10 +57,9 @@ fn describe(shown: &Shown) -> String {
     rows.extend(why.next.clone().map(|next| ("next", next)));
     let taken = format!("{} of {} slots taken", why.crew.busy, why.crew.slots);
     rows.push(("workers", if workers.is_empty() { "none".to_owned() } else { format!("{}, {taken}", workers.len()) }));
-    let line = |(name, value): &(&str, String)| format!("{name:<10} {}", clean(value));
-    let mut text = rows.iter().map(line).collect::<Vec<_>>().join("\n");
+    let mut text = facts(&rows);
     if !workers.is_empty() {
-        let rows = workers.iter().map(super::workers::brief).collect();
+        let rows = workers.iter().map(workers::brief).collect();
         text.push_str(&format!("\n\n{}", render(&["WORKER", "HOST", "STATE", "BUSY"], rows)));
     }
     text
